@@ -1,0 +1,63 @@
+"""The child process that runs one GGUF model: llama.cpp's server behind a pipe.
+
+Run by path and not as a module, with nothing of ours imported: it must start fast,
+and it is alone in importing xllamacpp. The parent writes one line of JSON on stdin,
+
+    {"model": PATH, "context_length": N, "max_sequences": N, "threads": N, "key": SECRET}
+
+and gets one line of JSON on stdout, ``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's
+own messages go to stderr. The model is then spoken to over HTTP on that loopback port,
+with the key. When stdin ends, because the parent closed it or died, so does this process.
+"""
+
+# xllamacpp has no type stubs.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false, reportAttributeAccessIssue=false
+
+import json
+import os
+import sys
+
+
+def main() -> None:
+    # llama.cpp may print on stdout: keep the real one for ourselves.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    config = json.loads(sys.stdin.readline())
+    try:
+        import xllamacpp  # noqa: PLC0415  # may be missing a system library: told below
+
+        params = xllamacpp.CommonParams()
+        params.model.path = config["model"]
+        # Each sequence has a KV cache of its own: a shared one that fills up fails them all.
+        params.n_parallel = config["max_sequences"]
+        params.n_ctx = config["context_length"] * config["max_sequences"]
+        params.kv_unified = False
+        params.ctx_shift = False
+        params.fit_params = False  # the parent has planned what fits
+        # A prompt is read in pieces: between them the others' tokens go on, and a cancel counts.
+        params.n_batch = params.n_ubatch = 256
+        params.warmup = False  # a first token late is better than every load late
+        params.cpuparams.n_threads = config["threads"]
+        params.cpuparams_batch.n_threads = config["threads"]
+        params.hostnames = ["127.0.0.1"]
+        params.port = 0
+        params.api_keys = [config["key"]]
+        params.ui = False
+        params.endpoint_slots = False
+        params.endpoint_props = False
+        params.use_jinja = False  # the parent renders the prompts
+        server = xllamacpp.Server(params)
+        answer = {"port": int(server.listening_address.rsplit(":", 1)[1])}
+    except Exception as error:
+        answer = {"error": f"{type(error).__name__}: {error}"}
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()
+    if "port" in answer:
+        sys.stdin.read()
+    # Without a farewell: taking the server down in order waits for what still runs.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Everything that can go wrong with a request, told to whoever made it.
+
+    InferenceError
+    ├── InvalidRequest        the request could never work
+    │   ├── InvalidModelName  what was given cannot be a model's name
+    │   └── ContextOverflow   the prompt is longer than the context
+    ├── ModelNotFound         no such model on this computer
+    ├── LoadFailed            the model's files are there and cannot be run
+    ├── OutOfMemory           the model or its KV cache does not fit
+    ├── ModelCrashed          the process that ran the model has died
+    ├── ServerBusy            too many requests are waiting already
+    └── EngineClosed          the program is shutting down
+
+Anything else that is raised is a bug, and is left to look like one.
+"""
+
+from http import HTTPStatus
+from typing import ClassVar
+
+
+class InferenceError(Exception):
+    """``str(error)`` is one sentence that a person can act on."""
+
+    status_hint: ClassVar[int] = 500  # for the families that speak HTTP
+
+    @property
+    def callers_fault(self) -> bool:
+        return self.status_hint < HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class InvalidRequest(InferenceError):
+    status_hint = 400
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidModelName(InvalidRequest):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name!r} cannot be a model's name: use letters, digits, '.', '_' and '-', "
+            "as in 'llama3.2:3b' or 'org/model'.",
+            field="model",
+        )
+        self.name = name
+
+
+class ContextOverflow(InvalidRequest):
+    def __init__(self, *, prompt_tokens: int, context_length: int) -> None:
+        super().__init__(
+            f"The prompt has {prompt_tokens} tokens and the context holds {context_length}: "
+            "shorten the prompt or ask for a longer context.",
+            field="messages",
+        )
+        self.prompt_tokens = prompt_tokens
+        self.context_length = context_length
+
+
+class ModelNotFound(InferenceError):
+    status_hint = 404
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"Model {model!r} is not on this computer.")
+        self.model = model
+
+
+class LoadFailed(InferenceError):
+    pass
+
+
+class OutOfMemory(InferenceError):
+    status_hint = 503
+
+
+class ModelCrashed(InferenceError):
+    pass
+
+
+class ServerBusy(InferenceError):
+    status_hint = 503
+
+
+class EngineClosed(InferenceError):
+    status_hint = 503

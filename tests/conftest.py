@@ -1,0 +1,58 @@
+"""What every test stands on: the test data, a home of its own, and no thread left behind."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+# Read when Qt, MLX and huggingface_hub are imported, so set before any of them is.
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("MLX_DISABLE_COMPILE", "1")
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TESTDATA = Path(os.environ.get("INGLENOOK_TESTDATA", REPOSITORY.parent / "shared/testdata"))
+
+SECONDS_TO_END = 5.0
+
+
+@pytest.fixture
+def testdata() -> Path:
+    """The folder of real tokenizers, tiny models and published schemas."""
+    if not TESTDATA.is_dir():
+        pytest.skip(f"No test data at {TESTDATA}: set INGLENOOK_TESTDATA to the folder that has it")
+    return TESTDATA
+
+
+@pytest.fixture(autouse=True)
+def inglenook_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Everything the program writes goes here, and is gone after the test."""
+    home = tmp_path / "inglenook-home"
+    monkeypatch.setenv("INGLENOOK_HOME", str(home))
+    # Nobody's own models, tokens or proxies decide whether a test passes.
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
+    for name in ("HF_TOKEN", "HF_ENDPOINT", "OLLAMA_HOST", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return home
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left_behind() -> Iterator[None]:
+    """A test that leaves a thread running would fail some other test, far away."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + SECONDS_TO_END
+    left: list[threading.Thread] = []
+    for thread in set(threading.enumerate()) - before:
+        thread.join(max(0.0, deadline - time.monotonic()))
+        if thread.is_alive():
+            left.append(thread)
+    assert not left, f"threads still running after the test: {[thread.name for thread in left]}"

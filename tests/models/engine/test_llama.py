@@ -1,0 +1,279 @@
+"""The llama.cpp engine on a real model: a child process that may be slow, wrong or dead."""
+
+import os
+import re
+import signal
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from models.chat import GenerateRequest, LoadRequest, Message, SamplingParams, UnloadRequest
+from models.engine.llama import LlamaBackend, open_llama
+from models.errors import InferenceError, LoadFailed, ModelCrashed
+from models.events import Failed, Finished, FinishReason, Started, TextDelta
+from models.model import Kind
+from models.residency import Residency, Runner
+from tests.fakes import a_model, find_among
+from tests.listener import Listener
+
+POCKET_NAME = "pocket"
+POCKET_FILE = next((Path(__file__).parents[3] / "resources/pocket").rglob("*.gguf"))
+FRANCE = (Message("user", "What is the capital of France?"),)
+GREEDY = SamplingParams(temperature=0.0)
+
+
+class Opened:
+    """Remembers the backends that were opened, to find their processes."""
+
+    def __init__(self) -> None:
+        self.backends: list[LlamaBackend] = []
+
+    def __call__(self, plan: Any, wake: Any) -> LlamaBackend:
+        self.backends.append(open_llama(plan, wake))
+        return self.backends[-1]
+
+
+@pytest.fixture
+def opened() -> Opened:
+    return Opened()
+
+
+@pytest.fixture
+def residency(opened: Opened) -> Iterator[Residency]:
+    pocket = a_model(POCKET_NAME, context_length=2048, kv_bytes_per_token=1024)
+    residency = Residency(
+        find_among(replace(pocket, path=POCKET_FILE)), {Kind.LLAMA: Runner(opened)}
+    )
+    yield residency
+    residency.close()
+    for backend in opened.backends:
+        assert not psutil.pid_exists(backend.pid)
+
+
+def ask(residency: Residency, **changes: Any) -> tuple[Listener, int]:
+    listener = Listener()
+    values: dict[str, Any] = {"model": POCKET_NAME, "prompt": FRANCE, "sampling": GREEDY}
+    return listener, residency.submit(GenerateRequest(**{**values, **changes}), listener)
+
+
+def endless(residency: Residency) -> tuple[Listener, int]:
+    """A reply that goes on until the context is full, some two thousand tokens."""
+    return ask(residency, prompt=(Message("user", "Tell me a story."),), sampling=HOT)
+
+
+# So hot that the end of the turn is as likely as any other token.
+HOT = SamplingParams(temperature=50.0, top_k=0, top_p=1.0, seed=1)
+
+
+def test_it_answers_and_stops_by_itself(residency: Residency):
+    listener, _ = ask(residency)
+
+    finished = listener.end()
+
+    assert isinstance(finished, Finished)
+    assert "Paris" in listener.text
+    assert finished.reason is FinishReason.END_OF_TURN
+    assert finished.usage.prompt_tokens > 10
+    assert finished.usage.completion_tokens > 1
+    said = finished.tokens[finished.usage.prompt_tokens :]
+    assert len(said) == finished.usage.completion_tokens - 1
+
+
+def test_the_second_answer_finds_its_prompt_in_the_cache(residency: Residency):
+    ask(residency)[0].end()
+
+    again, _ = ask(residency)
+    finished = again.end()
+
+    assert isinstance(finished, Finished)
+    assert finished.usage.cached_tokens == finished.usage.prompt_tokens - 1
+
+
+def test_the_same_seed_gives_the_same_text_alone_and_in_company(residency: Residency):
+    hot = SamplingParams(temperature=1.5, seed=7)
+    alone, _ = ask(residency, sampling=hot)
+    alone.end()
+
+    together = [ask(residency, sampling=hot)[0] for _ in range(3)]
+    for listener in together:
+        listener.end()
+
+    assert {listener.text for listener in together} == {alone.text}
+
+
+def test_more_requests_than_sequences_are_all_served(residency: Residency):
+    listeners = [ask(residency)[0] for _ in range(20)]
+
+    for listener in listeners:
+        listener.end()
+
+    assert {listener.text for listener in listeners} == {listeners[0].text}
+
+
+def test_stop_strings_and_max_tokens_end_it(residency: Residency):
+    stopped, _ = ask(residency, stop=("ris",))
+    short, _ = ask(residency, max_tokens=2)
+
+    assert stopped.end().reason is FinishReason.STOP_STRING  # pyright: ignore[reportAttributeAccessIssue]
+    assert stopped.text.endswith("Pa")
+    end = short.end()
+    assert isinstance(end, Finished)
+    assert (end.reason, end.usage.completion_tokens) == (FinishReason.MAX_TOKENS, 2)
+
+
+def test_a_cancel_leaves_the_others_alone(residency: Residency):
+    expected, _ = ask(residency)
+    expected.end()
+    listeners = [ask(residency) for _ in range(12)]
+    for _, ticket in listeners[::2]:
+        residency.cancel(ticket)
+
+    ends = [listener.end() for listener, _ in listeners]
+
+    assert all(isinstance(end, Finished) for end in ends)
+    assert {listener.text for listener, _ in listeners[1::2]} == {expected.text}
+
+
+def test_a_child_killed_in_mid_stream_is_told_and_the_next_request_served(
+    residency: Residency, opened: Opened
+):
+    listeners = [endless(residency)[0] for _ in range(3)]
+    for listener in listeners:
+        listener.until(TextDelta)
+
+    os.kill(opened.backends[0].pid, signal.SIGKILL)
+
+    ends = [listener.end() for listener in listeners]
+    assert any(isinstance(end, Failed) for end in ends)
+    for end in ends:
+        if isinstance(end, Failed):
+            assert isinstance(end.error, ModelCrashed)
+            assert "the next request loads it again" in str(end.error)
+    again, _ = ask(residency)
+    assert isinstance(again.end(), Finished)
+    assert "Paris" in again.text
+
+
+def test_a_child_killed_while_idle_is_replaced(residency: Residency, opened: Opened):
+    ask(residency)[0].end()
+
+    os.kill(opened.backends[0].pid, signal.SIGKILL)
+    wait_until(lambda: not residency.residents())
+
+    again, _ = ask(residency)
+    assert isinstance(again.end(), Finished)
+
+
+def test_a_child_that_hangs_can_still_be_cancelled_and_unloaded(
+    residency: Residency, opened: Opened
+):
+    listener, ticket = endless(residency)
+    listener.until(Started)
+    os.kill(opened.backends[0].pid, signal.SIGSTOP)
+
+    residency.cancel(ticket)
+    assert isinstance(listener.end(), Finished)
+    gone = Listener()
+    residency.submit(UnloadRequest(model=POCKET_NAME), gone)
+    gone.end()
+
+    assert residency.residents() == ()
+
+
+def test_unloading_gives_the_memory_back(residency: Residency, opened: Opened):
+    listener = Listener()
+    residency.submit(LoadRequest(model=POCKET_NAME), listener)
+    listener.end()
+    pid = opened.backends[0].pid
+    assert psutil.pid_exists(pid)
+
+    residency.submit(UnloadRequest(model=POCKET_NAME), listener)
+    listener.end()
+
+    assert not psutil.pid_exists(pid)
+
+
+def test_nobody_without_the_key_can_use_the_childs_port(residency: Residency, opened: Opened):
+    ask(residency)[0].end()
+    child = psutil.Process(opened.backends[0].pid)
+    listening = [each for each in child.net_connections() if each.status == psutil.CONN_LISTEN]
+
+    assert [each.laddr.ip for each in listening] == ["127.0.0.1"]
+    assert opened.backends[0].key not in " ".join(child.cmdline())
+    assert opened.backends[0].key not in " ".join(child.environ().values())
+
+
+def test_every_token_is_counted_even_inside_a_character(residency: Residency):
+    # So hot that it draws single bytes, which llama.cpp holds back until they are a character.
+    listener, _ = ask(residency, max_tokens=60, sampling=HOT)
+
+    end = listener.end()
+
+    assert isinstance(end, Finished)
+    assert not listener.text.isascii()
+    if end.reason is FinishReason.MAX_TOKENS:
+        assert end.usage.completion_tokens == 60
+    assert listener.text.count("\ufffd") < 60
+
+
+def gguf(pairs: bytes = b"", *, count: int = 0) -> bytes:
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, count) + pairs
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "No such file|gone"),
+        (b"", "not a GGUF|damaged|incomplete|empty"),
+        (b"This is no model at all.", "not a GGUF"),
+        (gguf(), "cut short|lacks|damaged"),
+    ],
+)
+def test_a_bad_file_is_told_in_words(tmp_path: Path, content: bytes | None, words: str):
+    path = tmp_path / "bad.gguf"
+    if content is not None:
+        path.write_bytes(content)
+    error = load(path)
+
+    assert isinstance(error, LoadFailed)
+    assert re.search(words, str(error)), str(error)
+    assert "\n" not in str(error)
+
+
+def test_a_truncated_file_is_told_in_words(tmp_path: Path):
+    whole = POCKET_FILE.read_bytes()
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(whole[: len(whole) * 3 // 4])
+
+    error = load(path)
+
+    assert isinstance(error, LoadFailed)
+    assert "incomplete" in str(error) or "cut short" in str(error) or "damaged" in str(error)
+
+
+def load(path: Path) -> InferenceError:
+    """Load the file at ``path`` through an engine, as if it had been imported."""
+    model = replace(a_model("bad"), path=path)
+    residency = Residency(find_among(model), {Kind.LLAMA: Runner(open_llama)})
+    listener = Listener()
+    try:
+        residency.submit(LoadRequest(model="bad"), listener)
+        end = listener.end()
+    finally:
+        residency.close()
+    assert isinstance(end, Failed)
+    return end.error
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        threading.Event().wait(0.01)
