@@ -28,6 +28,7 @@ def main() -> None:
         import xllamacpp  # noqa: PLC0415  # may be missing a system library: told below
 
         params = xllamacpp.CommonParams()
+        params.verbosity = 2  # errors and warnings: the parent keeps the last of them
         params.model.path = config["model"]
         # Each sequence has a KV cache of its own: a shared one that fills up fails them all.
         params.n_parallel = config["max_sequences"]

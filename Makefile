@@ -1,0 +1,57 @@
+# Everything a developer does, by name. Needs only make, python3 (3.11 or later) and pip.
+#
+#   make run      open the window; without a display, serve the API
+#   make test     format, lint, types and tests: what CI runs
+#   make bench    measure what we claim in benchmarks/
+#   make format   format the code and mend what ruff can mend
+#   make venv     only make .venv, from requirements.lock
+#   make lock     make requirements.lock anew from pyproject.toml
+#                 (newer versions too: make lock UPGRADE=--upgrade)
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help venv run test bench lock format
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+venv: $(STAMP)
+
+# One hash for every file, and nothing fetched that is not in the lock: setuptools,
+# which builds our own editable install, is in it too.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Inglenook needs Python 3.11 or later; say which with: make PYTHON=python3.12")'
+	packaging/system-packages venv $(PYTHON)
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+run: venv
+	packaging/system-packages run
+	$(BIN)/ingle app
+
+test: venv
+	packaging/system-packages test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	tests/xvfb.sh $(BIN)/python -m pytest -m xvfb
+	$(BIN)/python -m pytest -m 'not xvfb'
+
+bench: venv
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.engine
+
+format: venv
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: venv
+	$(BIN)/uv pip compile pyproject.toml --output-file requirements.lock \
+		--universal --python-version 3.11 --all-extras \
+		--group test --group bench --group build \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+		--custom-compile-command 'make lock' --quiet $(UPGRADE)

@@ -1,0 +1,1 @@
+"""The chat: its view-models, and the widgets that show them."""

@@ -1,0 +1,219 @@
+"""The widgets of one block each: rich text, code with its Copy button, a rule."""
+
+import math
+from typing import Any, Protocol
+
+from PySide6.QtCore import Qt, QTimer, QUrl, Slot
+from PySide6.QtGui import QDesktopServices, QGuiApplication, QTextCursor, QTextOption, QWheelEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QTextBrowser,
+    QTextEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.chat.highlight import Highlighter
+from app.chat.markdown import Block
+from app.icons import IconButton
+from app.theme import Theme, code_font, rich_text_style
+
+_SAFE_SCHEMES = ("http", "https", "mailto")
+_COPIED_MS = 1500
+_CODE_MARGIN = 12
+_RULE_HEIGHT = 17  # a line of one pixel, and air
+
+
+class BlockWidget(Protocol):
+    """What a row asks of a block."""
+
+    def show_block(self, block: Block, *, growing: bool) -> None: ...
+    def fit(self, width: int) -> int:
+        """Return how high the block is at this width, in pixels."""
+        ...
+
+
+def open_link(url: QUrl) -> None:
+    """Open what a model has linked to, where that can do no harm by itself."""
+    if url.scheme().lower() in _SAFE_SCHEMES:
+        QDesktopServices.openUrl(url)
+
+
+def copy(text: str) -> None:
+    QGuiApplication.clipboard().setText(text)
+
+
+class CopyButton(IconButton):
+    """Copies, and says for a moment that it has."""
+
+    def __init__(self, what: str, theme: Theme, *, size: int = 16) -> None:
+        super().__init__("copy", f"Copy {what}", theme, size=size)
+        self._what = what
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._forget)
+
+    def copy(self, text: str) -> None:
+        copy(text)
+        self.show_icon("check")
+        self.say("Copied")
+        self._timer.start(_COPIED_MS)
+
+    @Slot()
+    def _forget(self) -> None:
+        self.show_icon("copy")
+        self.say(f"Copy {self._what}")
+
+
+class TextBlock(QTextBrowser):
+    """Paragraphs, lists, tables: rich text as high as its content, that fetches nothing."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setOpenLinks(False)
+        self.anchorClicked.connect(open_link)
+        self.viewport().setAutoFillBackground(False)
+        document = self.document()
+        document.setDocumentMargin(0)
+        document.setIndentWidth(22)
+        document.setDefaultStyleSheet(rich_text_style(theme))
+
+    def show_block(self, block: Block, *, growing: bool) -> None:
+        self.setHtml(block.content)
+        # So that the keyboard reaches a link, and need not pass every paragraph.
+        links = "<a href" in block.content
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if links else Qt.FocusPolicy.ClickFocus)
+
+    def show_plain(self, text: str) -> None:
+        option = QTextOption()
+        option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.document().setDefaultTextOption(option)
+        self.setPlainText(text)
+
+    def natural_width(self, most: int) -> int:
+        """Return the width that the text takes up where it may have this much."""
+        self.document().setTextWidth(most)
+        return min(most, math.ceil(self.document().idealWidth()) + 1)
+
+    def fit(self, width: int) -> int:
+        self.document().setTextWidth(width)
+        return math.ceil(self.document().size().height())
+
+    def loadResource(self, kind: int, name: QUrl | str) -> Any:  # noqa: ANN401 - Qt's
+        """Load nothing: neither from the network nor from this disk."""
+        return None
+
+    def wheelEvent(self, e: QWheelEvent) -> None:
+        e.ignore()  # the transcript scrolls
+
+
+class CodeBlock(QFrame):
+    """Code: its language, a Copy button, coloured lines that scroll sideways."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.setObjectName("code")
+        self._theme = theme
+        self._code = ""
+        self._language = QLabel()
+        self._language.setObjectName("small")
+        self._copy = CopyButton("code", theme)
+        self._copy.clicked.connect(self._copy_code)
+        self._editor = _CodeView()
+        self._highlighter: Highlighter | None = None
+        head = QHBoxLayout()
+        head.setContentsMargins(_CODE_MARGIN, 5, 6, 0)
+        head.addWidget(self._language)
+        head.addStretch()
+        head.addWidget(self._copy)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(1, 1, 1, 1)
+        column.setSpacing(0)
+        column.addLayout(head)
+        column.addWidget(self._editor)
+
+    def show_block(self, block: Block, *, growing: bool) -> None:
+        self._language.setText(block.language or "text")
+        if self._highlighter is None:
+            document = self._editor.document()
+            self._highlighter = Highlighter(document, block.language, self._theme)
+        self._editor.show_code(block.content, self._code)
+        self._code = block.content
+        self._highlighter.refresh(growing=growing)
+
+    def fit(self, width: int) -> int:
+        head = self._copy.sizeHint().height() + 5
+        return head + self._editor.fit(width - 2) + 2
+
+    @Slot()
+    def _copy_code(self) -> None:
+        self._copy.copy(self._code)
+
+
+class _CodeView(QTextEdit):
+    def __init__(self) -> None:
+        super().__init__()
+        self.setReadOnly(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFont(code_font())
+        self.setLineWrapMode(QTextEdit.LineWrapMode.NoWrap)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setAccessibleName("Code")
+        self.viewport().setAutoFillBackground(False)
+        self.document().setDocumentMargin(_CODE_MARGIN)
+
+    def show_code(self, code: str, before: str) -> None:
+        if before and code.startswith(before):
+            cursor = QTextCursor(self.document())
+            cursor.movePosition(QTextCursor.MoveOperation.End)
+            cursor.insertText(code[len(before) :])
+        else:
+            self.setPlainText(code)
+
+    def fit(self, width: int) -> int:
+        size = self.document().size()
+        bar = self.horizontalScrollBar().sizeHint().height() if size.width() > width else 0
+        return math.ceil(size.height()) + bar
+
+    def wheelEvent(self, e: QWheelEvent) -> None:
+        delta = e.angleDelta()
+        if abs(delta.x()) > abs(delta.y()):
+            super().wheelEvent(e)
+        else:
+            e.ignore()  # the transcript scrolls
+
+
+class RuleBlock(QWidget):
+    """A line across."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        line = QFrame()
+        line.setObjectName("rule")
+        line.setFixedHeight(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(line)
+
+    def show_block(self, block: Block, *, growing: bool) -> None:
+        pass
+
+    def fit(self, width: int) -> int:
+        return _RULE_HEIGHT
+
+
+def widget_for(block: Block, theme: Theme) -> TextBlock | CodeBlock | RuleBlock:
+    match block.kind:
+        case "text":
+            return TextBlock(theme)
+        case "code":
+            return CodeBlock(theme)
+        case "rule":
+            return RuleBlock(theme)

@@ -1,0 +1,137 @@
+"""Where a message is written: it grows with the text, and its button sends or stops."""
+
+import math
+
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton
+
+from app.icons import icon
+from app.theme import Theme
+
+_MOST_LINES = 8
+_SEND_SIZE = 34
+_MARGIN = 7  # of the document, above and below
+
+
+class Composer(QFrame):
+    sent = Signal(str)
+    stopped = Signal()
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.setObjectName("composer")
+        self._theme = theme
+        self._busy = False
+        self.input = _Input()
+        self.input.submitted.connect(self._on_button)
+        self.input.escaped.connect(self._on_escaped)
+        self.input.focus_changed.connect(self._on_focus_changed)
+        self.input.textChanged.connect(self._refresh)
+        self.button = QPushButton()
+        self.button.setObjectName("send")
+        self.button.setFixedSize(_SEND_SIZE, _SEND_SIZE)
+        self.button.setIconSize(QSize(20, 20))
+        self.button.clicked.connect(self._on_button)
+        line = QHBoxLayout(self)
+        line.setContentsMargins(12, 6, 7, 6)
+        line.setSpacing(8)
+        line.addWidget(self.input, 1)
+        line.addWidget(self.button, 0, Qt.AlignmentFlag.AlignBottom)
+        self.setFocusProxy(self.input)
+        self._refresh()
+
+    def set_busy(self, busy: bool) -> None:
+        """While a reply is written, the button stops it."""
+        self._busy = busy
+        self._refresh()
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self._refresh()
+
+    def set_model(self, name: str) -> None:
+        self.input.setPlaceholderText(f"Message {name}" if name else "Get a model to begin")
+        self.input.setEnabled(bool(name))
+
+    @Slot()
+    def _on_button(self) -> None:
+        if self._busy:
+            if self.sender() is self.button:
+                self.stopped.emit()
+            return
+        text = self.input.toPlainText().strip()
+        if text:
+            self.input.clear()
+            self.sent.emit(text)
+
+    @Slot()
+    def _on_escaped(self) -> None:
+        if self._busy:
+            self.stopped.emit()
+
+    @Slot(bool)
+    def _on_focus_changed(self, focused: bool) -> None:
+        self.setProperty("focused", focused)
+        self.style().polish(self)
+
+    @Slot()
+    def _refresh(self) -> None:
+        can_send = bool(self.input.toPlainText().strip())
+        self.button.setEnabled(self._busy or can_send)
+        color = self._theme.on_accent if self.button.isEnabled() else self._theme.muted
+        self.button.setIcon(icon("stop" if self._busy else "send", color, 20))
+        does = "Stop the reply (Esc)" if self._busy else "Send the message (Enter)"
+        self.button.setToolTip(does)
+        self.button.setAccessibleName("Stop" if self._busy else "Send")
+
+
+class _Input(QPlainTextEdit):
+    submitted = Signal()
+    escaped = Signal()
+    focus_changed = Signal(bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAccessibleName("Message")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setTabChangesFocus(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.viewport().setAutoFillBackground(False)
+        self.document().setDocumentMargin(_MARGIN)
+        self.textChanged.connect(self._fit)
+
+    @Slot()
+    def _fit(self) -> None:
+        # The size of a plain text's document is counted in lines, wrapped ones included.
+        lines = min(_MOST_LINES, max(1, round(self.document().size().height())))
+        height = math.ceil(lines * self.fontMetrics().lineSpacing()) + 2 * _MARGIN
+        if height != self.height():
+            self.setFixedHeight(height)
+        more = self.document().size().height() > _MOST_LINES
+        policy = Qt.ScrollBarPolicy
+        self.setVerticalScrollBarPolicy(
+            policy.ScrollBarAsNeeded if more else policy.ScrollBarAlwaysOff
+        )
+
+    def resizeEvent(self, e: QResizeEvent) -> None:
+        super().resizeEvent(e)
+        self._fit()
+
+    def keyPressEvent(self, e: QKeyEvent) -> None:
+        shift = e.modifiers() & Qt.KeyboardModifier.ShiftModifier
+        match e.key():
+            case Qt.Key.Key_Return | Qt.Key.Key_Enter if not shift:
+                self.submitted.emit()
+            case Qt.Key.Key_Escape:
+                self.escaped.emit()
+            case _:
+                super().keyPressEvent(e)
+
+    def focusInEvent(self, e: QFocusEvent) -> None:
+        super().focusInEvent(e)
+        self.focus_changed.emit(True)
+
+    def focusOutEvent(self, e: QFocusEvent) -> None:
+        super().focusOutEvent(e)
+        self.focus_changed.emit(False)

@@ -1,0 +1,44 @@
+"""The store and the engines, opened together: what the window, the API and the command share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import resources
+from app.settings import Settings
+from models.engine import mlx
+from models.engine.llama import open_llama
+from models.model import Kind
+from models.residency import Residency, Runner
+from models.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    store: Store
+    residency: Residency
+
+    def close(self) -> None:
+        """Fail what is running, unload every model, and wait for both."""
+        self.residency.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_services(home: Path, settings: Settings) -> Services:
+    """Open the models under ``home``, with the built-in one. Loads nothing yet."""
+    store = Store(home, builtin=Path(resources.__file__).with_name("pocket"))
+    runners = {Kind.LLAMA: Runner(open_llama)}
+    if mlx.available():
+        runners[Kind.MLX] = Runner(mlx.open_mlx, mlx.end_thread)
+    residency = Residency(
+        store.find,
+        runners,
+        keep_alive_seconds=settings.keep_alive_seconds,
+        context_length=settings.context_length,
+    )
+    return Services(store, residency)

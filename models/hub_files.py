@@ -1,0 +1,104 @@
+"""Which files of a repository on the hub make up the model that is asked for."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from models import weights
+from models.hub_errors import NothingSuitable
+from models.names import DEFAULT_TAG
+
+# The best for most people first: as Ollama takes them from the hub.
+_FAVOURITES = ("Q4_K_M", "Q4_0", "Q8_0")
+_QUANTIZATION = re.compile(
+    r"(?<![A-Za-z0-9])"
+    r"((?:UD-)?(?:I?Q[1-8](?:_[A-Z0-9]+)*|TQ[12]_0|MXFP4(?:_[A-Z]+)?|NVFP4|BF16|F16|F32|FP16|FP32))"
+    r"(?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
+_SHARD = re.compile(r"-(\d{5})-of-\d{5}$")
+_NOT_MODELS = ("mmproj", "imatrix")  # parts that lie beside a model
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    path: str  # in the repository, with '/'
+    size_bytes: int
+    sha256: str | None  # of large files
+    blob_id: str | None  # git's SHA-1, of small ones
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The files of one model. ``main_file`` is its (first) GGUF file; None for MLX."""
+
+    files: tuple[RemoteFile, ...]
+    main_file: str | None
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.size_bytes for file in self.files)
+
+
+def choose(repo: str, files: Iterable[RemoteFile], tag: str) -> Choice:
+    """Pick the GGUF file with the quantisation ``tag``, or a good one; else an MLX model.
+
+    Raises:
+        NothingSuitable: naming what there is instead.
+    """
+    files = list(files)
+    ggufs = _gguf_models(files)
+    if ggufs:
+        return _choose_gguf(repo, ggufs, tag)
+    mlx = [file for file in files if weights.is_mlx_file(file.path)]
+    names = {file.path for file in mlx}
+    if "config.json" in names and any(name.endswith(".safetensors") for name in names):
+        if tag != DEFAULT_TAG:
+            raise NothingSuitable(f"{repo} has one model and no {tag!r}: leave out ':{tag}'.")
+        return Choice(tuple(mlx), None)
+    raise NothingSuitable(
+        f"{repo} has no model that runs here: neither GGUF files nor MLX weights."
+    )
+
+
+def quantization(path: str) -> str:
+    """Return the quantisation that a file's name tells; the bare name where it tells none."""
+    stem = _SHARD.sub("", PurePosixPath(path).stem)
+    found = _QUANTIZATION.findall(stem) or _QUANTIZATION.findall(str(PurePosixPath(path).parent))
+    return str(found[-1]).upper() if found else stem
+
+
+def _gguf_models(files: Sequence[RemoteFile]) -> list[tuple[RemoteFile, ...]]:
+    """Return the models among the files: each a single file, or its shards in order."""
+    models: dict[str, list[RemoteFile]] = {}
+    for file in sorted(files, key=lambda each: (each.path.count("/"), each.path)):
+        path = PurePosixPath(file.path)
+        if path.suffix.lower() != ".gguf" or "\\" in file.path:
+            continue
+        if any(part in path.name.lower() for part in _NOT_MODELS):
+            continue
+        models.setdefault(_SHARD.sub("", str(path.with_suffix(""))), []).append(file)
+    return [tuple(shards) for shards in models.values()]
+
+
+def _choose_gguf(repo: str, models: Sequence[tuple[RemoteFile, ...]], tag: str) -> Choice:
+    by_label: dict[str, tuple[RemoteFile, ...]] = {}
+    for shards in models:
+        by_label.setdefault(quantization(shards[0].path), shards)
+    if tag != DEFAULT_TAG:
+        for label, shards in by_label.items():
+            names = {label, shards[0].name, PurePosixPath(shards[0].name).stem}
+            if tag.lower() in {name.lower() for name in names}:
+                return Choice(shards, shards[0].name)
+        there = ", ".join(sorted(by_label))
+        raise NothingSuitable(f"{repo} has no {tag!r}. There is: {there}.")
+    for label in _FAVOURITES:
+        if label in by_label:
+            return Choice(by_label[label], by_label[label][0].name)
+    smallest = min(models, key=lambda shards: sum(shard.size_bytes for shard in shards))
+    return Choice(smallest, smallest[0].name)

@@ -1,0 +1,194 @@
+"""Synthetic dialogues without end: pick a kind, make one, render it with the chat template."""
+
+# pyright: strict
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import calls
+import talk
+from jinja2 import Environment, Template
+from objects import json_list, json_object
+from words import Dice
+
+Message = dict[str, Any]
+TEMPLATE = Path(__file__).parent / "chat_template.jinja"
+
+
+@dataclass(slots=True)
+class Dialogue:
+    """Messages that end in a reply, which is what the model is to say."""
+
+    kind: str
+    messages: list[Message] = field(default_factory=list[Message])
+    tools: list[calls.Tool] = field(default_factory=list[calls.Tool])
+    thinking: bool = False
+
+    def says(self, role: str, content: str) -> None:
+        self.messages.append({"role": role, "content": content})
+
+    def turn(self, turn: talk.Turn) -> None:
+        self.says("user", turn.asked)
+        self.says("assistant", turn.reply)
+        self.messages[-1]["thought"] = turn.thought
+
+
+def compile_template(source: str) -> Template:
+    environment = Environment(trim_blocks=True, lstrip_blocks=True)
+    environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
+    return environment.from_string(source)
+
+
+def render(template: Template, dialogue: Dialogue) -> str:
+    messages = dialogue.messages
+    if dialogue.thinking:
+        last = {**messages[-1], "reasoning_content": messages[-1]["thought"]}
+        messages = [*messages[:-1], last]
+    return template.render(
+        messages=messages, tools=dialogue.tools or None, enable_thinking=dialogue.thinking
+    )
+
+
+def prompt(template: Template, dialogue: Dialogue) -> str:
+    """Return the text that asks for the last reply."""
+    return template.render(
+        messages=dialogue.messages[:-1],
+        tools=dialogue.tools or None,
+        enable_thinking=dialogue.thinking,
+        add_generation_prompt=True,
+    )
+
+
+def dialogues(seed: int, copying: float = 0.0) -> Iterator[Dialogue]:
+    """Yield dialogues for ever; ``copying`` is the part of them that only copies."""
+    dice = Dice(seed)
+    while True:
+        yield _copied(dice) if dice.chance(copying) else one(dice)
+
+
+def one(dice: Dice) -> Dialogue:
+    kinds = [_called, _called, _called, _called, _called, _called, _parallel, _answered, _answered,
+             _refused, _structured, _structured, _structured, _structured, _chatted, _chatted,
+             _chatted, _chatted, _recalled, _recalled, _played]  # fmt: skip
+    dialogue = dice.pick(kinds)(dice)
+    dialogue.thinking = dice.chance(0.15)
+    return dialogue
+
+
+def _copied(dice: Dice) -> Dialogue:
+    dialogue = Dialogue("copy")
+    for _ in range(dice.randint(1, 3)):
+        dialogue.turn(dice.pick([talk.repeat, talk.lookup])(dice))
+    return dialogue
+
+
+def _led(dice: Dice, dialogue: Dialogue) -> Dialogue:
+    if dice.chance(0.3):
+        dialogue.says("system", dice.pick(talk.SYSTEMS))
+    return dialogue
+
+
+def _chatted(dice: Dice) -> Dialogue:
+    dialogue = _led(dice, Dialogue("chat"))
+    for _ in range(dice.pick([1, 1, 1, 1, 2, 2, 3, 3, 6, 10])):
+        dialogue.turn(talk.large(dice) if dice.chance(0.15) else talk.small(dice))
+    return dialogue
+
+
+def _recalled(dice: Dice) -> Dialogue:
+    dialogue = _led(dice, Dialogue("recall"))
+    told, asked = talk.memory(dice)
+    if dice.chance(0.2):
+        dialogue.turn(talk.fact(dice))
+    dialogue.turn(told)
+    for _ in range(dice.pick([0, 0, 1, 1, 2, 3, 6])):
+        dialogue.turn(talk.small(dice))
+    dialogue.turn(asked)
+    return dialogue
+
+
+def _played(dice: Dice) -> Dialogue:
+    dialogue = Dialogue("persona")
+    system, turn = talk.persona(dice)
+    dialogue.says("system", system)
+    dialogue.turn(turn)
+    return dialogue
+
+
+def _structured(dice: Dice) -> Dialogue:
+    dialogue = _led(dice, Dialogue("json"))
+    dialogue.turn(json_list(dice) if dice.chance(0.2) else json_object(dice))
+    return dialogue
+
+
+def _offered(dice: Dice, kind: str) -> tuple[Dialogue, list[calls.Wish]]:
+    wishes = calls.several(dice)
+    dialogue = _led(dice, Dialogue(kind, tools=[each.tool for each in wishes]))
+    if dice.chance(0.1):
+        dialogue.turn(talk.easy(dice))
+    return dialogue, wishes
+
+
+def _calls(dialogue: Dialogue, *wishes: calls.Wish) -> None:
+    names = " and then ".join(f"{each.name} fits" for each in wishes)
+    dialogue.says("assistant", "")
+    dialogue.messages[-1] |= {"tool_calls": [each.call for each in wishes], "thought": names + "."}
+
+
+def _called(dice: Dice) -> Dialogue:
+    dialogue, wishes = _offered(dice, "call")
+    wish = dice.pick(wishes)
+    dialogue.says("user", calls.sentence(wish.said))
+    _calls(dialogue, wish)
+    return dialogue
+
+
+def _parallel(dice: Dice) -> Dialogue:
+    dialogue, wishes = _offered(dice, "parallel")
+    first = dice.pick(wishes)
+    second = calls.again(dice, first)
+    if second is None or (len(wishes) > 1 and dice.chance(0.5)):
+        second = dice.pick(wishes)
+        if second is first:
+            return _called(dice)
+    link = dice.pick([". ", ". Also: ", ", and also: ", " and "])
+    said = calls.sentence(first.said).rstrip(".") + link + calls.sentence(second.said)
+    dialogue.says("user", said)
+    _calls(dialogue, first, second)
+    return dialogue
+
+
+def _answered(dice: Dice) -> Dialogue:
+    dialogue = _called(dice)
+    dialogue.kind = "result"
+    for _ in range(dice.pick([1, 1, 1, 2])):
+        if dialogue.messages[-1]["role"] != "assistant":
+            break
+        content, answer = calls.result(dice)
+        dialogue.says("tool", content)
+        dialogue.says("assistant", answer)
+        dialogue.messages[-1]["thought"] = "The tool has answered."
+        if dice.chance(0.7):
+            break
+        dialogue.turn(talk.easy(dice))
+        return dialogue
+    return dialogue
+
+
+def _refused(dice: Dice) -> Dialogue:
+    """Return talk that needs no tool, or a wish that no tool grants."""
+    dialogue, wishes = _offered(dice, "refuse")
+    if dice.chance(0.5):
+        dialogue.turn(talk.easy(dice))
+        return dialogue
+    offered = {word for each in wishes for word in each.description.lower().rstrip(".").split()}
+    wish = calls.wish(dice)
+    while any(word in offered for word in wish.description.lower().rstrip(".").split()[2:]):
+        wish = calls.wish(dice)
+    dialogue.says("user", calls.sentence(wish.said))
+    dialogue.says("assistant", "None of my tools can do that.")
+    dialogue.messages[-1]["thought"] = "No tool fits."
+    return dialogue

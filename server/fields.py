@@ -1,0 +1,174 @@
+"""The fields of a JSON object, read by name and strictly; what nobody read is known at the end."""
+
+import re
+from typing import Any, TypeAlias, cast
+
+from models.errors import InvalidRequest
+
+Json: TypeAlias = dict[str, Any]
+
+_MOST = 2**63 - 1  # what a number may be, either way
+
+
+class Fields:
+    """One JSON object of a request.
+
+    Each reader returns None where the field is absent or null, and raises InvalidRequest
+    with a sentence that names the field where its type is wrong.
+    """
+
+    def __init__(self, values: Json, path: str = "") -> None:
+        self._values = values
+        self._path = path
+        self._read: set[str] = set()
+        self._ignored: set[str] = set()
+        self._children: list[Fields] = []
+
+    def name(self, field: str) -> str:
+        """The field as the caller would write it: ``messages[0].content``."""
+        return f"{self._path}.{field}" if self._path else field
+
+    def value(self, field: str) -> Any:  # noqa: ANN401 - JSON is anything
+        """Whatever is there, unchecked."""
+        self._read.add(field)
+        return self._values.get(field)
+
+    def has(self, field: str) -> bool:
+        return field in self._values
+
+    def text(self, field: str) -> str | None:
+        value = self.value(field)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise self.wrong(field, "a string", value)
+        return whole_characters(value)
+
+    def texts(self, field: str) -> tuple[str, ...]:
+        """A list of strings, or one string as a list of one."""
+        value = self.value(field)
+        if value is None:
+            return ()
+        several = cast("list[Any]", value) if isinstance(value, list) else [value]
+        for each in several:
+            if not isinstance(each, str):
+                raise self.wrong(field, "a string or a list of strings", value)
+        return tuple(whole_characters(each) for each in several)
+
+    def flag(self, field: str) -> bool | None:
+        value = self.value(field)
+        if value is not None and not isinstance(value, bool):
+            raise self.wrong(field, "true or false", value)
+        return value
+
+    def whole(self, field: str, *, least: int = -_MOST, most: int = _MOST) -> int | None:
+        value = self.value(field)
+        if value is None:
+            return None
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.wrong(field, "a whole number", value)
+        self._check_range(field, value, least, most)
+        return value
+
+    def number(self, field: str, *, least: float = -_MOST, most: float = _MOST) -> float | None:
+        value = self.value(field)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.wrong(field, "a number", value)
+        self._check_range(field, value, least, most)
+        return float(value)
+
+    def list(self, field: str) -> "list[Any] | None":
+        value = self.value(field)
+        if value is not None and not isinstance(value, list):
+            raise self.wrong(field, "a list", value)
+        return cast("list[Any] | None", value)
+
+    def object(self, field: str, read_by: "type[Fields] | None" = None) -> "Fields | None":
+        """An object, whose own fields count as unread too until they are."""
+        value = self.value(field)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise self.wrong(field, "an object", value)
+        return self._child(cast("Json", value), self.name(field), read_by or Fields)
+
+    def objects(self, field: str) -> "list[Fields] | None":
+        """A list of objects."""
+        values = self.list(field)
+        if values is None:
+            return None
+        return [self._item(field, index, each) for index, each in enumerate(values)]
+
+    def ignore(self, field: str) -> None:
+        """Count a field as ignored although its type has been checked."""
+        self._ignored.add(field)
+
+    def ignored(self) -> "list[str]":
+        """The fields that were given and have no effect, each once: nobody has read them."""
+        names = [
+            self.name(field)
+            for field, value in self._values.items()
+            if value is not None and (field in self._ignored or field not in self._read)
+        ]
+        names += [name for child in self._children for name in child.ignored()]
+        return list(dict.fromkeys(re.sub(r"\[\d+\]", "[]", name) for name in names))
+
+    def missing(self, field: str) -> InvalidRequest:
+        name = self.name(field)
+        return InvalidRequest(f'"{name}" is missing.', field=name)
+
+    def wrong(self, field: str, wanted: str, value: Any) -> InvalidRequest:  # noqa: ANN401
+        name = self.name(field)
+        return InvalidRequest(f'"{name}" must be {wanted}, not {kind(value)}.', field=name)
+
+    def not_yet(self, field: str) -> InvalidRequest:
+        name = self.name(field)
+        return InvalidRequest(f'"{name}" is not supported yet.', field=name)
+
+    def _check_range(self, field: str, value: float, least: float, most: float) -> None:
+        name = self.name(field)
+        if value < least:
+            raise InvalidRequest(f'"{name}" must be at least {least:g}.', field=name)
+        if value > most:
+            raise InvalidRequest(f'"{name}" must be at most {most:g}.', field=name)
+
+    def _item(self, field: str, index: int, value: Any) -> "Fields":  # noqa: ANN401
+        path = f"{self.name(field)}[{index}]"
+        if not isinstance(value, dict):
+            raise InvalidRequest(f'"{path}" must be an object, not {kind(value)}.', field=path)
+        return self._child(cast("Json", value), path, Fields)
+
+    def _child(self, values: Json, path: str, read_by: "type[Fields]") -> "Fields":
+        child = read_by(values, path)
+        self._children.append(child)
+        return child
+
+
+def kind(value: object) -> str:
+    """Return what JSON calls a value of this type, with its article."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case str():
+            return "a string"
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def whole_characters(text: str) -> str:
+    """Replace halves of characters: JavaScript can cut an emoji in two, and JSON lets it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

@@ -1,0 +1,241 @@
+"""Ollama's generate and chat: https://github.com/ollama/ollama/blob/main/docs/api.md"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing
+from typing import TypeAlias
+
+from quart import Blueprint, Response, request
+
+from models.chat import (
+    GenerateRequest,
+    LoadRequest,
+    Message,
+    Overflow,
+    Request,
+    Role,
+    UnloadRequest,
+)
+from models.errors import InvalidRequest, ModelNotFound
+from models.events import Event, Finished, FinishReason, TextDelta, Usage
+from models.residency import FindModel, Residency
+from server.body import read_json
+from server.clock import now
+from server.faults import native_body
+from server.fields import Fields, Json
+from server.framing import NATIVE_JSON, ndjson, reply
+from server.go_template import render
+from server.ignored import ignored_headers
+from server.keep_alive import read_keep_alive
+from server.messages import read_content, refuse_unless_empty
+from server.ollama_fields import Options, read_options, refuse_what_comes_later, registry_name
+from server.stream import begin, generate
+
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+DONE_REASONS = {
+    FinishReason.END_OF_TURN: "stop",
+    FinishReason.STOP_STRING: "stop",
+    FinishReason.MAX_TOKENS: "length",
+    FinishReason.CANCELLED: "stop",
+    FinishReason.LOADED: "load",
+    FinishReason.UNLOADED: "unload",
+}
+_MOST_TOKEN_ID = (1 << 31) - 1
+
+Say: TypeAlias = Callable[[str], Json]
+"""Puts a piece of the answer where the route has it."""
+
+
+# -- Requests ------------------------------------------------------------------
+
+
+def parse_generate(fields: Fields, find: FindModel) -> Request:
+    """Raises InvalidRequest, ModelNotFound."""
+    model = fields.text("model")
+    if not model:
+        raise ModelNotFound("")
+    refuse_what_comes_later(fields, model, find)
+    refuse_unless_empty(fields, "images")
+    options = read_options(fields)
+    prompt = _generate_prompt(fields)
+    context = _read_context(fields)
+    if fields.flag("raw") and (fields.text("template") or fields.text("system") or context):
+        raise InvalidRequest("raw mode does not support template, system, or context")
+    if fields.text("suffix"):
+        name = registry_name(find(model).name)
+        raise InvalidRequest(f"{name} does not support insert")
+    return _request(fields, model, options, prompt, context)
+
+
+def parse_chat(fields: Fields, find: FindModel) -> Request:
+    """Raises InvalidRequest, ModelNotFound."""
+    model = fields.text("model")
+    if not model:
+        raise InvalidRequest("model is required")
+    refuse_what_comes_later(fields, model, find)
+    refuse_unless_empty(fields, "tools")
+    options = read_options(fields)
+    messages = tuple(_message(each) for each in fields.objects("messages") or ())
+    return _request(fields, model, options, messages, ())
+
+
+def wants_stream(fields: Fields) -> bool:
+    return fields.flag("stream") is not False
+
+
+def _request(
+    fields: Fields,
+    model: str,
+    options: Options,
+    prompt: tuple[Message, ...] | str,
+    context: tuple[int, ...],
+) -> Request:
+    keep_alive = read_keep_alive(fields)
+    truncate = fields.flag("truncate") is not False
+    if not prompt:
+        if keep_alive == 0:
+            return UnloadRequest(model=model)
+        return LoadRequest(
+            model=model, context_length=options.context_length, keep_alive_seconds=keep_alive
+        )
+    return GenerateRequest(
+        model=model,
+        prompt=prompt,
+        preceding_tokens=context,
+        sampling=options.sampling,
+        max_tokens=options.max_tokens,
+        stop=options.stop,
+        context_length=options.context_length,
+        overflow=Overflow.TRUNCATE if truncate else Overflow.REFUSE,
+        keep_alive_seconds=keep_alive,
+    )
+
+
+def _generate_prompt(fields: Fields) -> tuple[Message, ...] | str:
+    prompt = fields.text("prompt") or ""
+    system = fields.text("system") or ""
+    template = fields.text("template")
+    if fields.flag("raw") or not prompt:
+        return prompt
+    if template:
+        return render(template, system=system, prompt=prompt)
+    before = (Message("system", system),) if system else ()
+    return (*before, Message("user", prompt))
+
+
+def _read_context(fields: Fields) -> tuple[int, ...]:
+    ids = fields.list("context") or []
+    for each in ids:
+        if isinstance(each, bool) or not isinstance(each, int) or not 0 <= each <= _MOST_TOKEN_ID:
+            raise fields.wrong("context", "a list of token ids", ids)
+    return tuple(ids)
+
+
+def _message(fields: Fields) -> Message:
+    role = fields.text("role")
+    if role is None:
+        raise fields.missing("role")
+    if role.lower() not in _ROLES:
+        name = fields.name("role")
+        known = ", ".join(_ROLES)
+        raise InvalidRequest(f'"{name}" must be one of {known}, not {role[:40]!r}.', field=name)
+    refuse_unless_empty(fields, "images", "tool_calls")
+    return Message(_ROLES[role.lower()], read_content(fields) or "")
+
+
+# -- Answers -------------------------------------------------------------------
+
+
+def say_response(text: str) -> Json:
+    return {"response": text}
+
+
+def say_message(text: str) -> Json:
+    return {"message": {"role": "assistant", "content": text}}
+
+
+class Encoder:
+    """Turns the events of one answer into Ollama's objects, one a line or one in all."""
+
+    def __init__(self, model: str, say: Say, *, with_context: bool = False) -> None:
+        self._model = model
+        self._say = say
+        self._with_context = with_context
+
+    def encode(self, event: Event) -> Iterator[Json]:
+        match event:
+            case TextDelta(text):
+                yield {**self._head(text), "done": False}
+            case Finished():
+                yield self._last("", event)
+            case _:
+                pass  # Ollama has no word for it
+
+    def whole(self, events: Sequence[Event]) -> Json:
+        """All events of an answer, as the object that says everything at once."""
+        text = "".join(event.text for event in events if isinstance(event, TextDelta))
+        [finished] = [event for event in events if isinstance(event, Finished)]
+        return self._last(text, finished)
+
+    def _head(self, text: str) -> Json:
+        return {"model": self._model, "created_at": now(), **self._say(text)}
+
+    def _last(self, text: str, finished: Finished) -> Json:
+        done = {**self._head(text), "done": True, "done_reason": DONE_REASONS[finished.reason]}
+        if finished.reason in (FinishReason.LOADED, FinishReason.UNLOADED):
+            return done
+        if self._with_context:
+            done["context"] = list(finished.tokens)
+        return done | _metrics(finished.usage)
+
+
+def _metrics(usage: Usage) -> Json:
+    total = usage.load_seconds + usage.prefill_seconds + usage.decode_seconds
+    return {
+        "total_duration": _nanoseconds(total),
+        "load_duration": _nanoseconds(usage.load_seconds),
+        "prompt_eval_count": usage.prompt_tokens,
+        "prompt_eval_duration": _nanoseconds(usage.prefill_seconds),
+        "eval_count": usage.completion_tokens,
+        "eval_duration": _nanoseconds(usage.decode_seconds),
+    }
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1e9)
+
+
+# -- Routes --------------------------------------------------------------------
+
+
+def routes(residency: Residency, find: FindModel) -> Blueprint:
+    blueprint = Blueprint("ollama", __name__)
+
+    async def answer(fields: Fields, asked: Request, encoder: Encoder) -> Response:
+        stream = wants_stream(fields) and isinstance(asked, GenerateRequest)
+        headers = ignored_headers(fields, request.headers)
+        if stream:
+            lines = ndjson(await begin(residency, asked), encoder.encode, native_body)
+            return Response(lines, headers=headers, content_type="application/x-ndjson")
+        async with aclosing(generate(residency, asked)) as events:
+            whole = encoder.whole([event async for event in events])
+        return reply(whole, NATIVE_JSON, headers=headers)
+
+    @blueprint.post("/api/generate")
+    async def generate_route() -> Response:
+        fields = Fields(await read_json(request))
+        asked = parse_generate(fields, find)
+        raw = bool(fields.flag("raw"))
+        return await answer(fields, asked, Encoder(asked.model, say_response, with_context=not raw))
+
+    @blueprint.post("/api/chat")
+    async def chat_route() -> Response:
+        fields = Fields(await read_json(request))
+        asked = parse_chat(fields, find)
+        return await answer(fields, asked, Encoder(asked.model, say_message))
+
+    return blueprint

@@ -1,0 +1,54 @@
+"""How long a model stays in memory, as Ollama's clients say it: seconds, or a Go duration."""
+
+import math
+import re
+
+from models.errors import InvalidRequest
+from server.fields import Fields
+
+_UNIT_SECONDS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,  # the micro sign,
+    "μs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_LONGEST = 1000 * 365 * 24 * 3600.0  # seconds
+
+
+def read_keep_alive(fields: Fields) -> float | None:
+    """Return the seconds that ``keep_alive`` asks for; inf: for ever; None: not said.
+
+    Raises InvalidRequest.
+    """
+    value = fields.value("keep_alive")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise fields.wrong("keep_alive", "a number of seconds or a duration like '10m'", value)
+    if isinstance(value, str):
+        value = duration_seconds(fields.text("keep_alive") or "")
+    return math.inf if value < 0 else float(min(value, _LONGEST))
+
+
+def duration_seconds(text: str) -> float:
+    """Read a duration as Go's time.ParseDuration does: ``1h30m``, ``-1m``, ``1.5s``, ``0``.
+
+    Raises InvalidRequest.
+    """
+    unsigned = text[1:] if text[:1] in ("+", "-") else text
+    sign = -1.0 if text.startswith("-") else 1.0
+    if unsigned == "0":
+        return 0.0
+    if not re.fullmatch(f"(?:{_PART.pattern})+", unsigned):
+        raise InvalidRequest(
+            "\"keep_alive\" must be a number of seconds or a duration like '10m', "
+            f"not {text[:40]!r}.",
+            field="keep_alive",
+        )
+    parts: list[tuple[str, str]] = _PART.findall(unsigned)
+    return sign * sum(float(amount) * _UNIT_SECONDS[unit] for amount, unit in parts)

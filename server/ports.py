@@ -1,0 +1,91 @@
+"""Ports to listen on: taken only when nobody else has them."""
+
+import errno
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+
+_BACKLOG = 128
+_PROBE_SECONDS = 0.2
+_MOST_TRIED = 100
+_HIGHEST = 65535
+
+
+class CannotListen(Exception):
+    """``str(error)`` is one sentence that a person can act on."""
+
+
+class PortInUse(CannotListen):
+    def __init__(self, port: int) -> None:
+        super().__init__(
+            f"Port {port} is in use by another program: stop that one, or choose another port."
+        )
+        self.port = port
+
+
+def listen(host: str, ports: Sequence[int]) -> list[socket.socket]:
+    """Return a listening socket for each port, or none at all. Port 0 is any free one.
+
+    Raises:
+        PortInUse, CannotListen
+    """
+    sockets: list[socket.socket] = []
+    try:
+        for port in ports:
+            sockets.append(_listen(host, port))
+    except BaseException:
+        for each in sockets:
+            each.close()
+        raise
+    return sockets
+
+
+def next_free_port(host: str, port: int) -> int:
+    """Return ``port``, or the next after it that is free.
+
+    Raises:
+        PortInUse: the next hundred are taken too.
+        CannotListen
+    """
+    for candidate in range(port, min(port + _MOST_TRIED, _HIGHEST + 1)):
+        with suppress(PortInUse):
+            _listen(host, candidate).close()
+            return candidate
+    raise PortInUse(port)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = _family(host)
+    if port and _is_answered(family, host, port):
+        raise PortInUse(port)
+    listener = socket.socket(family)
+    try:
+        # Without it a port could not be used again until old connections are forgotten.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(port) from None
+        reason = error.strerror or str(error)
+        raise CannotListen(f"Nothing can listen on {host}, port {port}: {reason}.") from None
+    listener.setblocking(False)
+    return listener
+
+
+def _is_answered(family: socket.AddressFamily, host: str, port: int) -> bool:
+    """macOS lets 127.0.0.1 be taken from under a server that has every address."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+    with socket.socket(family) as probe:
+        probe.settimeout(_PROBE_SECONDS)
+        try:
+            probe.connect((everywhere.get(host, host), port))
+        except OSError:
+            return False
+        # A socket can be given its own goal for an origin, and so reach itself.
+        return probe.getsockname() != probe.getpeername()
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,0 +1,55 @@
+"""The bridge from the engine threads to asyncio."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+
+from models.chat import Request
+from models.events import Event, Failed, Finished
+from models.residency import Residency
+
+
+async def generate(residency: Residency, request: Request) -> AsyncGenerator[Event, None]:
+    """Yield the events of one request; leaving the loop early cancels it.
+
+    Raises:
+        InferenceError: where the stream would have had ``Failed``.
+    """
+    loop = asyncio.get_running_loop()
+    events: asyncio.Queue[Event] = asyncio.Queue()
+
+    def sink(event: Event) -> None:  # called on an engine's thread
+        with suppress(RuntimeError):  # the loop has ended, and with it whoever listened
+            loop.call_soon_threadsafe(events.put_nowait, event)
+
+    ticket = residency.submit(request, sink)
+    try:
+        while True:
+            match await events.get():
+                case Failed(error):
+                    raise error
+                case event:
+                    yield event
+            if isinstance(event, Finished):
+                return
+    finally:
+        residency.cancel(ticket)  # a client that hangs up frees its sequence
+
+
+async def begin(residency: Residency, request: Request) -> AsyncGenerator[Event, None]:
+    """Wait until a request has started, and return all its events.
+
+    So what goes wrong at once is an error here, while there is still a status to send.
+
+    Raises:
+        InferenceError: the request failed before it started.
+    """
+    events = generate(residency, request)
+    return _all(await anext(events), events)
+
+
+async def _all(first: Event, rest: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    async with aclosing(rest):
+        yield first
+        async for event in rest:
+            yield event

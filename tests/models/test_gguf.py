@@ -1,0 +1,181 @@
+"""Headers of GGUF files: real ones, odd ones, and ones made to do harm."""
+
+import random
+import re
+import struct
+from pathlib import Path
+
+import pytest
+
+from models import facts, gguf
+from models.errors import InvalidRequest, LoadFailed
+from tests.gguf_bytes import ARRAY, STRING, TINY, U32, gguf_bytes
+
+
+def written(folder: Path, raw: bytes, name: str = "model.gguf") -> Path:
+    path = folder / name
+    path.write_bytes(raw)
+    return path
+
+
+def test_a_real_file_tells_what_it_is(testdata: Path):
+    details = facts.of_gguf(testdata / "models/tinychat/tinychat-1m-Q8_0.gguf")
+
+    assert details.architecture == "qwen3"
+    assert details.parameter_count == 970_368
+    assert details.quantization == "Q8_0"
+    assert details.context_length == 2048
+    assert details.embedding_length == 128
+    assert details.kv_bytes_per_token == 4 * 2 * (32 + 32) * 2  # layers, heads, key+value, bytes
+    assert details.chat
+
+
+def test_a_real_file_without_a_file_type_is_named_after_its_tensors(testdata: Path):
+    details = facts.of_gguf(testdata / "models/stories260K.gguf")
+
+    assert details.quantization == "F32"
+    assert not details.chat
+
+
+@pytest.mark.parametrize(
+    "name", ["stories260K.gguf", "all-MiniLM-L6-v2-Q8_0.gguf", "tinychat/tinychat-1m-F16.gguf"]
+)
+def test_the_expected_size_of_a_real_file_is_its_size(testdata: Path, name: str):
+    path = testdata / "models" / name
+
+    assert gguf.read(path).file_bytes == path.stat().st_size
+
+
+def test_the_template_comes_with_its_tokens(testdata: Path):
+    source = gguf.read_template(testdata / "models/tinychat/tinychat-1m-F16.gguf")
+
+    assert source.text is not None and "<|im_start|>" in source.text
+    assert (source.bos_token, source.eos_token) == ("<|endoftext|>", "<|im_end|>")
+
+
+def test_a_model_without_a_template_says_so(testdata: Path):
+    source = gguf.read_template(testdata / "models/stories260K.gguf")
+
+    assert source == gguf.TemplateSource(None, "<s>", "</s>")
+
+
+def test_a_projector_is_not_a_model(testdata: Path):
+    with pytest.raises(LoadFailed, match="a part that goes with a model"):
+        facts.of_gguf(testdata / "models/tinychat/mmproj-tiny-random-F32.gguf")
+
+
+def test_each_layer_may_have_its_own_number_of_heads(tmp_path: Path):
+    metadata = TINY | {"tiny.attention.head_count_kv": [4, 0]}
+
+    details = facts.of_gguf(written(tmp_path, gguf_bytes(metadata)))
+
+    assert details.kv_bytes_per_token == 4 * (16 + 16) * 2
+
+
+def test_version_2_is_read_too(tmp_path: Path):
+    assert gguf.read(written(tmp_path, gguf_bytes(TINY, version=2))).version == 2
+
+
+def test_a_type_of_tensor_from_the_future_leaves_the_size_open(tmp_path: Path):
+    header = gguf.read(written(tmp_path, gguf_bytes(TINY, kind=999, shape=(1 << 12,))))
+
+    assert header.tensors[0].type_name == "type 999"
+
+
+def test_the_shards_of_a_model_count_together(tmp_path: Path):
+    first = written(tmp_path, gguf_bytes(TINY), "m-00001-of-00002.gguf")
+    second = written(tmp_path, gguf_bytes({}, tensors=2), "m-00002-of-00002.gguf")
+
+    assert facts.of_gguf(first).parameter_count == 3 * 64
+    with pytest.raises(LoadFailed, match=r"name its first file, m-00001-of-00002\.gguf"):
+        facts.of_gguf(second)
+
+    second.unlink()
+    with pytest.raises(
+        LoadFailed, match=r"m-00002-of-00002\.gguf, a part of the model, is missing"
+    ):
+        facts.of_gguf(first)
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (b"", "is not a GGUF file"),
+        (b"PK\x03\x04" + bytes(100), "is not a GGUF file"),
+        (gguf_bytes(TINY, version=1), "the first GGUF format"),
+        (gguf_bytes(TINY, version=4), "version 4"),
+        (b"GGUF" + struct.pack(">IQQ", 3, 1, 1) + bytes(99), "big-endian"),
+        (gguf_bytes(TINY)[:-1], "cut short"),
+        (gguf_bytes(TINY)[:90], "cut short"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 2**63), "damaged"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 2**63, 0), "damaged"),
+        (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 2**62), "damaged"),
+        (gguf_bytes({"a": struct.pack("<I", 77)}), "damaged"),
+        (gguf_bytes({"a": struct.pack("<IIQ", ARRAY, STRING, 2**61)}), "damaged"),
+        (gguf_bytes({"a": struct.pack("<IIQ", ARRAY, U32, 2**61)}), "damaged"),
+        (gguf_bytes({"a": struct.pack("<IIQ", ARRAY, ARRAY, 1)}), "damaged"),
+        (gguf_bytes({"a": struct.pack("<IIQQ", ARRAY, STRING, 1, 2**60)}), "damaged"),
+        (gguf_bytes({"general.alignment": 0}), "damaged"),
+        (gguf_bytes(TINY, shape=(2**60,)), "damaged"),
+        (gguf_bytes(TINY, shape=(8, 8, 8, 8, 8)), "damaged"),
+        (gguf_bytes(TINY, shape=(2048, 2048)), "cut short"),
+    ],
+)
+def test_what_cannot_be_believed_is_refused_in_a_sentence(
+    tmp_path: Path, raw: bytes, sentence: str
+):
+    with pytest.raises(LoadFailed, match=re.escape(sentence)):
+        gguf.read(written(tmp_path, raw))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"general.architecture": 7},
+        {"general.architecture": ""},
+        {"tiny.context_length": 0},
+        {"tiny.block_count": -3},
+        {"tiny.block_count": 2**60},
+        {"tiny.embedding_length": "wide"},
+    ],
+)
+def test_facts_that_make_no_sense_are_refused(tmp_path: Path, wrong: dict[str, object]):
+    with pytest.raises(LoadFailed):
+        facts.of_gguf(written(tmp_path, gguf_bytes(TINY | wrong)))
+
+
+def test_a_vocabulary_alone_is_not_a_model(tmp_path: Path):
+    with pytest.raises(LoadFailed, match="no weights"):
+        facts.of_gguf(written(tmp_path, gguf_bytes(TINY, tensors=0)))
+
+
+def test_damage_anywhere_in_a_header_is_an_error_or_harmless(tmp_path: Path):
+    tokens = {"tokenizer.ggml.tokens": ["a", "b"], "tokenizer.ggml.bos_token_id": 1}
+    whole = gguf_bytes(TINY | tokens | {"tokenizer.chat_template": "{{ messages }}"})
+    chance = random.Random(1)
+    for _ in range(1500):
+        raw = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            raw[chance.randrange(len(raw) - 256)] = chance.randrange(256)
+        path = written(
+            tmp_path, bytes(raw)[: chance.choice([len(raw), chance.randrange(len(raw))])]
+        )
+        for read in (facts.of_gguf, gguf.read_template):
+            try:
+                read(path)
+            except LoadFailed as error:
+                assert str(error).endswith(".")
+
+
+def test_nothing_and_half_a_model_are_refused_with_the_way_out(tmp_path: Path):
+    (tmp_path / "part.safetensors").write_bytes(b"")
+
+    with pytest.raises(InvalidRequest, match="There is no file or folder"):
+        facts.of(tmp_path / "missing.gguf")
+    with pytest.raises(InvalidRequest, match="name its folder"):
+        facts.of(tmp_path / "part.safetensors")
+    with pytest.raises(InvalidRequest, match=r"has no config\.json"):
+        facts.of(tmp_path)
+    written(tmp_path, gguf_bytes(TINY))
+    with pytest.raises(InvalidRequest, match=r"name the GGUF file in it, model\.gguf"):
+        facts.of(tmp_path)

@@ -1,0 +1,380 @@
+"""Ollama's generate and chat as pure functions: bodies in, requests out; events in, objects out."""
+
+import math
+import re
+
+import pytest
+
+from models.chat import (
+    GenerateRequest,
+    LoadRequest,
+    Message,
+    Overflow,
+    SamplingParams,
+    UnloadRequest,
+)
+from models.errors import InvalidRequest, ModelNotFound
+from models.events import Finished, FinishReason, Started, TextDelta, Usage
+from server.fields import Fields
+from server.formats import ollama
+from tests.fakes import a_model, find_among
+
+FIND = find_among(a_model("tiny"), a_model("me/other:v2"))
+HI = [{"role": "user", "content": "hi"}]
+USAGE = Usage(
+    prompt_tokens=26,
+    cached_tokens=3,
+    completion_tokens=2,
+    load_seconds=0.5,
+    prefill_seconds=0.25,
+    decode_seconds=1.0,
+)
+EVENTS = [
+    Started(26),
+    TextDelta("Hel"),
+    TextDelta("lo"),
+    Finished(FinishReason.END_OF_TURN, USAGE, (1, 2, 3)),
+]
+
+
+def generate(**body):
+    return ollama.parse_generate(Fields({"model": "tiny", "prompt": "hi"} | body), FIND)
+
+
+def chat(**body):
+    return ollama.parse_chat(Fields({"model": "tiny", "messages": HI} | body), FIND)
+
+
+def refusal(parse, **body) -> str:
+    with pytest.raises(InvalidRequest) as caught:
+        parse(**body)
+    return str(caught.value)
+
+
+class TestRequests:
+    def test_a_chat(self):
+        assert chat() == GenerateRequest(
+            model="tiny", prompt=(Message("user", "hi"),), overflow=Overflow.TRUNCATE
+        )
+
+    def test_a_generation_is_a_chat_of_one_turn(self):
+        assert generate(system="Be a cat.").prompt == (
+            Message("system", "Be a cat."),
+            Message("user", "hi"),
+        )
+
+    def test_a_raw_prompt_goes_to_the_model_as_it_stands(self):
+        assert generate(raw=True).prompt == "hi"
+
+    def test_a_template_of_its_own_makes_the_prompt(self):
+        asked = generate(template="{{ .System }} Q: {{ .Prompt }} A:", system="S")
+
+        assert asked.prompt == "S Q: hi A:"
+
+    def test_the_tokens_of_an_earlier_turn_go_first(self):
+        assert generate(context=[1, 2]).preceding_tokens == (1, 2)
+
+    def test_all_options(self):
+        options = {
+            "temperature": 0,
+            "top_p": 0.5,
+            "top_k": 7,
+            "min_p": 0.1,
+            "typical_p": 0.9,
+            "seed": 3,
+            "repeat_penalty": 1.1,
+            "repeat_last_n": 32,
+            "presence_penalty": 0.2,
+            "frequency_penalty": 0.3,
+            "num_predict": 3.9,
+            "num_ctx": 1024,
+            "stop": ["a", ""],
+        }
+
+        asked = generate(options=options)
+
+        assert asked.sampling == SamplingParams(
+            temperature=0,
+            top_p=0.5,
+            top_k=7,
+            min_p=0.1,
+            typical_p=0.9,
+            seed=3,
+            repeat_penalty=1.1,
+            repeat_last_n=32,
+            presence_penalty=0.2,
+            frequency_penalty=0.3,
+        )
+        assert asked.max_tokens == 3  # Go cuts a fraction off
+        assert asked.context_length == 1024
+        assert asked.stop == ("a",)
+
+    @pytest.mark.parametrize("said", [0, -1, -2, None])
+    def test_these_are_no_limit(self, said):
+        assert generate(options={"num_predict": said}).max_tokens is None
+
+    def test_a_negative_seed_is_any(self):
+        assert generate(options={"seed": -1}).sampling.seed is None
+
+    def test_a_negative_top_k_is_all(self):
+        assert generate(options={"top_k": -1}).sampling.top_k == 0
+
+    def test_truncating_can_be_refused(self):
+        assert chat(truncate=False).overflow is Overflow.REFUSE
+
+    @pytest.mark.parametrize("parse", [generate, chat])
+    def test_nothing_to_say_loads_the_model(self, parse):
+        empty = {"prompt": "", "messages": [], "options": {"num_ctx": 512}}
+
+        assert parse(**empty, keep_alive=-1) == LoadRequest(
+            model="tiny", context_length=512, keep_alive_seconds=math.inf
+        )
+        assert parse(**empty, keep_alive="0s") == UnloadRequest(model="tiny")
+
+    def test_a_message_without_content_is_empty(self):
+        messages = [
+            {"role": "SYSTEM", "content": None},
+            {"role": "user"},
+            {"role": "tool", "content": [{"type": "text", "text": "a"}]},
+        ]
+
+        assert chat(messages=messages).prompt == (
+            Message("system", ""),
+            Message("user", ""),
+            Message("tool", "a"),
+        )
+
+    @pytest.mark.parametrize("value", [None, False])
+    def test_what_asks_for_nothing_is_no_fault(self, value):
+        asked = chat(
+            think=value,
+            format=None,
+            tools=[],
+            logprobs=False,
+            messages=[{"role": "user", "content": "hi", "images": [], "tool_calls": None}],
+        )
+
+        assert isinstance(asked, GenerateRequest)
+
+    def test_unknown_fields_and_options_are_ignored_by_name(self):
+        fields = Fields(
+            {
+                "model": "tiny",
+                "messages": [{"role": "user", "content": "hi", "thinking": "hm"}],
+                "surprise": 1,
+                "shift": True,
+                "options": {"num_gpu": 1, "no_such_option": 2, "temperature": 0},
+            }
+        )
+
+        ollama.parse_chat(fields, FIND)
+        ollama.wants_stream(fields)
+
+        assert set(fields.ignored()) == {
+            "surprise",
+            "shift",
+            "options.num_gpu",
+            "options.no_such_option",
+            "messages[].thinking",
+        }
+
+
+class TestRefusals:
+    """The sentences are Ollama's where Ollama has one: clients look for them."""
+
+    def test_no_model(self):
+        assert refusal(chat, model="") == "model is required"
+        with pytest.raises(ModelNotFound) as caught:
+            generate(model=None)
+        assert caught.value.model == ""
+
+    @pytest.mark.parametrize("extra", ["system", "template", "context"])
+    def test_raw_and_anything_that_makes_a_prompt(self, extra):
+        value = [1] if extra == "context" else "x"
+
+        assert refusal(generate, raw=True, **{extra: value}) == (
+            "raw mode does not support template, system, or context"
+        )
+
+    def test_a_suffix(self):
+        assert refusal(generate, suffix="x") == (
+            "registry.ollama.ai/library/tiny:latest does not support insert"
+        )
+        assert refusal(generate, suffix="x", model="ME/other:v2") == (
+            "registry.ollama.ai/me/other:v2 does not support insert"
+        )
+
+    @pytest.mark.parametrize("parse", [generate, chat])
+    @pytest.mark.parametrize("level", [True, "low", "medium", "high", "max"])
+    def test_thinking(self, parse, level):
+        assert refusal(parse, think=level) == '"tiny" does not support thinking'
+
+    @pytest.mark.parametrize("value", ['"deep"', "5", "[]"])
+    def test_a_think_value_that_is_none(self, value):
+        assert refusal(chat, think=eval(value)) == (
+            f'invalid think value: {value} (must be "high", "medium", "low", "max", true, or false)'
+        )
+
+    def test_a_model_that_is_not_there_is_the_first_thing_to_say(self):
+        with pytest.raises(ModelNotFound):
+            chat(model="nothere", think=True)
+        with pytest.raises(ModelNotFound):
+            generate(model="nothere", suffix="x")
+
+    def test_top_logprobs_out_of_range(self):
+        assert refusal(chat, top_logprobs=21) == "top_logprobs must be between 0 and 20"
+
+    @pytest.mark.parametrize(
+        ("option", "value", "kind"),
+        [
+            ("temperature", "hot", "float32"),
+            ("temperature", True, "float32"),
+            ("num_predict", "many", "integer"),
+            ("num_gpu", "all", "integer"),
+            ("use_mmap", 1, "boolean"),
+            ("stop", 5, "array"),
+        ],
+    )
+    def test_an_option_of_the_wrong_type(self, option, value, kind):
+        assert refusal(chat, options={option: value}) == (
+            f'option "{option}" must be of type {kind}'
+        )
+
+    @pytest.mark.parametrize(
+        ("option", "value", "bound"),
+        [
+            ("temperature", -0.1, "at least 0"),
+            ("top_p", 1.1, "at most 1"),
+            ("repeat_penalty", 0, "at least 0.01"),
+            ("repeat_last_n", 1 << 30, "at most 1.04858e+06"),
+        ],
+    )
+    def test_an_option_that_no_engine_can_take(self, option, value, bound):
+        assert refusal(chat, options={option: value}) == f'"options.{option}" must be {bound}.'
+
+    def test_a_format_that_is_none(self):
+        assert refusal(chat, format="yaml") == (
+            'invalid format: "\\"yaml\\""; expected "json" or a valid JSON Schema object'
+        )
+        assert refusal(chat, format=5) == (
+            'invalid format: "5"; expected "json" or a valid JSON Schema object'
+        )
+        assert refusal(chat, format=[]) == (
+            '"format" must be "json" or a JSON Schema object, not a list.'
+        )
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("format", "json"),
+            ("format", {"type": "object"}),
+            ("tools", [{"type": "function"}]),
+            ("logprobs", True),
+            ("_debug_render_only", True),
+        ],
+    )
+    def test_what_comes_later_is_named_and_not_passed_over(self, field, value):
+        assert refusal(chat, **{field: value}) == f'"{field}" is not supported yet.'
+
+    @pytest.mark.parametrize("field", ["images", "tool_calls"])
+    def test_what_comes_later_in_a_message(self, field):
+        messages = [{"role": "user", "content": "hi", field: ["x"]}]
+
+        assert refusal(chat, messages=messages) == f'"messages[0].{field}" is not supported yet.'
+
+    def test_images_of_a_generation(self):
+        assert refusal(generate, images=["x"]) == '"images" is not supported yet.'
+
+    @pytest.mark.parametrize(
+        ("messages", "sentence"),
+        [
+            ("hi", '"messages" must be a list, not a string.'),
+            (["hi"], '"messages[0]" must be an object, not a string.'),
+            ([{"content": "hi"}], '"messages[0].role" is missing.'),
+            (
+                [{"role": "robot"}],
+                "\"messages[0].role\" must be one of system, user, assistant, tool, not 'robot'.",
+            ),
+            (
+                [{"role": "user", "content": 5}],
+                '"messages[0].content" must be a string or a list of parts, not a number.',
+            ),
+            (
+                [{"role": "user", "content": [{"type": "image_url"}]}],
+                "\"messages[0].content[0].type\" 'image_url' is not supported yet: only text is.",
+            ),
+            (
+                [{"role": "user", "content": [{"type": "video"}]}],
+                "\"messages[0].content[0].type\" must be 'text', not 'video'.",
+            ),
+        ],
+    )
+    def test_messages_that_are_none(self, messages, sentence):
+        assert refusal(chat, messages=messages) == sentence
+
+    @pytest.mark.parametrize("context", ["x", ["a"], [1.5], [True], [-1], [1 << 31]])
+    def test_a_context_that_is_no_list_of_ids(self, context):
+        assert refusal(generate, context=context).startswith('"context" must be a list')
+
+
+class TestAnswers:
+    def test_a_streamed_chat(self):
+        encoder = ollama.Encoder("tiny", ollama.say_message)
+
+        lines = [line for event in EVENTS for line in encoder.encode(event)]
+
+        assert [line["message"] for line in lines] == [
+            {"role": "assistant", "content": "Hel"},
+            {"role": "assistant", "content": "lo"},
+            {"role": "assistant", "content": ""},
+        ]
+        assert [line["done"] for line in lines] == [False, False, True]
+        assert {line["model"] for line in lines} == {"tiny"}
+        for line in lines:
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", line["created_at"])
+
+    def test_a_whole_generation_ends_with_what_it_took(self):
+        whole = ollama.Encoder("tiny", ollama.say_response, with_context=True).whole(EVENTS)
+
+        del whole["created_at"]
+        assert whole == {
+            "model": "tiny",
+            "response": "Hello",
+            "done": True,
+            "done_reason": "stop",
+            "context": [1, 2, 3],
+            "total_duration": 1_750_000_000,
+            "load_duration": 500_000_000,
+            "prompt_eval_count": 26,
+            "prompt_eval_duration": 250_000_000,
+            "eval_count": 2,
+            "eval_duration": 1_000_000_000,
+        }
+
+    def test_a_chat_and_a_raw_generation_have_no_context(self):
+        assert "context" not in ollama.Encoder("tiny", ollama.say_message).whole(EVENTS)
+
+    @pytest.mark.parametrize(
+        ("reason", "said"),
+        [
+            (FinishReason.END_OF_TURN, "stop"),
+            (FinishReason.STOP_STRING, "stop"),
+            (FinishReason.MAX_TOKENS, "length"),
+            (FinishReason.CANCELLED, "stop"),
+        ],
+    )
+    def test_why_it_ended(self, reason, said):
+        encoder = ollama.Encoder("tiny", ollama.say_message)
+
+        assert encoder.whole([Finished(reason)])["done_reason"] == said
+
+    @pytest.mark.parametrize(
+        ("reason", "said"), [(FinishReason.LOADED, "load"), (FinishReason.UNLOADED, "unload")]
+    )
+    def test_loading_is_done_and_no_more(self, reason, said):
+        whole = ollama.Encoder("tiny", ollama.say_response, with_context=True).whole(
+            [Finished(reason)]
+        )
+
+        del whole["created_at"]
+        assert whole == {"model": "tiny", "response": "", "done": True, "done_reason": said}

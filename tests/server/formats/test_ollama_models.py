@@ -1,0 +1,64 @@
+"""Ollama's lists of models, as pure functions."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from server.formats import ollama_models
+from tests.fakes import a_model
+
+
+def test_an_empty_store_is_an_empty_list():
+    assert ollama_models.tags_body([]) == {"models": []}
+
+
+def test_a_model_of_the_list():
+    [listed] = ollama_models.tags_body([a_model("Org/Tiny:Q4_K_M")])["models"]
+
+    assert listed == {
+        "name": "Org/Tiny:Q4_K_M",
+        "model": "Org/Tiny:Q4_K_M",
+        "modified_at": "2026-01-02T03:04:05.000000Z",
+        "size": 1000,
+        "digest": "0" * 64,
+        "details": {
+            "parent_model": "",
+            "format": "gguf",
+            "family": "scripted",
+            "families": ["scripted"],
+            "parameter_size": "1K",
+            "quantization_level": "F16",
+            "context_length": 256,
+            "embedding_length": 8,
+        },
+        "capabilities": ["completion"],
+    }
+
+
+def test_what_clients_read_of_a_model():
+    shown = ollama_models.show_body(a_model("tiny"))
+
+    assert shown["model_info"]["scripted.context_length"] == 256
+    assert shown["model_info"]["general.architecture"] == "scripted"
+    assert shown["capabilities"] == ["completion"]
+
+
+def test_a_model_that_stays_for_ever_has_a_date_that_clients_can_read():
+    far = datetime.now(UTC) + ollama_models.FOR_EVER
+
+    assert far.year > 2300
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (999, "999"),
+        (970_368, "970K"),
+        (22_566_528, "22.57M"),
+        (135_000_000, "135M"),
+        (3_212_749_888, "3.2B"),
+        (7_000_000_000, "7B"),
+    ],
+)
+def test_parameters_are_counted_as_ollama_counts_them(count, said):
+    assert ollama_models.human_count(count) == said

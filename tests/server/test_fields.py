@@ -1,0 +1,92 @@
+"""Reading JSON fields by name and strictly."""
+
+import pytest
+
+from models.errors import InvalidRequest
+from server.fields import Fields
+
+
+@pytest.mark.parametrize(
+    ("reader", "value", "sentence"),
+    [
+        ("text", 5, '"x" must be a string, not a number.'),
+        ("text", ["a"], '"x" must be a string, not a list.'),
+        ("flag", "yes", '"x" must be true or false, not a string.'),
+        ("whole", "1", '"x" must be a whole number, not a string.'),
+        ("whole", True, '"x" must be a whole number, not true or false.'),
+        ("whole", 1.5, '"x" must be a whole number, not a number.'),
+        ("whole", 10**30, '"x" must be at most 9.22337e+18.'),
+        ("number", {}, '"x" must be a number, not an object.'),
+        ("number", False, '"x" must be a number, not true or false.'),
+        ("number", -(10**400), '"x" must be at least -9.22337e+18.'),
+        ("texts", ["a", 1], '"x" must be a string or a list of strings, not a list.'),
+        ("list", "a", '"x" must be a list, not a string.'),
+        ("object", [], '"x" must be an object, not a list.'),
+        ("objects", [{}, None], '"x[1]" must be an object, not null.'),
+    ],
+)
+def test_a_wrong_type_is_told_with_the_name_of_the_field(reader, value, sentence):
+    fields = Fields({"x": value})
+
+    with pytest.raises(InvalidRequest) as caught:
+        getattr(fields, reader)("x")
+
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("reader", ["text", "flag", "whole", "number", "list", "object", "objects"])
+def test_null_is_as_good_as_absent(reader):
+    assert getattr(Fields({"x": None}), reader)("x") is None
+    assert getattr(Fields({}), reader)("x") is None
+
+
+def test_a_whole_number_may_be_written_with_a_point():
+    assert Fields({"n": 24.0}).whole("n") == 24
+
+
+def test_one_string_is_a_list_of_one():
+    assert Fields({"stop": "END"}).texts("stop") == ("END",)
+
+
+def test_half_a_character_is_replaced():
+    text = Fields({"x": "a\ud83d \ud83d\ude00 b"}).text("x")
+
+    assert text == "a\ufffd \U0001f600 b"
+
+
+def test_what_nobody_reads_is_known_with_its_place():
+    fields = Fields(
+        {
+            "model": "m",
+            "surprise": 1,
+            "nothing": None,
+            "options": {"seed": 1, "wonder": 2},
+            "messages": [{"role": "user", "name": "a"}, {"role": "user", "name": "b"}],
+        }
+    )
+    fields.text("model")
+    options = fields.object("options")
+    assert options
+    options.whole("seed")
+    for message in fields.objects("messages") or ():
+        message.text("role")
+
+    assert fields.ignored() == ["surprise", "options.wonder", "messages[].name"]
+
+
+def test_a_field_that_was_checked_can_still_count_as_ignored():
+    fields = Fields({"shift": True})
+
+    fields.flag("shift")
+    fields.ignore("shift")
+
+    assert fields.ignored() == ["shift"]
+
+
+def test_an_inner_field_is_named_with_its_place():
+    [message] = Fields({"messages": [{"role": 5}]}).objects("messages") or ()
+
+    with pytest.raises(InvalidRequest) as caught:
+        message.text("role")
+
+    assert caught.value.field == "messages[0].role"

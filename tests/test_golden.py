@@ -1,0 +1,165 @@
+"""What Ollama really answered, held against our server: the exchanges that are in scope by now.
+
+The recordings and the comparer lie beside the test data, and are described there.
+"""
+
+import json
+from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from app.services import open_services
+from app.settings import Settings
+from server.app import create_app
+from server.listener import ApiServer
+from tests.conftest import TESTDATA
+
+FOLDER = TESTDATA.parent / "reference/ollama-golden"
+TINYCHAT = TESTDATA / "models/tinychat/tinychat-1m-F16.gguf"
+CONTEXT_LENGTH = 2048  # what the recordings were made with
+
+#: Groups of which nothing is there yet.
+LATER_GROUPS = {
+    "embed": "embeddings",
+    "store": "routes that change the store",
+    "messages": "Anthropic's messages",
+    "responses": "OpenAI's responses",
+}
+#: Exchanges of the other groups that need what is not there yet.
+LATER = {
+    "routes that change the store": {
+        "setup.head_blob_missing",
+        "setup.upload_chat",
+        "setup.upload_again",
+        "setup.head_blob",
+        "setup.upload_embed",
+        "setup.upload_projector",
+        "setup.create_chat",
+        "setup.create_embed",
+        "setup.create_vision",
+    },
+    "the whole of /api/show": {
+        "facts.show",
+        "facts.show_name",
+        "facts.show_tag",
+        "facts.show_case",
+    },
+    "vision": {
+        "facts.show_vision",
+        "generate.image_vision_model",
+        "chat.image",
+        "v1.image",
+        "v1.image_text",
+    },
+    "embeddings": {
+        "facts.show_embed",
+        "generate.embedding_model",
+        "chat.embedding_model",
+        "v1.embeddings",
+        "v1.embeddings_list",
+        "v1.embeddings_base64",
+        "v1.embeddings_dimensions",
+        "v1.embeddings_empty",
+        "v1.embeddings_no_input",
+        "v1.embeddings_format_bad",
+        "v1.embeddings_missing_model",
+    },
+    "schema": {
+        "generate.format_json",
+        "generate.format_schema",
+        "generate.format_schema_stream",
+        "chat.format_json",
+        "chat.format_schema",
+        "v1.json_object",
+        "v1.json_schema",
+    },
+    "tools": {
+        "chat.tools_stream",
+        "chat.tools_whole",
+        "chat.tools_none_fits",
+        "chat.tool_result",
+        "chat.tool_arguments_text",
+        "v1.tools",
+        "v1.tools_stream",
+        "v1.tool_result",
+    },
+    "logprobs": {
+        "generate.logprobs",
+        "generate.logprobs_stream",
+        "chat.logprobs",
+        "v1.logprobs",
+    },
+    "completions": {
+        "v1.completions",
+        "v1.completions_stream",
+        "v1.completions_stream_usage",
+        "v1.completions_suffix",
+        "v1.completions_stop",
+        "v1.completions_missing_model",
+        "v1.completions_list",
+    },
+}
+
+
+def load_comparer() -> ModuleType | None:
+    spec = spec_from_file_location("ollama_golden", FOLDER / "golden.py")
+    if spec is None or spec.loader is None or not (FOLDER / "golden.py").is_file():
+        return None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+golden: Any = load_comparer()
+deviations = json.loads((FOLDER / "deviations.json").read_text()) if golden else {}
+groups = [group for group in golden.GROUPS if group not in LATER_GROUPS] if golden else []
+recorded = {each["name"]: each for each in golden.exchanges(groups)} if golden else {}
+later = {name for names in LATER.values() for name in names}
+
+pytestmark = pytest.mark.skipif(
+    golden is None or not TINYCHAT.is_file(),
+    reason=f"No recordings at {FOLDER}: set INGLENOOK_TESTDATA to the test data beside them",
+)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left_behind() -> None:
+    """The server and the engines outlive an exchange: the fixture below ends them."""
+
+
+@pytest.fixture(scope="module")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that has tinychat, and the model that ships with the program."""
+    home = tmp_path_factory.mktemp("golden")
+    with open_services(home, Settings(context_length=CONTEXT_LENGTH)) as services:
+        services.store.import_path(TINYCHAT, "tinychat")
+        server = ApiServer(
+            lambda: create_app(services.residency, services.store, host="127.0.0.1"),
+            "127.0.0.1",
+            [0],
+        )
+        server.start()
+        yield f"http://127.0.0.1:{server.ports[0]}"
+        server.stop()
+
+
+def test_every_exclusion_names_a_recording() -> None:
+    assert later <= recorded.keys()
+    assert set(LATER_GROUPS) <= set(golden.GROUPS)
+
+
+# In the order in which they were recorded: what one loads, the next finds loaded.
+@pytest.mark.parametrize("name", [name for name in recorded if name not in later])
+def test_an_exchange_is_as_recorded(name: str, server_url: str) -> None:
+    exchange = recorded[name]
+
+    got = golden.send(server_url, exchange["request"])
+
+    if name in deviations:
+        assert got["status"] in deviations[name]["status"], deviations[name]["why"]
+    else:
+        assert list(golden.compare(exchange, got)) == []
