@@ -23,6 +23,7 @@ _MOST_KEYS = 100_000
 _MOST_TENSORS = 1_000_000
 _LONGEST_STRING = 16 << 20  # bytes; chat templates have some 10,000
 _LONGEST_KEPT_ARRAY = 4096  # numbers; per-layer settings have some 100
+_MOST_BYTES = 1 << 50  # in a file, or elements in a tensor
 _MOST_DIMENSIONS = 4  # GGML_MAX_DIMS
 _DEFAULT_ALIGNMENT = 32
 
@@ -276,11 +277,11 @@ class _Reader:
 
     def _tensor(self) -> Tensor:
         name = self._string()
-        shape = tuple(
-            self._count(self._file_bytes * 8) for _ in range(self._count(_MOST_DIMENSIONS, _U32))
-        )
+        shape = tuple(self._count(_MOST_BYTES) for _ in range(self._count(_MOST_DIMENSIONS, _U32)))
         kind = self._integer(_U32)
-        offset = self._count(self._file_bytes * 8)
+        offset = self._count(_MOST_BYTES)
+        if prod(shape) > _MOST_BYTES:
+            raise _NotReadable(_DAMAGED)
         type_name, block, block_bytes = _TENSOR_TYPES.get(kind, (f"type {kind}", 1, 0))
         return Tensor(name, shape, type_name, offset + prod(shape) // block * block_bytes)
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from models import atomic, download
 from models.download import wait_for
@@ -38,6 +38,7 @@ __all__ = ["Hub", "HubError", "HubModel", "PullCancelled", "PullFailed", "PullPr
 
 _ASK_SECONDS = 15.0
 _SECONDS_BETWEEN_REPORTS = 0.1
+_HUB_LIBRARIES = {Kind.LLAMA: "gguf", Kind.MLX: "mlx"}
 # Bytes a number, by the names that safetensors has for types.
 _TYPE_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "U16": 2}
 
@@ -124,22 +125,32 @@ class Hub:
         return HfApi(endpoint=self._endpoint, library_name="inglenook")
 
     def _search(self, query: str, kind: Kind, limit: int) -> list[HubModel]:
-        found = self._api().list_models(
-            search=query,
-            filter="mlx" if kind is Kind.MLX else "gguf",
-            sort="downloads",
-            limit=limit,
-            expand=["downloads", "likes", "safetensors"],
+        # Not HfApi.list_models: without a network it tries again for 23 seconds.
+        from huggingface_hub.utils import get_session, hf_raise_for_status  # noqa: PLC0415
+
+        response = get_session().get(
+            f"{self._api().endpoint}/api/models",
+            params={
+                "search": query,
+                "filter": _HUB_LIBRARIES[kind],
+                "sort": "downloads",
+                "limit": limit,
+                "expand": ["downloads", "likes", "safetensors"],
+            },
+            headers=_headers(),
+            timeout=_ASK_SECONDS,
         )
+        hf_raise_for_status(response)
+        found = cast("list[dict[str, Any]]", response.json())
         return [
             HubModel(
-                repo=info.id,
+                repo=str(entry["id"]),
                 kind=kind,
-                downloads=info.downloads or 0,
-                likes=info.likes or 0,
-                size_bytes=_weight_bytes(info) if kind is Kind.MLX else None,
+                downloads=int(entry.get("downloads") or 0),
+                likes=int(entry.get("likes") or 0),
+                size_bytes=_weight_bytes(entry) if kind is Kind.MLX else None,
             )
-            for info in found
+            for entry in found
         ]
 
     def _already_here(self, name: str, on_progress: Callable[[PullProgress], None]) -> Model:
@@ -187,11 +198,8 @@ class Hub:
     ) -> dict[str, str]:
         """Bring the files of a model into ``folder``, and no others; return their SHA-256."""
         from huggingface_hub import hf_hub_url  # noqa: PLC0415
-        from huggingface_hub.utils import (  # noqa: PLC0415
-            build_hf_headers,  # pyright: ignore[reportUnknownVariableType]
-        )
 
-        headers = build_hf_headers(library_name="inglenook")
+        headers = _headers()
         _keep_only(choice, folder)
         here = sum(each.stat().st_size for each in folder.iterdir())
         check_room(folder, choice.size_bytes - here)
@@ -298,11 +306,19 @@ def _verified(partial: Path, file: RemoteFile, cancelled: threading.Event) -> st
         raise
 
 
-def _weight_bytes(info: "ModelInfo") -> int | None:
-    if info.safetensors is None:
-        return None
-    counts = info.safetensors.parameters
-    return sum(count * _TYPE_BYTES.get(kind, 1) for kind, count in counts.items())
+def _headers() -> dict[str, str]:
+    """With the token that huggingface_hub keeps, where there is one."""
+    from huggingface_hub.utils import (  # noqa: PLC0415
+        build_hf_headers,  # pyright: ignore[reportUnknownVariableType]
+    )
+
+    return build_hf_headers(library_name="inglenook")
+
+
+def _weight_bytes(entry: dict[str, Any]) -> int | None:
+    facts = cast("dict[str, Any]", entry.get("safetensors") or {})
+    counts = cast("dict[str, int]", facts.get("parameters") or {})
+    return sum(count * _TYPE_BYTES.get(kind, 1) for kind, count in counts.items()) or None
 
 
 @contextmanager

@@ -132,9 +132,9 @@ class Fields:
     def _check_range(self, field: str, value: float, least: float, most: float) -> None:
         name = self.name(field)
         if value < least:
-            raise InvalidRequest(f'"{name}" must be at least {least:g}.', field=name)
+            raise InvalidRequest(f'"{name}" must be at least {least}.', field=name)
         if value > most:
-            raise InvalidRequest(f'"{name}" must be at most {most:g}.', field=name)
+            raise InvalidRequest(f'"{name}" must be at most {most}.', field=name)
 
     def _item(self, field: str, index: int, value: Any) -> "Fields":  # noqa: ANN401
         path = f"{self.name(field)}[{index}]"

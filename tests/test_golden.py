@@ -6,7 +6,6 @@ The recordings and the comparer lie beside the test data, and are described ther
 import json
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum, auto
 from itertools import count
 from typing import Protocol
@@ -162,12 +163,8 @@ class Download(QObject):
         except Exception:
             log.exception("The download of %s failed", self.name)
             state, problem = DownloadState.FAILED, "The download failed unexpectedly: see the log."
-        if not self._closed():
+        with suppress(RuntimeError):  # our C++ half is gone: the program has ended
             self._ended.emit(state, problem)
-
-    def _closed(self) -> bool:
-        """Whether nobody is left to be told: ``close`` waits for us."""
-        return self._cancelled.is_set() and self._state is not DownloadState.CANCELLING
 
 
 class Downloads(QObject):

@@ -81,7 +81,10 @@ class Backend(Protocol):
         ...
 
     def tokenize(self, text: str) -> list[int]:
-        """Special tokens in the text are recognised; a BOS is added where the model wants one.
+        """Special tokens in the text are recognised.
+
+        A BOS is added where the model wants one and the text does not begin with it, as
+        the text of many chat templates does.
 
         Raises:
             ModelCrashed: the model is gone.

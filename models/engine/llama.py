@@ -22,7 +22,7 @@ from models.engine.sampling import resolve
 from models.engine.template import ChatTemplate
 from models.errors import InferenceError, InvalidRequest
 from models.events import FinishReason
-from models.gguf import read_template
+from models.gguf import TemplateSource, read_template
 
 _FINISH_REASONS = {
     "eos": FinishReason.END_OF_TURN,
@@ -36,11 +36,7 @@ JSON = dict[str, Any]
 
 def open_llama(plan: LoadPlan, wake: Callable[[], None]) -> "LlamaBackend":
     """Start loading a GGUF file; returns at once. Raises LoadFailed, OutOfMemory."""
-    found = read_template(plan.model.path)
-    template = None
-    if found.text is not None:
-        template = ChatTemplate(found.text, bos_token=found.bos_token, eos_token=found.eos_token)
-    return LlamaBackend(plan, template, wake)
+    return LlamaBackend(plan, read_template(plan.model.path), wake)
 
 
 class LlamaBackend:
@@ -50,11 +46,10 @@ class LlamaBackend:
     which ``step`` empties. At most ``max_sequences`` run; the others wait here.
     """
 
-    def __init__(
-        self, plan: LoadPlan, template: ChatTemplate | None, wake: Callable[[], None]
-    ) -> None:
+    def __init__(self, plan: LoadPlan, source: TemplateSource, wake: Callable[[], None]) -> None:
         self._plan = plan
-        self._template = template
+        self._bos_token = source.bos_token
+        self._template = _compiled(source)
         self._wake = wake
         # Stream threads put, the engine thread takes.
         self._outbox: queue.SimpleQueue[Output] = queue.SimpleQueue()
@@ -95,7 +90,8 @@ class LlamaBackend:
     def tokenize(self, text: str) -> list[int]:
         if self._control is None:
             self._control = _Client(self._process, timeout_seconds=_TOKENIZE_SECONDS)
-        return self._control.tokenize(text, add_special=True)
+        has_bos = bool(self._bos_token) and text.startswith(self._bos_token)
+        return self._control.tokenize(text, add_special=not has_bos)
 
     def insert(
         self, ticket: int, prompt: list[int], max_tokens: int, request: GenerateRequest
@@ -154,6 +150,12 @@ class LlamaBackend:
     def _put(self, output: Output) -> None:  # called on a stream's thread
         self._outbox.put(output)
         self._wake()
+
+
+def _compiled(source: TemplateSource) -> ChatTemplate | None:
+    if source.text is None:
+        return None
+    return ChatTemplate(source.text, bos_token=source.bos_token, eos_token=source.eos_token)
 
 
 class _Client:

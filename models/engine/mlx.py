@@ -144,7 +144,9 @@ class MlxBackend:
         return True
 
     def tokenize(self, text: str) -> list[int]:
-        return self._loaded.tokenizer.encode(text)
+        tokenizer = self._loaded.tokenizer
+        has_bos = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token or "")
+        return tokenizer.encode(text, add_special_tokens=not has_bos)
 
     # -- Sequences ------------------------------------------------------------
 
@@ -314,9 +316,6 @@ def _template(folder: Path, tokenizer: MlxTokenizer) -> ChatTemplate | None:
     source = chat_template_source(folder)
     if source is None:
         return None
-    bos, eos = tokenizer.bos_token or "", tokenizer.eos_token or ""
-    if bos and tokenizer.encode("")[:1] != [tokenizer.bos_token_id]:
-        # ChatTemplate takes one BOS off, for the tokenizer that adds it. This one does
-        # not, so there must be one more.
-        source = "{{ bos_token }}" + source
-    return ChatTemplate(source, bos_token=bos, eos_token=eos)
+    return ChatTemplate(
+        source, bos_token=tokenizer.bos_token or "", eos_token=tokenizer.eos_token or ""
+    )

@@ -23,13 +23,12 @@ Module: TypeAlias = Any
 
 class MlxTokenizer(Tokenizer, Protocol):
     bos_token: str | None
-    bos_token_id: int | None
     eos_token: str | None
 
     @property
     def eos_token_ids(self) -> set[int]: ...
 
-    def encode(self, text: str) -> list[int]: ...
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
 
 
 class PromptResponse(Protocol):

@@ -45,10 +45,10 @@ def _encode(backend: Backend, request: GenerateRequest, room: int) -> list[int]:
     before = list(request.preceding_tokens)
     prompt = request.prompt
     if isinstance(prompt, str):
-        return before + backend.tokenize(prompt)
+        return before + _tokenize(backend, prompt)
 
     def dropping(count: int) -> list[int]:
-        return before + backend.tokenize(_render(backend, _without_oldest(prompt, count)))
+        return before + _tokenize(backend, _render(backend, _without_oldest(prompt, count)))
 
     tokens = dropping(0)
     if len(tokens) <= room or request.overflow is Overflow.REFUSE:
@@ -56,6 +56,11 @@ def _encode(backend: Backend, request: GenerateRequest, room: int) -> list[int]:
     droppable = sum(each.role != "system" for each in prompt[:-1])
     count = bisect_left(range(droppable), -room, key=lambda drop: -len(dropping(drop)))
     return dropping(count)
+
+
+def _tokenize(backend: Backend, text: str) -> list[int]:
+    # Half of a surrogate pair, which JSON and a shell can carry, is no character.
+    return backend.tokenize(text.encode("utf-8", "replace").decode())
 
 
 def _render(backend: Backend, messages: tuple[Message, ...]) -> str:

@@ -28,8 +28,7 @@ class ChatTemplate:
     """A compiled template.
 
     ``bos_token`` and ``eos_token`` are what the template's variables of those names
-    stand for. The tokenizer adds the BOS itself, so it is taken off the front of the
-    rendered text.
+    stand for.
 
     Raises:
         LoadFailed: the source is not a Jinja template.
@@ -71,7 +70,7 @@ class ChatTemplate:
 
     def _render(self, messages: Sequence[Message], *, ask: bool) -> str:
         try:
-            text = self._template.render(
+            return self._template.render(
                 messages=[{"role": each.role, "content": each.text} for each in messages],
                 add_generation_prompt=ask,
                 bos_token=self._bos_token,
@@ -81,9 +80,6 @@ class ChatTemplate:
             raise InvalidRequest(
                 f"The model's chat template refuses these messages: {error}", field="messages"
             ) from None
-        if self._bos_token:
-            text = text.removeprefix(self._bos_token)
-        return text
 
 
 def _to_json(value: object, ensure_ascii: bool = False, indent: int | None = None) -> str:

@@ -14,11 +14,11 @@ from torch.nn import functional
 class Shape:
     vocabulary: int
     width: int = 192
-    layers: int = 5
+    layers: int = 4
     heads: int = 6
     key_value_heads: int = 2
     head_width: int = 32
-    inner: int = 512
+    inner: int = 384
     context: int = 2048
     rope_theta: float = 10000.0
     epsilon: float = 1e-6

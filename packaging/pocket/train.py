@@ -25,7 +25,7 @@ from torch.nn import functional
 SEED = 1000  # shard n is made from SEED + n
 HELD_OUT = 1  # the seed of dialogues that training never sees
 SHARD = 12000  # dialogues
-BATCH = 6144  # tokens
+BATCH = 4096  # tokens
 ECHOED = 300  # first steps, half of which are echoes
 COPYING = (0.5, 0.2)  # part of the dialogues that only copy, in the first two shards
 RATE = 0.02  # Muon's; AdamW's is a tenth
@@ -70,7 +70,7 @@ class Trainer:
 
     def feed(self) -> Iterator[Batch]:
         """Yield batches from where the training stands: a new shard when one is used up."""
-        shard = self.step // 250  # a shard is about that many steps; none is seen twice
+        shard = self.step // 450  # about as many steps as a shard has
         while True:
             copying = COPYING[shard] if shard < len(COPYING) else 0.02
             rows = self.reader.rows(SEED + shard, SHARD, copying)

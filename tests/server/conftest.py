@@ -18,6 +18,11 @@ from tests.fakes import ScriptedBackend, a_model, find_among, scripted_residency
 HOST = "127.0.0.1"
 
 
+def babbler() -> ScriptedBackend:
+    """A model that never finishes by itself."""
+    return ScriptedBackend(context_length=1 << 40)
+
+
 @dataclass
 class FakeStore:
     """The models that a test has, as Store tells of them."""
@@ -108,7 +113,7 @@ def eventually() -> Callable[[Callable[[], bool]], None]:
 
     def wait(condition: Callable[[], bool]) -> None:
         pause = threading.Event()
-        for _ in range(2000):
+        for _ in range(500):
             if condition():
                 return
             pause.wait(0.01)

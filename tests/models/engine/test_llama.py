@@ -223,6 +223,12 @@ def test_every_token_is_counted_even_inside_a_character(residency: Residency):
     assert listener.text.count("\ufffd") < 60
 
 
+def test_half_a_surrogate_pair_is_read_as_a_question_mark(residency: Residency):
+    listener, _ = ask(residency, prompt="half a \ud83d character", max_tokens=1)
+
+    assert isinstance(listener.end(), Finished)
+
+
 def gguf(pairs: bytes = b"", *, count: int = 0) -> bytes:
     return b"GGUF" + struct.pack("<IQQ", 3, 0, count) + pairs
 

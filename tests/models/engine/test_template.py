@@ -28,10 +28,10 @@ def test_a_reply_begun_by_the_caller_is_continued():
     assert prompt.endswith("<|im_start|>assistant\nWell,  ")
 
 
-def test_the_bos_is_left_to_the_tokenizer():
+def test_the_models_own_tokens_stand_where_the_template_has_them():
     template = ChatTemplate("{{ bos_token }}hi{{ eos_token }}", bos_token="<s>", eos_token="</s>")
 
-    assert template.render([HELLO]) == "hi</s>"
+    assert template.render([HELLO]) == "<s>hi</s>"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,240 @@
+"""The rows of the models page: a model that is here, one on its way, one that could be."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QTimer, Signal, SignalInstance, Slot
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
+
+from app.manager.downloads import Download, DownloadState
+from app.manager.library import ENGINES, Installed, size_words
+from models.hub import HubModel
+
+_SURE_MS = 4000  # in which a second click removes
+_BAR_STEPS = 1000
+_MILLION = 1_000_000
+
+
+class ModelRow(QFrame):
+    """A model on this computer."""
+
+    chat_asked = Signal()
+    unload_asked = Signal()
+    remove_asked = Signal()
+
+    def __init__(self, installed: Installed) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self._name = _label("name")
+        self._facts = _label("small")
+        self._state = _label("tag")
+        self._chat = _button("Chat", self.chat_asked)
+        self._unload = _button("Unload", self.unload_asked)
+        self._remove = _RemoveButton()
+        self._remove.confirmed.connect(self.remove_asked)
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addWidget(self._name)
+        words.addWidget(self._facts)
+        line = QHBoxLayout(self)
+        line.setContentsMargins(14, 10, 10, 10)
+        line.setSpacing(8)
+        line.addLayout(words, 1)
+        for widget in (self._state, self._chat, self._unload, self._remove):
+            line.addWidget(widget)
+        self.show_model(installed)
+
+    def show_model(self, installed: Installed) -> None:
+        model, resident = installed.model, installed.resident
+        name = installed.name
+        self.setAccessibleName(name)
+        self._name.setText(name)
+        self._facts.setText(_facts(installed))
+        self._facts.setToolTip(str(model.path))
+        self._state.setText(_state_words(installed))
+        self._state.setVisible(bool(self._state.text()))
+        self._state.setProperty("kind", "good" if resident and not resident.loading else "")
+        self._state.style().polish(self._state)
+        self._chat.setVisible(model.details.chat and not installed.missing)
+        self._unload.setVisible(resident is not None)
+        self._remove.setVisible(not model.builtin)
+        for button, does in (
+            (self._chat, "Chat with"),
+            (self._unload, "Unload"),
+            (self._remove, "Remove"),
+        ):
+            button.setAccessibleName(f"{does} {name}")
+
+
+class DownloadRow(QFrame):
+    """A model on its way: how far it is, and what can be done about it."""
+
+    dismissed = Signal()
+
+    def __init__(self, download: Download) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self._download = download
+        self._name = _label("name")
+        self._name.setText(download.name)
+        self._words = _label("small")
+        self._words.setWordWrap(True)
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setAccessibleName(f"Download of {download.name}")
+        self._cancel = _button("Cancel", download.cancel)
+        self._retry = _button("Try again", download.start)
+        self._dismiss = _button("Dismiss", self.dismissed, kind="quiet")
+        words = QVBoxLayout()
+        words.setSpacing(5)
+        for widget in (self._name, self._bar, self._words):
+            words.addWidget(widget)
+        line = QHBoxLayout(self)
+        line.setContentsMargins(14, 10, 10, 10)
+        line.setSpacing(8)
+        line.addLayout(words, 1)
+        for button, does in (
+            (self._cancel, "Cancel"),
+            (self._retry, "Try again"),
+            (self._dismiss, "Dismiss"),
+        ):
+            button.setAccessibleName(f"{does}: {download.name}")
+            line.addWidget(button)
+        download.changed.connect(self.refresh)
+        self.refresh()
+
+    @Slot()
+    def refresh(self) -> None:
+        state, share = self._download.state, self._download.share
+        running = state in (DownloadState.RUNNING, DownloadState.CANCELLING)
+        self._words.setText(self._download.words)
+        _restyle(self._words, "error" if state is DownloadState.FAILED else "small")
+        if share is None:
+            self._bar.setRange(0, 0 if running else _BAR_STEPS)
+        else:
+            self._bar.setRange(0, _BAR_STEPS)
+            self._bar.setValue(round(share * _BAR_STEPS))
+        self._cancel.setVisible(running)
+        self._cancel.setEnabled(state is DownloadState.RUNNING)
+        self._retry.setText("Go on" if state is DownloadState.CANCELLED else "Try again")
+        ended = state in (DownloadState.CANCELLED, DownloadState.FAILED)
+        self._retry.setVisible(ended)
+        self._dismiss.setVisible(ended)
+
+
+class ResultRow(QFrame):
+    """A model on the hub."""
+
+    download_asked = Signal()
+
+    def __init__(self, found: HubModel, *, here: bool, coming: bool) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        name = _label("name")
+        name.setText(found.repo)
+        facts = _label("small")
+        facts.setText(_hub_facts(found))
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addWidget(name)
+        words.addWidget(facts)
+        self.button = _button("Download", self.download_asked)
+        self.button.setEnabled(not here and not coming)
+        self.button.setText("On this computer" if here else "On its way" if coming else "Download")
+        self.button.setAccessibleName(f"Download {found.repo}")
+        line = QHBoxLayout(self)
+        line.setContentsMargins(14, 10, 10, 10)
+        line.addLayout(words, 1)
+        line.addWidget(self.button)
+
+
+class _RemoveButton(QPushButton):
+    """Asks once more, where it stands, before anything is deleted."""
+
+    confirmed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._calm)
+        self.clicked.connect(self._on_clicked)
+        self._calm()
+
+    @Slot()
+    def _on_clicked(self) -> None:
+        if self._timer.isActive():
+            self._calm()
+            self.confirmed.emit()
+        else:
+            self._timer.start(_SURE_MS)
+            self._look("Really remove?", "danger")
+
+    @Slot()
+    def _calm(self) -> None:
+        self._timer.stop()
+        self._look("Remove", "")
+
+    def _look(self, words: str, kind: str) -> None:
+        self.setText(words)
+        self.setProperty("kind", kind)
+        self.style().polish(self)
+
+
+def _label(name: str) -> QLabel:
+    label = QLabel()
+    label.setObjectName(name)
+    return label
+
+
+def _restyle(label: QLabel, name: str) -> None:
+    if label.objectName() != name:
+        label.setObjectName(name)
+        label.style().polish(label)
+
+
+def _button(words: str, act: Callable[[], None] | SignalInstance, kind: str = "") -> QPushButton:
+    button = QPushButton(words)
+    button.setProperty("kind", kind)
+    button.clicked.connect(act)
+    return button
+
+
+def _facts(installed: Installed) -> str:
+    if installed.missing:
+        return f"Its files are not at {installed.model.path} now."
+    model, details = installed.model, installed.model.details
+    facts = [size_words(model.size_bytes), ENGINES[model.kind]]
+    facts += [details.quantization] if details.quantization else []
+    if details.context_length:
+        facts.append(f"context {details.context_length:,}")
+    if not details.chat:
+        facts.append("no chat template")
+    if model.builtin:
+        facts.append("ships with Inglenook, to try the set-up with")
+    return "  ·  ".join(facts)
+
+
+def _state_words(installed: Installed) -> str:
+    resident = installed.resident
+    if resident is None:
+        return ""
+    if resident.loading:
+        return "Loading"
+    working = "Answering" if resident.running else "In memory"
+    return f"{working}  ·  {size_words(resident.size_bytes)}  ·  {resident.context_length:,} tokens"
+
+
+def _hub_facts(found: HubModel) -> str:
+    facts = [ENGINES[found.kind]]
+    if found.size_bytes:
+        facts.append(size_words(found.size_bytes))
+    facts.append(f"{_count_words(found.downloads)} downloads")
+    if found.likes:
+        facts.append(f"{_count_words(found.likes)} likes")
+    return "  ·  ".join(facts)
+
+
+def _count_words(number: int) -> str:
+    if number >= _MILLION:
+        return f"{number / _MILLION:.1f} M"
+    return f"{number:,}"
