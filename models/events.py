@@ -54,7 +54,7 @@ class TextDelta:
 class Finished:
     reason: FinishReason
     usage: Usage = Usage()
-    # The whole sequence, prompt and completion, without an end-of-turn token.
+    # Prompt and completion, without the end-of-turn token or stop string that ended it.
     # Ollama's generate hands it out as ``context``.
     tokens: tuple[int, ...] = ()
 

@@ -15,7 +15,9 @@ from app.chat.page import ChatPage
 from app.chat.sidebar import Sidebar
 from app.manager.downloads import Downloads
 from app.manager.library import Library
+from app.manager.window import ModelsPage
 from app.platform import desktop
+from app.preferences import PreferencesPage
 from app.settings import SettingsFile
 from app.theme import Appearance, Theme
 from models.names import ModelName
@@ -84,15 +86,11 @@ class MainWindow(QMainWindow):
             self.chat.composer.setFocus()
 
     def _make_page(self, name: str) -> QWidget:
-        """Pages that few need at first are not made, and not even imported, at the start."""
+        """Pages that few need at first are not made at the start."""
         if name == "models":
-            from app.manager.window import ModelsPage  # noqa: PLC0415
-
             page = ModelsPage(self._library, self._downloads, self._appearance.theme)
             page.chat_wanted.connect(self._on_chat_wanted)
             return page
-        from app.preferences import PreferencesPage  # noqa: PLC0415
-
         return PreferencesPage(self._settings, self._appearance, self._switch)
 
     def _add_page(self, name: str, page: QWidget) -> None:
@@ -164,11 +162,8 @@ class MainWindow(QMainWindow):
     def _on_theme_changed(self, theme: Theme) -> None:
         for part in (self.sidebar, self.header, self.banners, self.chat):
             part.set_theme(theme)
-        if models := self._pages.get("models"):
-            from app.manager.window import ModelsPage  # noqa: PLC0415
-
-            if isinstance(models, ModelsPage):
-                models.set_theme(theme)
+        if isinstance(models := self._pages.get("models"), ModelsPage):
+            models.set_theme(theme)
 
     # -- Building -------------------------------------------------------------
 
@@ -204,7 +199,7 @@ class MainWindow(QMainWindow):
         key = QKeySequence.StandardKey
         actions = [
             self._action("New Chat", QKeySequence(key.New), self._new_chat),
-            self._action("Models", QKeySequence("Ctrl+M"), self._show_models),
+            self._action("Models", QKeySequence("Ctrl+Shift+M"), self._show_models),
             self._action("Settings…", QKeySequence("Ctrl+,"), self._show_settings),
             self._action("Search Chats", QKeySequence(key.Find), self._search_chats),
             self._action("Show or Hide Sidebar", QKeySequence("Ctrl+B"), self._toggle_sidebar),

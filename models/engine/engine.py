@@ -122,6 +122,7 @@ class _Active:
     cached_tokens: int = 0
     completion: list[int] = field(default_factory=list[int])
     completion_tokens: int = 0
+    said: list[str] = field(default_factory=list[str])
 
     def finished(self, reason: FinishReason) -> Finished:
         now = time.monotonic()
@@ -134,9 +135,18 @@ class _Active:
             prefill_seconds=prefilled - self.started,
             decode_seconds=now - prefilled,
         )
-        # The token that ended the turn is no part of what was said.
-        said = self.completion[:-1] if reason is FinishReason.END_OF_TURN else self.completion
-        return Finished(reason, usage, (*self.prompt, *said))
+        return Finished(reason, usage, (*self.prompt, *self._said_tokens(reason)))
+
+    def _said_tokens(self, reason: FinishReason) -> list[int]:
+        """The completion without what ended it."""
+        match reason:
+            case FinishReason.END_OF_TURN:
+                return self.completion[:-1]
+            case FinishReason.STOP_STRING:  # which may begin inside a token
+                tokenize = self.loaded.backend.tokenize
+                return tokenize("".join(self.said))[len(tokenize("")) :]
+            case _:
+                return self.completion
 
 
 class Engine:
@@ -246,17 +256,14 @@ class Engine:
         try:
             if not loaded.ready and loaded.backend.ready():
                 self._became_ready(loaded)
-            outputs = loaded.backend.step() if loaded.backend.has_work() else []
+            for output in loaded.backend.step() if loaded.backend.has_work() else ():
+                self._deliver(output)
         except InferenceError as error:  # this model's trouble alone
             self._drop(loaded, error)
-            return
         except Exception:
             log.exception("%s failed in a step", loaded.model.name)
             error = InferenceError(f"Model '{loaded.model.name}' failed unexpectedly: see the log.")
             self._drop(loaded, error)
-            return
-        for output in outputs:
-            self._deliver(output)
 
     def _expire(self) -> None:
         now = time.monotonic()
@@ -377,6 +384,7 @@ class Engine:
                 active.completion_tokens += count
                 deltas, finish = active.decoder.feed(piece, finish)
                 for delta in deltas:
+                    active.said.append(delta.text)
                     _emit(active.sink, delta)
                 if finish:
                     self._finish(ticket, active.finished(finish))
