@@ -9,7 +9,8 @@ import psutil
 
 from models.chat import Request, UnloadRequest
 from models.engine.backend import LoadPlan, OpenBackend
-from models.engine.engine import DEFAULT_KEEP_ALIVE_SECONDS, Engine, Resident
+from models.engine.engine import DEFAULT_KEEP_ALIVE_SECONDS, Engine
+from models.engine.state import Resident
 from models.errors import EngineClosed, InferenceError, LoadFailed, OutOfMemory
 from models.events import Event, Failed, Sink
 from models.model import Kind, Model

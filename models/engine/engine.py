@@ -12,8 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from models.chat import GenerateRequest, LoadRequest, Request, UnloadRequest
@@ -27,6 +26,7 @@ from models.engine.backend import (
     Token,
 )
 from models.engine.decoder import Decoder
+from models.engine.state import Active, Job, Loaded, Resident
 from models.engine.prompt import encode
 from models.errors import EngineClosed, InferenceError, ServerBusy
 from models.events import Event, Failed, Finished, FinishReason, Sink, Started, TextDelta, Usage
@@ -49,28 +49,6 @@ Raises:
 
 
 @dataclass(frozen=True, slots=True)
-class Resident:
-    """A model in memory, or on its way there, as seen from outside."""
-
-    model: Model
-    loading: bool
-    size_bytes: int  # weights and KV cache, as planned
-    context_length: int
-    expires_at: datetime | None  # aware, UTC; None: it stays
-    running: int  # generations, waiting ones included
-    last_used: float  # time.monotonic()
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    ticket: int
-    model: Model
-    request: Request
-    sink: Sink
-    submitted: float
-
-
-@dataclass(frozen=True, slots=True)
 class _Cancel:
     ticket: int
 
@@ -83,70 +61,7 @@ class _Close:
     pass
 
 
-_Command: TypeAlias = _Job | _Cancel | _Wake | _Close
-
-
-@dataclass(slots=True)
-class _Loaded:
-    """A model this engine holds."""
-
-    model: Model
-    plan: LoadPlan
-    backend: Backend
-    keep_alive_seconds: float
-    ready: bool = False
-    last_used: float = field(default_factory=time.monotonic)
-    waiting: deque[_Job] = field(default_factory=deque["_Job"])  # for it to be ready
-    running: set[int] = field(default_factory=set[int])
-
-    @property
-    def idle(self) -> bool:
-        return self.ready and not self.running and not self.waiting
-
-    @property
-    def expires(self) -> float:
-        return self.last_used + self.keep_alive_seconds
-
-
-@dataclass(slots=True)
-class _Active:
-    """A generation between its ``Started`` and its ``Finished``."""
-
-    loaded: _Loaded
-    decoder: Decoder
-    sink: Sink
-    prompt: list[int]
-    submitted: float
-    started: float
-    prefilled: float | None = None
-    cached_tokens: int = 0
-    completion: list[int] = field(default_factory=list[int])
-    completion_tokens: int = 0
-    said: list[str] = field(default_factory=list[str])
-
-    def finished(self, reason: FinishReason) -> Finished:
-        now = time.monotonic()
-        prefilled = now if self.prefilled is None else self.prefilled
-        usage = Usage(
-            prompt_tokens=len(self.prompt),
-            cached_tokens=self.cached_tokens,
-            completion_tokens=self.completion_tokens,
-            load_seconds=self.started - self.submitted,
-            prefill_seconds=prefilled - self.started,
-            decode_seconds=now - prefilled,
-        )
-        return Finished(reason, usage, (*self.prompt, *self._said_tokens(reason)))
-
-    def _said_tokens(self, reason: FinishReason) -> list[int]:
-        """The completion without what ended it."""
-        match reason:
-            case FinishReason.END_OF_TURN:
-                return self.completion[:-1]
-            case FinishReason.STOP_STRING:  # which may begin inside a token
-                tokenize = self.loaded.backend.tokenize
-                return tokenize("".join(self.said))[len(tokenize("")) :]
-            case _:
-                return self.completion
+_Command: TypeAlias = Job | _Cancel | _Wake | _Close
 
 
 class Engine:
@@ -176,9 +91,9 @@ class Engine:
         self._closed = threading.Event()
         self._residents: tuple[Resident, ...] = ()
         # Touched by the engine thread only:
-        self._loaded: dict[str, _Loaded] = {}
-        self._active: dict[int, _Active] = {}
-        self._parked: deque[_Job] = deque()  # wait for memory, or for a model to be idle
+        self._loaded: dict[str, Loaded] = {}
+        self._active: dict[int, Active] = {}
+        self._parked: deque[Job] = deque()  # wait for memory, or for a model to be idle
         self._retried = 0.0  # when they were last asked about
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
         self._thread.start()
@@ -187,7 +102,7 @@ class Engine:
 
     def submit(self, ticket: int, model: Model, request: Request, sink: Sink) -> None:
         """Start a request; ``ticket`` is the number that cancels it."""
-        self._inbox.put(_Job(ticket, model, request, sink, time.monotonic()))
+        self._inbox.put(Job(ticket, model, request, sink, time.monotonic()))
         if self._closed.is_set():
             self._refuse_inbox()
 
@@ -233,7 +148,7 @@ class Engine:
                 return True
             timeout = 0
             match command:
-                case _Job():
+                case Job():
                     self._take(command)
                 case _Cancel(ticket):
                     self._cancel(ticket)
@@ -252,7 +167,7 @@ class Engine:
         # threading cannot wait for longer than TIMEOUT_MAX.
         return None if ends == math.inf else min(max(0.0, ends - time.monotonic()), 86_400.0)
 
-    def _step(self, loaded: _Loaded) -> None:
+    def _step(self, loaded: Loaded) -> None:
         try:
             if not loaded.ready and loaded.backend.ready():
                 self._became_ready(loaded)
@@ -273,7 +188,7 @@ class Engine:
 
     # -- Engine thread: requests ----------------------------------------------
 
-    def _take(self, job: _Job) -> None:
+    def _take(self, job: Job) -> None:
         if isinstance(job.request, UnloadRequest):
             self._take_unload(job)
         elif self._waiting_count() >= _MOST_WAITING:
@@ -286,7 +201,7 @@ class Engine:
         waiting = sum(len(loaded.waiting) for loaded in self._loaded.values())
         return len(self._parked) + len(self._active) + waiting
 
-    def _route(self, job: _Job, request: GenerateRequest | LoadRequest) -> None:
+    def _route(self, job: Job, request: GenerateRequest | LoadRequest) -> None:
         """Bring a request to its model: now, when it has loaded, or when there is room."""
         try:
             loaded = self._holding(job.model, request.context_length)
@@ -306,10 +221,10 @@ class Engine:
             loaded.waiting.append(job)
         self._publish()
 
-    def _holding(self, model: Model, asked_context: int | None) -> _Loaded | None:
+    def _holding(self, model: Model, asked_context: int | None) -> Loaded | None:
         """Return the model as asked for, opening it where needed; None: not yet."""
         loaded = self._loaded.get(model.name.key)
-        if loaded and _suits(loaded, model, asked_context):
+        if loaded and loaded.suits(model, asked_context):
             return loaded
         if loaded and not loaded.idle:
             return None  # its generations end first
@@ -319,7 +234,7 @@ class Engine:
         if plan is None:
             return None
         backend = self._open_backend(plan, self._wake)
-        loaded = _Loaded(model, plan, backend, self._keep_alive_seconds)
+        loaded = Loaded(model, plan, backend, self._keep_alive_seconds)
         self._loaded[model.name.key] = loaded
         return loaded
 
@@ -335,7 +250,7 @@ class Engine:
             if not isinstance(job.request, UnloadRequest):
                 self._route(job, job.request)
 
-    def _became_ready(self, loaded: _Loaded) -> None:
+    def _became_ready(self, loaded: Loaded) -> None:
         loaded.ready = True
         while loaded.waiting:
             job = loaded.waiting.popleft()
@@ -343,7 +258,7 @@ class Engine:
                 self._start(loaded, job, job.request)
         self._publish()
 
-    def _start(self, loaded: _Loaded, job: _Job, request: GenerateRequest | LoadRequest) -> None:
+    def _start(self, loaded: Loaded, job: Job, request: GenerateRequest | LoadRequest) -> None:
         loaded.last_used = time.monotonic()
         if request.keep_alive_seconds is not None:
             loaded.keep_alive_seconds = request.keep_alive_seconds
@@ -360,11 +275,11 @@ class Engine:
             log.exception("A request to %s could not be started", loaded.model.name)
             _emit(job.sink, Failed(InferenceError("The request failed unexpectedly: see the log.")))
 
-    def _admit(self, loaded: _Loaded, job: _Job, request: GenerateRequest) -> None:
+    def _admit(self, loaded: Loaded, job: Job, request: GenerateRequest) -> None:
         started = time.monotonic()
         prompt = encode(loaded.backend, request)
         loaded.backend.insert(job.ticket, prompt.tokens, prompt.max_tokens, request)
-        self._active[job.ticket] = _Active(
+        self._active[job.ticket] = Active(
             loaded, Decoder(request.stop), job.sink, prompt.tokens, job.submitted, started
         )
         loaded.running.add(job.ticket)
@@ -412,7 +327,7 @@ class Engine:
 
     # -- Engine thread: letting go --------------------------------------------
 
-    def _take_unload(self, job: _Job) -> None:
+    def _take_unload(self, job: Job) -> None:
         if loaded := self._loaded.get(job.model.name.key):
             if loaded.idle or not (loaded.running or loaded.waiting):
                 self._unload(loaded)
@@ -420,12 +335,12 @@ class Engine:
                 loaded.keep_alive_seconds = 0.0  # it goes with its last generation
         _emit(job.sink, Finished(FinishReason.UNLOADED))
 
-    def _unload(self, loaded: _Loaded) -> None:
+    def _unload(self, loaded: Loaded) -> None:
         del self._loaded[loaded.model.name.key]
         _close(loaded.backend)
         self._publish()
 
-    def _drop(self, loaded: _Loaded, error: InferenceError) -> None:
+    def _drop(self, loaded: Loaded, error: InferenceError) -> None:
         """Forget a dead model; the next request for it loads it again."""
         del self._loaded[loaded.model.name.key]
         _close(loaded.backend)
@@ -460,33 +375,11 @@ class Engine:
                 command = self._inbox.get_nowait()
             except queue.Empty:
                 return
-            if isinstance(command, _Job):
+            if isinstance(command, Job):
                 _emit(command.sink, Failed(EngineClosed("The engine has stopped.")))
 
     def _publish(self) -> None:
-        self._residents = tuple(_resident(loaded) for loaded in self._loaded.values())
-
-
-def _suits(loaded: _Loaded, model: Model, asked_context: int | None) -> bool:
-    """Whether what is loaded is still the model on the disk, with context enough."""
-    trained = model.details.context_length
-    wanted = min(asked_context or 0, trained or asked_context or 0)
-    return loaded.model.digest == model.digest and wanted <= loaded.plan.context_length
-
-
-def _resident(loaded: _Loaded) -> Resident:
-    plan, seconds = loaded.plan, loaded.expires - time.monotonic()
-    forever = seconds > timedelta.max.total_seconds() / 1000
-    kv_bytes = loaded.model.details.kv_bytes_per_token * plan.context_length * plan.max_sequences
-    return Resident(
-        model=loaded.model,
-        loading=not loaded.ready,
-        size_bytes=loaded.model.size_bytes + kv_bytes,
-        context_length=plan.context_length,
-        expires_at=None if forever else datetime.now(UTC) + timedelta(seconds=max(0.0, seconds)),
-        running=len(loaded.running) + len(loaded.waiting),
-        last_used=loaded.last_used,
-    )
+        self._residents = tuple(loaded.resident() for loaded in self._loaded.values())
 
 
 def _emit(sink: Sink, event: Event) -> None:
