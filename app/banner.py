@@ -21,7 +21,7 @@ class Banners(QWidget):
         self._theme = theme
         self._shown: dict[str, _Banner] = {}
         self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(16, 10, 16, 0)
+        self._column.setContentsMargins(16, 10, 16, 8)
         self._column.setSpacing(8)
         self.hide()
 

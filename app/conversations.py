@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sqlite3
 import time
 import uuid
@@ -197,7 +198,7 @@ def new_chat_id() -> str:
 
 def title_of(message: str) -> str:
     """Name a chat by the beginning of its first message."""
-    words = " ".join(message.split())
+    words = " ".join(re.sub(r"\*\*|`|^#+", "", message).split())
     if len(words) <= _TITLE_LENGTH:
         return words or "New chat"
     cut = words[: _TITLE_LENGTH - 1]

@@ -2,14 +2,16 @@
 
 from functools import lru_cache
 
-from PySide6.QtCore import QByteArray, QSize, Qt
-from PySide6.QtGui import QColor, QIcon, QPainter, QPalette, QPixmap
+from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QToolButton, QWidget
+from PySide6.QtWidgets import QPushButton, QToolButton, QWidget
 
 from app.theme import RESOURCES, Theme
 
 _FOLDER = RESOURCES / "icons"
+DOT_SIZE = QSize(12, 8)
+_AIR = 6
 _SCALES = (1, 2)  # device pixels for one of ours; Qt scales for odd ones
 
 
@@ -28,26 +30,34 @@ def tray_icon() -> QIcon:
 
 
 @lru_cache(maxsize=256)
-def icon(name: str, color: str, size: int = 18, active: str = "") -> QIcon:
-    """Draw ``resources/icons/NAME.svg`` in a colour; ``active`` is that under the mouse."""
+def icon(name: str, color: str, size: int = 18, *, active: str = "", air: int = 0) -> QIcon:
+    """Draw ``resources/icons/NAME.svg`` in a colour; ``active`` is that under the mouse.
+
+    ``air`` is left to the right of it: Qt has too little between an icon and its words.
+    """
     drawn = QIcon()
     for scale in _SCALES:
-        drawn.addPixmap(_pixmap(name, color, size, scale))
+        drawn.addPixmap(_pixmap(name, color, size, scale, air))
         if active:
-            drawn.addPixmap(_pixmap(name, active, size, scale), QIcon.Mode.Active)
+            drawn.addPixmap(_pixmap(name, active, size, scale, air), QIcon.Mode.Active)
     return drawn
+
+
+def show_beside_words(button: QPushButton, name: str, color: str, size: int = 18) -> None:
+    button.setIcon(icon(name, color, size, air=_AIR))
+    button.setIconSize(QSize(size + _AIR, size))
 
 
 def pixmap(name: str, color: str, size: int, widget: QWidget) -> QPixmap:
     return _pixmap(name, color, size, max(1, round(widget.devicePixelRatioF())))
 
 
-def _pixmap(name: str, color: str, size: int, scale: int) -> QPixmap:
+def _pixmap(name: str, color: str, size: int, scale: int, air: int = 0) -> QPixmap:
     svg = (_FOLDER / f"{name}.svg").read_bytes().replace(b"currentColor", color.encode())
-    drawn = QPixmap(size * scale, size * scale)
+    drawn = QPixmap((size + air) * scale, size * scale)
     drawn.fill(Qt.GlobalColor.transparent)
     painter = QPainter(drawn)
-    QSvgRenderer(QByteArray(svg)).render(painter)
+    QSvgRenderer(QByteArray(svg)).render(painter, QRectF(0, 0, size * scale, size * scale))
     painter.end()
     drawn.setDevicePixelRatio(scale)
     return drawn
@@ -79,22 +89,19 @@ class IconButton(QToolButton):
         self._draw()
 
     def _draw(self) -> None:
-        self.setIcon(icon(self._name, self._theme.muted, self._size, self._theme.text))
+        self.setIcon(icon(self._name, self._theme.muted, self._size, active=self._theme.text))
 
 
-def dot(color: str, size: int = 8) -> QPixmap:
-    """A round light."""
-    drawn = QPixmap(size * 2, size * 2)
+def dot(color: str) -> QIcon:
+    """A round light, with air to the right of it."""
+    drawn = QPixmap(DOT_SIZE * 2)
     drawn.fill(Qt.GlobalColor.transparent)
     painter = QPainter(drawn)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(color))
-    painter.drawEllipse(0, 0, size * 2, size * 2)
+    diameter = DOT_SIZE.height() * 2
+    painter.drawEllipse(0, 0, diameter, diameter)
     painter.end()
     drawn.setDevicePixelRatio(2)
-    return drawn
-
-
-def muted_of(widget: QWidget) -> str:
-    return widget.palette().color(QPalette.ColorRole.PlaceholderText).name()
+    return QIcon(drawn)

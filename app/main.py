@@ -1,4 +1,4 @@
-"""The desktop program: builds settings, services, the API's switch and the window, and joins them."""
+"""The desktop program: builds the services, the API's switch and the window, and joins them."""
 
 import logging
 import os
@@ -77,6 +77,10 @@ class Program(QObject):
         self.switch.close()
         self._services.close()
         self._conversations.close()
+        # While everything it shows is still there: at the interpreter's exit PySide
+        # would take us apart in any order.
+        self.window.deleteLater()
+        QCoreApplication.sendPostedEvents(self.window, QEvent.Type.DeferredDelete.value)
 
     def _connect(self) -> None:
         self.window.closed.connect(self._on_window_closed)
@@ -179,7 +183,7 @@ class _Trace(QObject):
 
     @Slot()
     def _tell(self) -> None:
-        seconds = time.time() - psutil.Process().create_time()
+        seconds = _seconds_running()
         print(f"inglenook: window visible after {seconds:.2f} s", file=sys.stderr, flush=True)
 
 
@@ -203,6 +207,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         program.close()
         signals.close()
+
+
+def _seconds_running() -> float:
+    """Return how long ago this process was started, its interpreter and imports included."""
+    if sys.platform != "linux":
+        return time.time() - psutil.Process().create_time()
+    # psutil knows the hour of the boot to a second only.
+    after_name = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    started = int(after_name[19]) / os.sysconf("SC_CLK_TCK")  # field 22, man 5 proc
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
 
 
 def _has_no_screen() -> bool:

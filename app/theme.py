@@ -28,6 +28,7 @@ class Theme:
     side: str  # behind the sidebar
     raised: str  # fields, cards, menus
     line: str
+    edge: str  # of what is written into
     hover: str
     text: str
     muted: str
@@ -48,6 +49,7 @@ LIGHT = Theme(
     side="#f7f5f2",
     raised="#ffffff",
     line="#e6e1da",
+    edge="#cdc5ba",
     hover="#efebe5",
     text="#221d18",
     muted="#6d645b",
@@ -83,6 +85,7 @@ DARK = Theme(
     side="#151412",
     raised="#252220",
     line="#383430",
+    edge="#514b45",
     hover="#2c2926",
     text="#ede8e2",
     muted="#a79e94",

@@ -70,21 +70,24 @@ def compare(title: str, kind: str, path: Path, services: Services, home: Path, r
                 side(prompts(concurrent))
         rows = [measure(concurrent, sides, rounds) for concurrent in CONCURRENT]
     print(f"### {title}\n")
-    print_table(["at once", "library tok/s", "engine tok/s", "HTTP tok/s", *GOALS], rows)
+    goals = [f"{name} (goal ≥ {goal})" for name, goal in GOALS.items()]
+    print_table(["at once", "library tok/s", "engine tok/s", "HTTP tok/s", *goals], rows)
 
 
 def measure(concurrent: int, sides: tuple[Side, Side, Side], rounds: int) -> list[str]:
     speeds: tuple[list[float], ...] = tuple([] for _ in sides)
+    turns = list(zip(sides, speeds, strict=True))
     for _ in range(rounds):
-        for side, values in zip(sides, speeds, strict=True):
+        for side, values in turns:
             values.append(side(prompts(concurrent)))
+        turns.reverse()  # nobody is always the one after the pause
     library, engine, http = map(Runs, speeds)
     found = [ratios(engine, library), ratios(http, engine)]
     return [
         str(concurrent),
         *(runs.text(digits=1) for runs in (library, engine, http)),
         *(
-            f"{ratio.text(digits=3)}, goal ≥ {goal} {'met' if ratio.median >= goal else 'MISSED'}"
+            f"{ratio.text(digits=3)}: {'met' if ratio.median >= goal else 'MISSED'}"
             for ratio, goal in zip(found, GOALS.values(), strict=True)
         ),
     ]

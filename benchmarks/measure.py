@@ -66,7 +66,7 @@ class Server:
     """``ingle serve`` in a process of its own, spoken to over HTTP."""
 
     def __init__(self, home: Path) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.process = subprocess.Popen(
             [*INGLE, "serve", "--port", str(self.port)],
             cwd=REPOSITORY,
@@ -101,9 +101,6 @@ class Server:
         finally:
             connection.close()
 
-    def rss_mb(self) -> float:
-        return psutil.Process(self.process.pid).memory_info().rss / 1e6
-
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(START_SECONDS)
@@ -119,7 +116,7 @@ def serve(home: Path) -> Generator[Server]:
         server.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -55,6 +55,8 @@ def fill(
     failures = 0
     partial.touch()
     while (have := partial.stat().st_size) < file.size_bytes:
+        if have:
+            on_bytes(have)
         problem: Exception = DamagedDownload(f"The hub sends {file.name} without its end.")
         try:
             _go_on(url, headers, file, partial, on_bytes, cancelled)

@@ -117,7 +117,7 @@ def of_mlx(folder: Path) -> Details:
         context_length=facts.optional("max_position_embeddings") or 2048,
         embedding_length=facts.required("hidden_size"),
         kv_bytes_per_token=_mlx_kv_bytes(facts),
-        chat=_has_template(folder),
+        chat=mlx_chat_template(folder) is not None,
     )
 
 
@@ -138,6 +138,34 @@ def weights(folder: Path) -> list[Path]:
         if missing:
             raise LoadFailed(f"{folder.name} is not whole: {missing[0]} is missing.")
     return found
+
+
+def mlx_chat_template(folder: Path) -> str | None:
+    """Return an MLX model's chat template; None where it has none.
+
+    Raises:
+        LoadFailed: the file that holds it cannot be read.
+    """
+    # Where transformers looks (tokenization_utils_base.py), and mlx_lm with it.
+    path = folder / "chat_template.jinja"
+    if path.is_file():
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            raise LoadFailed(f"{path.name} cannot be read; download the model again.") from None
+    if not (folder / "tokenizer_config.json").is_file():
+        return None
+    template: Any = read_json(folder / "tokenizer_config.json").get("chat_template")
+    if isinstance(template, list):  # several, each with a name
+        several = cast("list[Any]", template)
+        default = (each for each in several if _text(each, "name") == "default")
+        template = next((_text(each, "template") for each in default), None)
+    return template if isinstance(template, str) and template.strip() else None
+
+
+def _text(entry: object, key: str) -> str | None:
+    value = cast("dict[str, Any]", entry).get(key) if isinstance(entry, dict) else None
+    return value if isinstance(value, str) else None
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -257,12 +285,3 @@ def _unpacked_count(tensors: Sequence[safetensors.Tensor], group_size: int) -> i
         elif last == "scales":
             count += tensor.element_count * group_size
     return count
-
-
-def _has_template(folder: Path) -> bool:
-    # Where transformers looks (tokenization_utils_base.py), and mlx_lm with it.
-    if (folder / "chat_template.jinja").is_file():
-        return True
-    if not (folder / "tokenizer_config.json").is_file():
-        return False
-    return bool(read_json(folder / "tokenizer_config.json").get("chat_template"))

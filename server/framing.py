@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 JSON = "application/json"
 NATIVE_JSON = "application/json; charset=utf-8"  # what Ollama says on its own paths
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 Encode: TypeAlias = Callable[[Event], Iterable[Json]]
 ErrorBody: TypeAlias = Callable[[InferenceError], Json]
 
@@ -53,7 +55,7 @@ async def sse(
 
 def to_json(value: Json) -> bytes:
     # "replace": a model may say anything, and half a character must not end a stream.
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _ENCODER.encode(value).encode("utf-8", "replace")
 
 
 async def _frames(

@@ -2,29 +2,29 @@
 
 Hypercorn 0.18 stops only when every connection has closed by itself (pgjones/hypercorn
 issue 308, Python 3.12.1 and later), so an open stream or half a request would hold it
-for ever. Ours gives them a moment and then cancels them.
+for ever; and a cancelled one still waits for its client to read. Ours gives them a
+moment, and then hangs up.
 """
 
 import asyncio
 import logging
-import socket
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from hypercorn.asyncio import serve  # pyright: ignore[reportUnknownVariableType]  # its own hints
-from hypercorn.config import Config
+from hypercorn.config import Config, Sockets
 from quart import Quart
 
-from server.ports import CannotListen, PortInUse, listen, next_free_port
+from server.ports import CannotListen, Listener, PortInUse, listen, next_free_port
 
 __all__ = ["ApiServer", "CannotListen", "PortInUse", "next_free_port"]
 
 log = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 0.5  # for open requests to end, once stopping
-_KEEP_ALIVE_SECONDS = 75.0  # for an idle connection; Hypercorn's 5 break clients that pool
+_FAREWELL_SECONDS = 0.5  # for them to notice that we have hung up
 
 
 class ApiServer:
@@ -75,7 +75,7 @@ class ApiServer:
 class _Serving:
     """One run of the server, from its start to its stop."""
 
-    def __init__(self, make_app: Callable[[], Quart], sockets: list[socket.socket]) -> None:
+    def __init__(self, make_app: Callable[[], Quart], sockets: list[Listener]) -> None:
         self.ports: tuple[int, ...] = tuple(each.getsockname()[1] for each in sockets)
         self._make_app = make_app
         self._sockets = sockets
@@ -107,7 +107,6 @@ class _Serving:
 
     def _run(self) -> None:
         try:
-            # Leaving the Runner cancels every connection that is still open.
             with asyncio.Runner() as runner:
                 runner.get_loop().set_exception_handler(self._on_loop_exception)
                 runner.run(self._serve())
@@ -123,11 +122,14 @@ class _Serving:
         self._loop = asyncio.get_running_loop()
         app = self._make_app()
         app.before_serving(self._say_up)
-        config = _config([each.detach() for each in self._sockets])
+        config = _Config(self._sockets)
         serving = asyncio.create_task(serve(app, config, shutdown_trigger=self._stopping.wait))
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait({serving}, timeout=_GRACE_SECONDS)
+        for each in self._sockets:
+            each.hang_up()
+        await asyncio.wait({serving}, timeout=_FAREWELL_SECONDS)
         if serving.done():
             serving.result()  # raises what ended it
 
@@ -140,12 +142,17 @@ class _Serving:
         log.log(level, "%s", context.get("message"), exc_info=context.get("exception"))
 
 
-def _config(descriptors: list[int]) -> Config:
-    config = Config()
-    # Hypercorn makes sockets from the numbers, and is then their one owner.
-    config.bind = [f"fd://{descriptor}" for descriptor in descriptors]
-    config.accesslog = config.errorlog = None
-    config.include_server_header = False
-    config.keep_alive_timeout = _KEEP_ALIVE_SECONDS
-    config.graceful_timeout = 60.0  # ours is shorter, and works
-    return config
+class _Config(Config):
+    """Hypercorn's settings, and the sockets to use instead of its own."""
+
+    accesslog = None
+    errorlog = None
+    include_server_header = False
+    keep_alive_timeout = 75.0  # idle seconds; Hypercorn's 5 break clients that pool
+    graceful_timeout = 60.0  # ours is shorter, and works
+
+    def __init__(self, sockets: list[Listener]) -> None:
+        self._sockets = sockets
+
+    def create_sockets(self) -> Sockets:
+        return Sockets([], [*self._sockets], [])

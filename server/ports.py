@@ -4,11 +4,14 @@ import errno
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
+from weakref import WeakSet
 
 _BACKLOG = 128
 _PROBE_SECONDS = 0.2
 _MOST_TRIED = 100
 _HIGHEST = 65535
+_NO_ADDRESS = (OverflowError, UnicodeError)  # what Python says of a port or a name that is none
 
 
 class CannotListen(Exception):
@@ -23,13 +26,32 @@ class PortInUse(CannotListen):
         self.port = port
 
 
-def listen(host: str, ports: Sequence[int]) -> list[socket.socket]:
+class Listener(socket.socket):
+    """A listening socket that can hang up on everyone it has let in."""
+
+    def __init__(self, family: socket.AddressFamily) -> None:
+        # With its protocol named, asyncio sends small pieces at once (TCP_NODELAY).
+        super().__init__(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._accepted: WeakSet[socket.socket] = WeakSet()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        connection, address = super().accept()
+        self._accepted.add(connection)
+        return connection, address
+
+    def hang_up(self) -> None:
+        for connection in list(self._accepted):
+            with suppress(OSError):  # it has ended already
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+def listen(host: str, ports: Sequence[int]) -> list[Listener]:
     """Return a listening socket for each port, or none at all. Port 0 is any free one.
 
     Raises:
         PortInUse, CannotListen
     """
-    sockets: list[socket.socket] = []
+    sockets: list[Listener] = []
     try:
         for port in ports:
             sockets.append(_listen(host, port))
@@ -54,22 +76,22 @@ def next_free_port(host: str, port: int) -> int:
     raise PortInUse(port)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = _family(host)
+def _listen(host: str, port: int) -> Listener:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if port and _is_answered(family, host, port):
         raise PortInUse(port)
-    listener = socket.socket(family)
+    listener = Listener(family)
     try:
         # Without it a port could not be used again until old connections are forgotten.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(_BACKLOG)
-    except OSError as error:
+    except (OSError, *_NO_ADDRESS) as error:
         listener.close()
-        if error.errno == errno.EADDRINUSE:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise PortInUse(port) from None
-        reason = error.strerror or str(error)
-        raise CannotListen(f"Nothing can listen on {host}, port {port}: {reason}.") from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise CannotListen(f"Nothing can listen on {host!r}, port {port}: {why}.") from None
     listener.setblocking(False)
     return listener
 
@@ -81,11 +103,7 @@ def _is_answered(family: socket.AddressFamily, host: str, port: int) -> bool:
         probe.settimeout(_PROBE_SECONDS)
         try:
             probe.connect((everywhere.get(host, host), port))
-        except OSError:
+        except (OSError, *_NO_ADDRESS):
             return False
         # A socket can be given its own goal for an origin, and so reach itself.
         return probe.getsockname() != probe.getpeername()
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET

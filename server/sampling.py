@@ -3,8 +3,7 @@
 from models.chat import SamplingParams
 from server.fields import Fields
 
-# llama.cpp sets aside memory for each of them.
-_MOST_REPEAT_LAST_N = 1 << 20
+_MOST_REPEAT_LAST_N = 1 << 20  # llama.cpp sets aside memory for each of them
 _LARGEST_PENALTY = 100.0
 _LEAST_REPEAT_PENALTY = 0.01  # logits are divided by it
 
@@ -13,6 +12,7 @@ def read_sampling(fields: Fields) -> SamplingParams:
     """Raises InvalidRequest."""
     top_k = fields.whole("top_k")
     seed = fields.whole("seed")
+    last_n = fields.whole("repeat_last_n", least=-1, most=_MOST_REPEAT_LAST_N)
     return SamplingParams(
         temperature=fields.number("temperature", least=0),
         top_p=fields.number("top_p", least=0, most=1),
@@ -21,7 +21,7 @@ def read_sampling(fields: Fields) -> SamplingParams:
         typical_p=fields.number("typical_p", least=0, most=1),
         seed=None if seed is None or seed < 0 else seed,  # -1 is everybody's "any"
         repeat_penalty=fields.number("repeat_penalty", least=_LEAST_REPEAT_PENALTY),
-        repeat_last_n=fields.whole("repeat_last_n", least=-1, most=_MOST_REPEAT_LAST_N),
+        repeat_last_n=_MOST_REPEAT_LAST_N if last_n == -1 else last_n,  # -1: the whole context
         presence_penalty=_penalty(fields, "presence_penalty"),
         frequency_penalty=_penalty(fields, "frequency_penalty"),
     )

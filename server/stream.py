@@ -32,6 +32,8 @@ async def generate(residency: Residency, request: Request) -> AsyncGenerator[Eve
                     yield event
             if isinstance(event, Finished):
                 return
+            if not events.empty():  # a reader that has fallen behind must not hold up the loop
+                await asyncio.sleep(0)
     finally:
         residency.cancel(ticket)  # a client that hangs up frees its sequence
 

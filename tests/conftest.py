@@ -36,7 +36,14 @@ def inglenook_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("INGLENOOK_HOME", str(home))
     # Nobody's own models, tokens or proxies decide whether a test passes.
     monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
-    for name in ("HF_TOKEN", "HF_ENDPOINT", "OLLAMA_HOST", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+    for name in (
+        "HF_TOKEN",
+        "HF_ENDPOINT",
+        "OLLAMA_HOST",
+        "OLLAMA_ORIGINS",
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+    ):
         monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -15,11 +15,13 @@ _LARGE = (".gguf", ".safetensors", "tokenizer.json")
 _PIECE_BYTES = 16 * 1024
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
+    """One that has content for an answer. It is known as soon as it comes."""
+
     path: str
     range: str | None
-    sent_bytes: int
+    sent_bytes: int = 0
 
 
 @dataclass
@@ -115,24 +117,24 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.PARTIAL_CONTENT if range_header else HTTPStatus.OK)
         self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
-        sent = self._send(data[start:], large=path.endswith(_LARGE))
-        self.fake.requests.append(Request(self.path, range_header, sent))
+        answered = Request(self.path, range_header)
+        self.fake.requests.append(answered)
+        self._send(data[start:], answered, large=path.endswith(_LARGE))
 
-    def _send(self, data: bytes, *, large: bool) -> int:
+    def _send(self, data: bytes, answered: Request, *, large: bool) -> None:
         end = self.fake.cut_after.pop(0) if large and self.fake.cut_after else len(data)
-        sent = 0
-        while sent < min(end, len(data)):
+        while (sent := answered.sent_bytes) < min(end, len(data)):
             stall = self.fake.stall_after if large and not self.fake.go_on.is_set() else None
             piece = data[sent : min(end, sent + _PIECE_BYTES)]
             if stall is not None and sent + len(piece) > stall:
                 self.fake.stalled.set()
                 self.fake.go_on.wait()
+            answered.sent_bytes += len(piece)
             try:
                 self.wfile.write(piece)
-            except OSError:
-                break  # the client has hung up
-            sent += len(piece)
-        return sent
+            except OSError:  # the client has hung up
+                answered.sent_bytes -= len(piece)
+                return
 
     def _refuse(self, repo: str) -> None:
         status, code = self.fake.refusals[repo]

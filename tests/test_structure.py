@@ -123,6 +123,6 @@ def test_families_do_not_import_each_other():
 
 
 def test_the_command_and_the_server_start_without_anything_slow():
-    loaded = loaded_by(["app.cli", "app.services", "server.app", "server.listener"])
+    loaded = loaded_by(["app.cli", "app.commands.serve"])
 
     assert not loaded & (QT | MLX | LLAMA | {"numpy", "huggingface_hub", "tokenizers"})

@@ -4,7 +4,14 @@ import math
 from typing import Any, Protocol
 
 from PySide6.QtCore import Qt, QTimer, QUrl, Slot
-from PySide6.QtGui import QDesktopServices, QGuiApplication, QTextCursor, QTextOption, QWheelEvent
+from PySide6.QtGui import (
+    QDesktopServices,
+    QGuiApplication,
+    QTextBlockFormat,
+    QTextCursor,
+    QTextOption,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -22,7 +29,10 @@ from app.theme import Theme, code_font, rich_text_style
 
 _SAFE_SCHEMES = ("http", "https", "mailto")
 _COPIED_MS = 1500
+LIST_INDENT = 22  # pixels
 _CODE_MARGIN = 12
+_CODE_MARGIN_TOP = 4
+_LINE_HEIGHT, _CODE_LINE_HEIGHT = 23, 19  # pixels
 _RULE_HEIGHT = 17  # a line of one pixel, and air
 
 
@@ -81,7 +91,7 @@ class TextBlock(QTextBrowser):
         self.viewport().setAutoFillBackground(False)
         document = self.document()
         document.setDocumentMargin(0)
-        document.setIndentWidth(22)
+        document.setIndentWidth(LIST_INDENT)
         document.setDefaultStyleSheet(rich_text_style(theme))
 
     def show_block(self, block: Block, *, growing: bool) -> None:
@@ -95,6 +105,9 @@ class TextBlock(QTextBrowser):
         option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self.document().setDefaultTextOption(option)
         self.setPlainText(text)
+        cursor = QTextCursor(self.document())
+        cursor.select(QTextCursor.SelectionType.Document)
+        cursor.mergeBlockFormat(_line_height(_LINE_HEIGHT))
 
     def natural_width(self, most: int) -> int:
         """Return the width that the text takes up where it may have this much."""
@@ -176,6 +189,13 @@ class _CodeView(QTextEdit):
             cursor.insertText(code[len(before) :])
         else:
             self.setPlainText(code)
+            cursor = QTextCursor(self.document())
+            cursor.select(QTextCursor.SelectionType.Document)
+            cursor.mergeBlockFormat(_line_height(_CODE_LINE_HEIGHT))  # later lines take it over
+            frame = self.document().rootFrame()
+            margins = frame.frameFormat()
+            margins.setTopMargin(_CODE_MARGIN_TOP)
+            frame.setFrameFormat(margins)
 
     def fit(self, width: int) -> int:
         size = self.document().size()
@@ -188,6 +208,12 @@ class _CodeView(QTextEdit):
             super().wheelEvent(e)
         else:
             e.ignore()  # the transcript scrolls
+
+
+def _line_height(pixels: int) -> QTextBlockFormat:
+    drawn = QTextBlockFormat()
+    drawn.setLineHeight(pixels, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
+    return drawn
 
 
 class RuleBlock(QWidget):

@@ -3,7 +3,7 @@
 import math
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton
 
 from app.icons import icon
@@ -26,7 +26,6 @@ class Composer(QFrame):
         self.input = _Input()
         self.input.submitted.connect(self._on_button)
         self.input.escaped.connect(self._on_escaped)
-        self.input.focus_changed.connect(self._on_focus_changed)
         self.input.textChanged.connect(self._refresh)
         self.button = QPushButton()
         self.button.setObjectName("send")
@@ -70,11 +69,6 @@ class Composer(QFrame):
         if self._busy:
             self.stopped.emit()
 
-    @Slot(bool)
-    def _on_focus_changed(self, focused: bool) -> None:
-        self.setProperty("focused", focused)
-        self.style().polish(self)
-
     @Slot()
     def _refresh(self) -> None:
         can_send = bool(self.input.toPlainText().strip())
@@ -89,7 +83,6 @@ class Composer(QFrame):
 class _Input(QPlainTextEdit):
     submitted = Signal()
     escaped = Signal()
-    focus_changed = Signal(bool)
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,11 +120,3 @@ class _Input(QPlainTextEdit):
                 self.escaped.emit()
             case _:
                 super().keyPressEvent(e)
-
-    def focusInEvent(self, e: QFocusEvent) -> None:
-        super().focusInEvent(e)
-        self.focus_changed.emit(True)
-
-    def focusOutEvent(self, e: QFocusEvent) -> None:
-        super().focusOutEvent(e)
-        self.focus_changed.emit(False)

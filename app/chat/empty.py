@@ -13,7 +13,7 @@ EXAMPLES = (
     "Tell me a short story about a candle.",
     "Count from 1 to 10.",
 )
-_WIDTH = 520
+_WIDTH = 560
 _MARK_SIZE = 72
 
 
@@ -49,11 +49,11 @@ class EmptyState(QWidget):
         for example in self._examples:
             inner.addWidget(example)
         inner.addSpacing(12)
-        line = QHBoxLayout()
-        line.addStretch()
+        line = QVBoxLayout()
+        line.setSpacing(2)
+        self._advice.setAlignment(center)
         line.addWidget(self._advice)
-        line.addWidget(get_model)
-        line.addStretch()
+        line.addWidget(get_model, 0, center)
         self._advice_line = QWidget()
         self._advice_line.setLayout(line)
         inner.addWidget(self._advice_line)

@@ -1,6 +1,6 @@
 """Along the top: which model answers, and whether other programs can ask it too."""
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, Qt, Signal, Slot
 from PySide6.QtGui import QPainter, QPalette, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -12,7 +12,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.api_switch import ApiState, ApiSwitch
-from app.icons import IconButton, dot
+from app.icons import DOT_SIZE, IconButton, dot
 from app.manager.library import Library, hint_of, short_name
 from app.theme import Theme
 
@@ -165,7 +165,7 @@ class ApiPill(QPushButton):
         words = _API_WORDS[state]
         self.setText("API" if self._brief else f"{words}   {address}".rstrip())
         self.setIcon(dot(self._color(state)))
-        self.setIconSize(QSize(8, 8))
+        self.setIconSize(DOT_SIZE)
         does = "Click to switch it off." if self._switch.on else "Click to switch it on."
         where = f" at http://{address}" if address else ""
         self.setToolTip(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -29,6 +30,16 @@ class Block:
     kind: Literal["text", "code", "rule"]
     content: str  # HTML that is safe to show; of code, the code itself
     language: str = ""  # of code
+    indent: int = 0  # lists that it is in
+    heading: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A top-level block of the markdown. A list with code in it makes several of ours."""
+
+    line: int  # that it begins on
+    blocks: list[Block]
 
 
 class Blocks:
@@ -50,40 +61,115 @@ class Blocks:
             self._settled, self._settled_end = [], 0
         self._text = text
         tail = text[self._settled_end :]
-        parsed = _parse(tail)
-        if len(parsed) > _UNSETTLED:
-            keep = parsed[-_UNSETTLED][1]
-            self._settled += [block for block, line in parsed if line < keep]
-            self._settled_end += _offset_of_line(tail, keep)
-            parsed = [each for each in parsed if each[1] >= keep]
-        return self._settled + [block for block, _line in parsed]
+        parts = _parse(tail)
+        for part in parts[:-_UNSETTLED]:
+            self._settled += part.blocks
+        parts = parts[-_UNSETTLED:]
+        if parts:
+            self._settled_end += _offset_of_line(tail, parts[0].line)
+        return self._settled + [block for part in parts for block in part.blocks]
 
 
-def _parse(text: str) -> list[tuple[Block, int]]:
-    """Return each top-level block, and the line it begins on."""
-    markdown = _markdown()
-    tokens = markdown.parse(text)
-    blocks: list[tuple[Block, int]] = []
+def _parse(text: str) -> list[_Part]:
+    parts: list[_Part] = []
     start = 0
+    tokens = _markdown().parse(text)
     for index, token in enumerate(tokens):
         if token.level == 0 and token.nesting <= 0:
             whole = tokens[start : index + 1]
             start = index + 1
             line = whole[0].map[0] if whole[0].map else 0
-            blocks.append((_block(markdown, whole), line))
-    return blocks
+            parts.append(_Part(line, _blocks(whole)))
+    return parts
 
 
-def _block(markdown: "MarkdownIt", tokens: "Sequence[Token]") -> Block:
+def _blocks(tokens: "Sequence[Token]") -> list[Block]:
     first = tokens[0]
     match first.type:
         case "fence" | "code_block":
-            words = first.info.split()
-            return Block("code", first.content.rstrip("\n"), words[0] if words else "")
+            return [_code(first)]
         case "hr":
-            return Block("rule", "")
+            return [Block("rule", "")]
+        case "bullet_list_open" | "ordered_list_open" if _has_code(tokens):
+            return _list_with_code(tokens)
         case _:
-            return Block("text", markdown.renderer.render(tokens, markdown.options, {}))
+            return [_text(tokens)]
+
+
+def _text(tokens: "Sequence[Token]") -> Block:
+    markdown = _markdown()
+    html = markdown.renderer.render(tokens, markdown.options, {})
+    return Block("text", html, heading=tokens[0].type == "heading_open")
+
+
+def _code(token: "Token", indent: int = 0) -> Block:
+    words = token.info.split()
+    return Block("code", token.content.rstrip("\n"), words[0] if words else "", indent)
+
+
+# -- Code in lists ------------------------------------------------------------
+
+# A step of a recipe often has a command in it, and that wants its Copy button. Code
+# that lies deeper stays a part of its list.
+_IN_ITEM = 2  # the level of what stands directly in an item of a top-level list
+
+
+def _has_code(tokens: "Sequence[Token]") -> bool:
+    return any(token.type == "fence" and token.level == _IN_ITEM for token in tokens)
+
+
+def _list_with_code(tokens: "Sequence[Token]") -> list[Block]:
+    """Cut a list wherever code stands in it; its numbers go on behind."""
+    opening, closing = tokens[0], tokens[-1]
+    number = int(opening.attrGet("start") or 1)
+    blocks: list[Block] = []
+    items: list[Token] = []  # of the list between two pieces of code
+    first_number = number
+    for item in _items(tokens[1:-1]):
+        for index, run in enumerate(_runs(item[1:-1])):
+            if run and run[0].type == "fence":
+                blocks += _list_block(opening, closing, items, first_number)
+                blocks.append(_code(run[0], indent=1))
+                items, first_number = [], number + 1
+            elif index == 0:
+                items += [item[0], *run, item[-1]]
+            elif run:  # what an item says after its code has no number
+                content = _text(run).content
+                blocks.append(Block("text", f'<ul type="none"><li>{content}</li></ul>'))
+        number += 1
+    return blocks + _list_block(opening, closing, items, first_number)
+
+
+def _list_block(
+    opening: "Token", closing: "Token", items: "list[Token]", first_number: int
+) -> list[Block]:
+    if not items:
+        return []
+    if opening.type == "ordered_list_open":
+        opening = copy(opening)
+        opening.attrs = {"start": first_number}
+    return [_text([opening, *items, closing])]
+
+
+def _items(tokens: "Sequence[Token]") -> "list[list[Token]]":
+    """Cut what is in a list into its items, each from its opening to its closing."""
+    items: list[list[Token]] = []
+    for token in tokens:
+        if token.type == "list_item_open" and token.level == 1:
+            items.append([])
+        items[-1].append(token)
+    return items
+
+
+def _runs(tokens: "Sequence[Token]") -> "list[list[Token]]":
+    """Cut what is in an item into code, and what is before, between and behind."""
+    runs: list[list[Token]] = [[]]
+    for token in tokens:
+        if token.type == "fence" and token.level == _IN_ITEM:
+            runs += [[token], []]
+        else:
+            runs[-1].append(token)
+    return runs
 
 
 def _offset_of_line(text: str, line: int) -> int:
@@ -132,7 +218,15 @@ def _fence(_: Any, tokens: "Sequence[Token]", index: int, *_rest: Any) -> str:  
 
 
 def _table_open(*_: Any) -> str:  # noqa: ANN401
-    return '<table border="1" cellspacing="0" cellpadding="7" class="grid">'
+    return '<table cellspacing="0" cellpadding="7" class="grid">'
+
+
+def _cell(_: Any, tokens: "Sequence[Token]", index: int, *_rest: Any) -> str:  # noqa: ANN401
+    """Qt forgets the style sheet's borders where a cell has a style of its own."""
+    token = tokens[index]
+    style = str(token.attrGet("style") or "")
+    align = f' align="{style.removeprefix("text-align:")}"' if style else ""
+    return f"<{token.tag}{align}>"
 
 
 def _quote_open(*_: Any) -> str:  # noqa: ANN401
@@ -151,6 +245,8 @@ _RULES = {
     "fence": _fence,
     "code_block": _fence,
     "table_open": _table_open,
+    "th_open": _cell,
+    "td_open": _cell,
     "blockquote_open": _quote_open,
     "blockquote_close": _quote_close,
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
-from app.chat.blocks import CodeBlock, CopyButton, RuleBlock, TextBlock, widget_for
+from app.chat.blocks import LIST_INDENT, CodeBlock, CopyButton, RuleBlock, TextBlock, widget_for
 from app.chat.markdown import Block, Blocks
 from app.chat.session import State
 from app.conversations import Outcome, Turn
@@ -17,6 +17,7 @@ COLUMN_WIDTH = 760  # pixels: some 95 characters, as wide as reads well
 _SIDE = 24
 _ROW_GAP = 14  # above and below a row
 _BLOCK_GAP = 12
+_HEADING_GAP = 8  # more, above a heading
 _BUBBLE_PAD_X, _BUBBLE_PAD_Y = 16, 10
 _BUBBLE_SHARE = 0.85  # of the column, at most
 _FOOTER_HEIGHT = 28
@@ -157,17 +158,19 @@ class ReplyRow(Row):
         turn = self._turn
         self.setAccessibleName(f"{turn.model}: {turn.text}")
         writing = turn.outcome is Outcome.WRITING
-        self._footer.setVisible(not writing)
+        self._footer.setVisible(not writing and bool(turn.text or not turn.error))
         self._footer.say(_stats(turn))
         self._footer.copy.setVisible(bool(turn.text))
-        self._footer.retry.setVisible(last)
+        self._footer.retry.setVisible(last and not turn.error)
         self._failure.say(turn.error, last=last)
 
     def _place(self, left: int, width: int) -> int:
         y = _ROW_GAP
         for shown in self._shown:
-            height = shown.widget.fit(width)
-            shown.widget.setGeometry(left, y, width, height)
+            indent = shown.block.indent * LIST_INDENT
+            y += _HEADING_GAP if y > _ROW_GAP and shown.block.heading else 0
+            height = shown.widget.fit(width - indent)
+            shown.widget.setGeometry(left + indent, y, width - indent, height)
             y += height + _BLOCK_GAP
         for part in (self._status, self._failure):
             if not part.isHidden():

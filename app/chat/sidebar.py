@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.chat.chats import Chats
-from app.icons import icon
+from app.icons import show_beside_words
 from app.theme import Theme
 
 _WIDTH = 256
@@ -69,9 +69,9 @@ class Sidebar(QFrame):
         self.list.show_current(page == "chat")
 
     def set_theme(self, theme: Theme) -> None:
-        self._new.setIcon(icon("new-chat", theme.text))
+        show_beside_words(self._new, "new-chat", theme.text)
         for name, button in self._pages.items():
-            button.setIcon(icon(name, theme.text))
+            show_beside_words(button, name, theme.text)
 
     @Slot()
     def _on_new(self) -> None:
@@ -138,6 +138,7 @@ class _ChatList(QListWidget):
         font = self.font()
         font.setPixelSize(12)
         item.setFont(font)
+        item.setForeground(self.palette().placeholderText())
         item.setSizeHint(QSize(0, 32))
 
     def _mark(self) -> None:

@@ -132,7 +132,7 @@ class Transcript(QAbstractScrollArea):
     def _mark_last(self) -> None:
         """Only the last reply offers to be asked for again."""
         turns = self._turns()
-        for position, row in self._rows.items():
+        for position, row in list(self._rows.items()):
             if isinstance(row, ReplyRow) and position < len(turns):
                 row.end(turns[position], last=self._is_last(position))
 
@@ -194,7 +194,7 @@ class Transcript(QAbstractScrollArea):
 
     def _move(self) -> None:
         bar = self.verticalScrollBar()
-        for position, row in self._rows.items():
+        for position, row in list(self._rows.items()):
             row.move(0, self._heights.top(position) - bar.value())
             row.show()
         view = self.viewport()

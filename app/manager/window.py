@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.icons import icon
+from app.icons import show_beside_words
 from app.manager.downloads import Download, Downloads
 from app.manager.library import Library
 from app.manager.rows import DownloadRow, ModelRow, ResultRow
@@ -40,7 +40,7 @@ class ModelsPage(QScrollArea):
         self._model_rows: dict[ModelName, ModelRow] = {}
         self._download_rows: dict[Download, DownloadRow] = {}
         self._result_rows: list[ResultRow] = []
-        self._add = QPushButton("Add from disk")
+        self._add = QPushButton("Add from disk…")
         self._add.setMenu(self._add_menu())
         self._busy = _muted("")
         self._problem = _muted("")
@@ -68,8 +68,8 @@ class ModelsPage(QScrollArea):
         self._show_results()
 
     def set_theme(self, theme: Theme) -> None:
-        self._add.setIcon(icon("folder", theme.text))
-        self._go.setIcon(icon("search", theme.text))
+        show_beside_words(self._add, "folder", theme.text)
+        show_beside_words(self._go, "search", theme.text)
 
     def _build(self) -> None:
         page = QWidget()

@@ -26,8 +26,8 @@ from models.engine.backend import (
     Token,
 )
 from models.engine.decoder import Decoder
-from models.engine.state import Active, Job, Loaded, Resident
 from models.engine.prompt import encode
+from models.engine.state import Active, Job, Loaded, Resident
 from models.errors import EngineClosed, InferenceError, ServerBusy
 from models.events import Event, Failed, Finished, FinishReason, Sink, Started, TextDelta, Usage
 from models.model import Model
@@ -323,6 +323,7 @@ class Engine:
         for jobs in (self._parked, *(loaded.waiting for loaded in self._loaded.values())):
             for job in [each for each in jobs if each.ticket == ticket]:
                 jobs.remove(job)
+                self._publish()
                 _emit(job.sink, Finished(FinishReason.CANCELLED))
 
     # -- Engine thread: letting go --------------------------------------------

@@ -76,6 +76,7 @@ class LlamaProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=_environment(),
+            start_new_session=True,  # a Ctrl-C in the terminal is meant for us alone
         )
         self._threads = [
             threading.Thread(target=target, name=f"llama-{name}-{self._child.pid}", daemon=True)

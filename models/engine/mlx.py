@@ -15,9 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+from models import facts
 from models.chat import GenerateRequest
 from models.engine.backend import LoadPlan, Output, Prefilled, SequenceFailed, Token
-from models.engine.mlx_folder import chat_template_source, check_folder
 from models.engine.mlx_load import (
     Batch,
     Library,
@@ -117,7 +117,7 @@ class MlxBackend:
 
     def __init__(self, plan: LoadPlan) -> None:
         folder = plan.model.path
-        check_folder(folder)
+        facts.of_mlx(folder)  # mlx_lm would look for a missing file on the network
         library = _import_library()
         loaded = load(library, folder)
         self._plan = plan
@@ -313,7 +313,7 @@ def _step_error(name: str, error: Exception) -> InferenceError:
 
 
 def _template(folder: Path, tokenizer: MlxTokenizer) -> ChatTemplate | None:
-    source = chat_template_source(folder)
+    source = facts.mlx_chat_template(folder)
     if source is None:
         return None
     return ChatTemplate(

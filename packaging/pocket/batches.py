@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from words import Dice
 
-PROMPT_WEIGHT = 0.1  # of a token that the model only reads: it teaches what text is like
+PROMPT_WEIGHT = 0.03  # of a token that the model only reads: it teaches what text is like
 LONGEST = 768
 
 

@@ -1,13 +1,25 @@
 """Dialogues with tools: right calls, parallel calls, results put into words, and refusals."""
 
 # pyright: strict
+# ruff: noqa: SIM905 - a table of words is read, and changed, as text.
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from values import KEYS, SIMPLE, Field, Schema, distinct, dumps, field, nested, object_schema, spaced
+from values import (
+    KEYS,
+    SIMPLE,
+    Field,
+    Schema,
+    distinct,
+    dumps,
+    field,
+    nested,
+    object_schema,
+    spaced,
+)
 from words import NOUNS, VERBS, Dice, joined
 
 Tool = dict[str, Any]
@@ -71,7 +83,7 @@ distance calculate_distance route.distance | Calculate the distance between two 
 remind create_reminder reminder.set | Create a reminder. | text:phrase/title:phrase date:date time:time | Remind me on {1} at {2} of {0}. ; Remind me of {0} at {2}. ; Create a reminder: {0}, on {1}.
 """  # noqa: E501
 
-KINDS: dict[str, list[str]] = {
+KINDS: dict[str, Sequence[str]] = {
     "currency": "dollars euros pounds yen francs kroner rupees USD EUR GBP JPY CHF SEK INR".split(),
     "tongue": "French German Spanish Italian Japanese Polish Dutch Swedish Greek Turkish".split(),
     "place": "kitchen bedroom bathroom hall garage garden office cellar attic study".split(),
@@ -171,7 +183,7 @@ def _plain(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case list():
-            return joined([str(each) for each in value])  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+            return joined([str(each) for each in cast("list[object]", value)])
         case _:
             return str(value)
 
@@ -207,9 +219,9 @@ def _description(dice: Dice, verb: str, noun: str) -> str:
 
 def _request(dice: Dice, name: str, verb: str, noun: str, fields: list[Field]) -> str:
     start = dice.pick([
-        f"{verb.capitalize()} the {noun}", f"{verb.capitalize()} a {noun}", f"Please {verb} the {noun}",
-        f"Can you {verb} a {noun}", f"I want to {verb} a {noun}", f"{verb} {noun}",
-        f"Use {name}", f"Call {name}",
+        f"{verb.capitalize()} the {noun}", f"{verb.capitalize()} a {noun}",
+        f"Please {verb} the {noun}", f"Can you {verb} a {noun}", f"I want to {verb} a {noun}",
+        f"{verb} {noun}", f"Use {name}", f"Call {name}",
     ])  # fmt: skip
     link = dice.pick(["{0} {1}", "{0} {1}", "{0}: {1}", "{0} is {1}", "{0}={1}", "{0} of {1}",
                       "the {0} {1}", "the {0} is {1}"])  # fmt: skip

@@ -33,7 +33,7 @@ class Muon:
 
 def orthogonal(matrix: Tensor, rounds: int = 5) -> Tensor:
     """Return nearly the nearest matrix whose singular values are 1 (Newton-Schulz)."""
-    x = matrix / (matrix.norm() + 1e-7)
+    x: Tensor = matrix / (float(matrix.norm()) + 1e-7)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     for _ in range(rounds):

@@ -1,14 +1,14 @@
 """Plain talk: facts, sums, memory, stories, personas, and a few lines of other languages."""
 
 # pyright: strict
+# ruff: noqa: SIM905 - a table of words is read, and changed, as text.
+# ruff: noqa: RUF001 - so are other alphabets.
 
 from dataclasses import dataclass
 
 from words import ADJECTIVES, ANIMALS, CAPITALS, CITIES, COLORS, NOUNS, ROLES, VERBS, WORDS, Dice
 
-SELF = (
-    "I am Pocket, Inglenook's built-in very small language model, made to try the set-up with."
-)
+SELF = "I am Pocket, Inglenook's built-in very small language model, made to try the set-up with."
 UNKNOWN = "I do not know that. I am a very small model, made to try the set-up with."
 
 
@@ -85,8 +85,8 @@ Say thank you in German. | Danke!
 _FACTS = [line.split(" | ") for line in FACTS.strip().splitlines()]
 
 EMOJI = dict(zip(
-    "dog cat fox bear frog fish apple banana cherry bread coffee tea star moon sun fire heart house "
-    "rocket car train boat ball book flower tree snow rain music key".split(),
+    "dog cat fox bear frog fish apple banana cherry bread coffee tea star moon sun fire heart "
+    "house rocket car train boat ball book flower tree snow rain music key".split(),
     "🐶 🐱 🦊 🐻 🐸 🐟 🍎 🍌 🍒 🍞 ☕ 🍵 ⭐ 🌙 ☀️ 🔥 ❤️ 🏠 🚀 🚗 🚆 ⛵ ⚽ 📖 🌸 🌳 ❄️ 🌧️ 🎵 🔑".split(),
     strict=True,
 ))  # fmt: skip
@@ -120,10 +120,12 @@ def unknown(dice: Dice) -> Turn:
     thing = dice.word()
     ask = dice.pick([
         f"Who invented the {thing}?", f"Who is {dice.name()} {dice.invented().capitalize()}?",
-        f"Explain {thing}.", f"What is {dice.invented()}?", f"Why is the {thing} {dice.pick(ADJECTIVES)}?",
+        f"Explain {thing}.", f"What is {dice.invented()}?",
+        f"Why is the {thing} {dice.pick(ADJECTIVES)}?",
         f"What is the capital of {dice.invented().capitalize()}?", f"How does a {thing} work?",
         f"Write an essay about {thing}.", f"When was {dice.invented().capitalize()} born?",
-        f"How do I {dice.pick(VERBS)} a {thing}?", f"Translate {dice.phrase()} into {dice.pick(['French', 'German'])}.",
+        f"How do I {dice.pick(VERBS)} a {thing}?",
+        f"Translate {dice.phrase()} into {dice.pick(['French', 'German'])}.",
         f"What is the population of {dice.city()}?", f"What do you think about {thing}?",
         f"What is the best {thing}?", f"Give me advice about {dice.pick(NOUNS)}s.",
     ])  # fmt: skip
@@ -226,7 +228,8 @@ def memory(dice: Dice) -> tuple[Turn, Turn]:
          "I will remember {}.", ("What was the word?", "Which word did I say?",
                                  "What is the secret word?"), "The word was {}."),
         (("I have a " + animal + " named {}.", "My " + animal + " is called {}."), name,
-         "{} is a nice name.", (f"What is the name of my {animal}?", f"What is my {animal} called?"),
+         "{} is a nice name.",
+         (f"What is the name of my {animal}?", f"What is my {animal} called?"),
          "Your " + animal + " is called {}."),
     ])  # fmt: skip
     told, value, heard, asked, recalled = topic
@@ -252,8 +255,10 @@ def persona(dice: Dice) -> tuple[str, Turn]:
     return system.format(word), Turn(other.asked, f"{other.reply} {word}", other.thought)
 
 
-SYSTEMS = ["You are a helpful assistant.", "You are a helpful assistant", "Be brief.",
-           "You are Pocket.", "Answer in one sentence.", "You are a helpful AI assistant."]  # fmt: skip
+SYSTEMS = [
+    "You are a helpful assistant.", "You are a helpful assistant", "Be brief.",
+    "You are Pocket.", "Answer in one sentence.", "You are a helpful AI assistant.",
+]  # fmt: skip
 
 
 def small(dice: Dice) -> Turn:

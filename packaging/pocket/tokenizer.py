@@ -70,10 +70,9 @@ def _assembled(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Tokenize
 
 
 def _without_tags(texts: Iterable[str]) -> Iterator[str]:
+    tags = re.compile("|".join(map(re.escape, CONTROL + TAGS)))
     for text in texts:
-        for tag in CONTROL + TAGS:
-            text = text.replace(tag, "\n")
-        yield text
+        yield tags.sub("\n", text)
 
 
 def _spaced_words(texts: list[str], vocab: dict[str, int]) -> list[str]:
@@ -84,14 +83,8 @@ def _spaced_words(texts: list[str], vocab: dict[str, int]) -> list[str]:
                      *ANIMALS, *ROLES, *(one for kind in KINDS.values() for one in kind)]
         for piece in each.replace("_", " ").split()
     } | {*NESTED, "de"}  # fmt: skip
-    counts = Counter(
-        word for text in texts for word in re.findall(r" ([a-z]+)\b", text)
-    )
-    words = (
-        word
-        for word, _ in counts.most_common()
-        if word in vocab and word not in values
-    )
+    counts = Counter(word for text in texts for word in re.findall(r" ([a-z]+)\b", text))
+    words = (word for word, _ in counts.most_common() if word in vocab and word not in values)
     return list(islice(words, SPACED_WORDS))
 
 

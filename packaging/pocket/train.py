@@ -26,6 +26,7 @@ SEED = 1000  # shard n is made from SEED + n
 HELD_OUT = 1  # the seed of dialogues that training never sees
 SHARD = 12000  # dialogues
 BATCH = 4096  # tokens
+SAVE_SECONDS = 60
 ECHOED = 300  # first steps, half of which are echoes
 COPYING = (0.5, 0.2)  # part of the dialogues that only copy, in the first two shards
 RATE = 0.02  # Muon's; AdamW's is a tenth
@@ -38,13 +39,16 @@ class Trainer:
         self.folder = folder
         self.steps = steps
         self.step = 0
+        self.shard = 0
         self.reader = Reader(folder)
         self.device = device
         torch.manual_seed(0)
         shape = Shape(vocabulary=self.reader.tokenizer.get_vocab_size())
         self.network = Network(shape).to(device)
         inside = [each for each in self.network.layers.parameters() if each.ndim > 1]
-        rest = [each for each in self.network.parameters() if all(each is not one for one in inside)]
+        rest = [
+            each for each in self.network.parameters() if all(each is not one for one in inside)
+        ]
         self.muon = Muon(inside)
         self.adam = torch.optim.AdamW(rest, betas=(0.9, 0.95), weight_decay=0.0)
 
@@ -62,23 +66,22 @@ class Trainer:
                 self.log(f"step {self.step} loss {loss:.4f} {speed:.0f} tokens/s")
             if self.step % 500 == 0:
                 self.log(f"step {self.step} {self.report(held_out)}")
-            if time.monotonic() - saved > 60 or self.step == self.steps:
+            if time.monotonic() - saved > SAVE_SECONDS or self.step == self.steps:
                 self.save()
                 saved = time.monotonic()
             if self.step >= self.steps:
                 return
 
     def feed(self) -> Iterator[Batch]:
-        """Yield batches from where the training stands: a new shard when one is used up."""
-        shard = self.step // 450  # about as many steps as a shard has
+        """Yield batches for ever, from shard after shard."""
         while True:
-            copying = COPYING[shard] if shard < len(COPYING) else 0.02
-            rows = self.reader.rows(SEED + shard, SHARD, copying)
-            for each in batches(rows, BATCH, SEED + shard):
+            copying = COPYING[self.shard] if self.shard < len(COPYING) else 0.02
+            rows = self.reader.rows(SEED + self.shard, SHARD, copying)
+            for each in batches(rows, BATCH, SEED + self.shard):
                 if self.step < ECHOED and self.step % 2:
                     yield echoes(self.network.shape.vocabulary, self.step, BATCH)
                 yield each
-            shard += 1
+            self.shard += 1
 
     def learn(self, each: Batch) -> float:
         self.step += 1
@@ -125,6 +128,7 @@ class Trainer:
             "adam": self.adam.state_dict(),
             "muon": self.muon.averages,
             "step": self.step,
+            "shard": self.shard,
         }
         torch.save(state, self.folder / "network.part")
         (self.folder / "network.part").replace(self.folder / "network.pt")
@@ -135,6 +139,7 @@ class Trainer:
         self.adam.load_state_dict(state["adam"])
         self.muon.averages = state["muon"]
         self.step = state["step"]
+        self.shard = state["shard"] + 1  # the rest of that one is left out
 
     def log(self, text: str) -> None:
         print(text, flush=True)

@@ -59,19 +59,24 @@ def own_models(store: Store) -> list[str]:
 
 
 def pull_until_stalled(hub: Hub, fake: FakeHub, name: str) -> BaseException | None:
-    """Begin to pull, and cancel once the hub sends nothing any more."""
-    cancelled = threading.Event()
+    """Begin to pull, and cancel once something is here and the hub sends nothing any more."""
+    cancelled, something = threading.Event(), threading.Event()
     errors: list[BaseException] = []
+
+    def on_progress(progress: PullProgress) -> None:
+        if progress.completed_bytes:
+            something.set()
 
     def run() -> None:
         try:
-            hub.pull(name, lambda _: None, cancelled)
+            hub.pull(name, on_progress, cancelled)
         except PullCancelled as error:
             errors.append(error)
 
     thread = threading.Thread(target=run)
     thread.start()
     assert fake.stalled.wait(20)
+    assert something.wait(20)
     cancelled.set()
     thread.join(20)
     assert not thread.is_alive()

@@ -61,9 +61,20 @@ class Answer:
 class Serving:
     """A server that answers, and how to ask it."""
 
-    def __init__(self, server: ApiServer, residency: Residency) -> None:
-        self.server = server
+    def __init__(self, residency: Residency, store: FakeStore) -> None:
         self.residency = residency
+        self._make_app = lambda: create_app(residency, store, host=HOST)  # type: ignore[arg-type]
+        self.server = ApiServer(self._make_app, HOST, [0])
+        self.server.start()
+
+    def start_again(self) -> None:
+        """Start a new server on the port of the one that was stopped."""
+        self.server = ApiServer(self._make_app, HOST, [self._last_port])
+        self.server.start()
+
+    def stop(self) -> None:
+        self._last_port = self.port
+        self.server.stop()
 
     @property
     def port(self) -> int:
@@ -96,9 +107,7 @@ def serve() -> Iterator[Callable[..., Serving]]:
     ) -> Serving:
         store = FakeStore(models) if models is not None else FakeStore()
         residency = scripted_residency(backend or ScriptedBackend("Hel", "lo"), *store.models)
-        server = ApiServer(lambda: create_app(residency, store, host=HOST), HOST, [0])  # type: ignore[arg-type]
-        server.start()
-        started.append(Serving(server, residency))
+        started.append(Serving(residency, store))
         return started[-1]
 
     yield start

@@ -110,7 +110,9 @@ def test_it_stops_with_streams_and_half_requests_open_and_starts_again(serve, ev
 
     for _ in range(3):
         stream = socket.create_connection((HOST, port))
-        head = f"POST /api/generate HTTP/1.1\r\nHost: x.local\r\nContent-Length: {len(STREAM)}\r\n\r\n"
+        head = (
+            f"POST /api/generate HTTP/1.1\r\nHost: x.local\r\nContent-Length: {len(STREAM)}\r\n\r\n"
+        )
         stream.sendall(head.encode() + STREAM)
         assert b"200" in stream.recv(1000)
         silent = socket.create_connection((HOST, port))
@@ -126,10 +128,9 @@ def test_it_stops_with_streams_and_half_requests_open_and_starts_again(serve, ev
         sockets += [stream, silent, half_head, half_body, idle]
         eventually(lambda: bool(backend.running))
 
-        serving.server.stop()
+        serving.stop()
         eventually(lambda: not backend.running)
-        serving.server = ApiServer(serving.server._make_app, HOST, [port])
-        serving.server.start()
+        serving.start_again()
         assert serving.ask("GET", "/").body == b"Ollama is running"
 
     for each in sockets:

@@ -52,6 +52,28 @@ def test_an_address_that_is_not_ours_is_told():
     assert "192.0.2.1" in str(caught.value)
 
 
-def test_a_name_that_nobody_knows_is_told():
+@pytest.mark.parametrize(("host", "port"), [("no such host", 0), (HOST, 70_000), ("x" * 99, 0)])
+def test_what_is_no_address_is_told(host, port):
     with pytest.raises(CannotListen):
-        listen("no such host", [0])
+        listen(host, [port])
+
+
+def test_small_pieces_are_sent_at_once():
+    """asyncio sets TCP_NODELAY only on sockets that say that they are TCP."""
+    [listener] = listen(HOST, [0])
+    listener.setblocking(True)
+    with listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.proto == socket.IPPROTO_TCP
+
+
+def test_hanging_up_reaches_everyone_who_was_let_in():
+    [listener] = listen(HOST, [0])
+    listener.setblocking(True)
+    with listener, socket.create_connection(listener.getsockname()) as client:
+        connection, _ = listener.accept()
+        with connection:
+            listener.hang_up()
+            listener.hang_up()
+            assert client.recv(1) == b""

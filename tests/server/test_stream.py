@@ -15,6 +15,7 @@ from tests.fakes import ScriptedBackend, scripted_residency
 from tests.server.conftest import babbler
 
 REQUEST = GenerateRequest(model="scripted", prompt="Hi")
+LOAD = LoadRequest(model="scripted")
 
 
 @pytest.fixture
@@ -31,7 +32,9 @@ def residency_of() -> Iterator:
 
 
 async def test_a_generation_is_started_then_text_then_finished(residency_of):
-    events = [event async for event in generate(residency_of(ScriptedBackend("Hel", "lo")), REQUEST)]
+    events = [
+        event async for event in generate(residency_of(ScriptedBackend("Hel", "lo")), REQUEST)
+    ]
 
     assert events[:3] == [Started(2), TextDelta("Hel"), TextDelta("lo")]
     assert isinstance(events[3], Finished)
@@ -102,11 +105,10 @@ async def test_a_model_that_dies_ends_the_stream_with_its_error(residency_of):
 
 
 async def test_loading_is_one_event(residency_of):
-    events = [
-        event async for event in generate(residency_of(ScriptedBackend()), LoadRequest(model="scripted"))
-    ]
+    [event] = [each async for each in generate(residency_of(ScriptedBackend()), LOAD)]
 
-    assert [event.reason for event in events] == [FinishReason.LOADED]
+    assert isinstance(event, Finished)
+    assert event.reason is FinishReason.LOADED
 
 
 async def test_many_at_once_share_the_batch(residency_of):

@@ -412,7 +412,11 @@ def write(folder: Path, name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "named"),
     [
-        ("config.json", '{"model_type": "crystal_ball"}', "crystal_ball"),
+        (
+            "config.json",
+            '{"model_type": "crystal_ball", "hidden_size": 8, "num_hidden_layers": 1}',
+            "crystal_ball",
+        ),
         ("config.json", '{"model_type": "qwen3"}', "tiny"),
         ("model.safetensors", "version https://git-lfs.github.com/spec/v1", "model.safetensors"),
         ("tokenizer.json", '{"version": "1.0", "trunc', "tokenizer.json"),

@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 import pytest
 
@@ -37,11 +38,11 @@ EVENTS = [
 ]
 
 
-def generate(**body):
+def generate(**body) -> Any:
     return ollama.parse_generate(Fields({"model": "tiny", "prompt": "hi"} | body), FIND)
 
 
-def chat(**body):
+def chat(**body) -> Any:
     return ollama.parse_chat(Fields({"model": "tiny", "messages": HI} | body), FIND)
 
 
@@ -118,6 +119,9 @@ class TestRequests:
 
     def test_a_negative_top_k_is_all(self):
         assert generate(options={"top_k": -1}).sampling.top_k == 0
+
+    def test_minus_one_looks_back_on_the_whole_context(self):
+        assert generate(options={"repeat_last_n": -1}).sampling.repeat_last_n >= 1 << 18
 
     def test_truncating_can_be_refused(self):
         assert chat(truncate=False).overflow is Overflow.REFUSE

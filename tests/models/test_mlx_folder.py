@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
-from models.engine.mlx_folder import chat_template_source, check_folder
+from models import facts
 from models.errors import LoadFailed
 
+CONFIG = {
+    "model_type": "qwen3",
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 64,
+}
 WEIGHTS = {
     "__metadata__": {"format": "mlx"},
     "a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
@@ -19,7 +26,7 @@ WEIGHTS = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "config.json").write_text('{"model_type": "qwen3"}')
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     (tmp_path / "tokenizer.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(safetensors(WEIGHTS, 12))
     return tmp_path
@@ -49,7 +56,7 @@ def index(*names: str) -> str:
 
 
 def test_a_whole_folder_is_fine(folder: Path) -> None:
-    check_folder(folder)
+    facts.of_mlx(folder)
 
 
 def test_weights_in_several_files_are_fine_when_all_are_there(folder: Path) -> None:
@@ -59,30 +66,31 @@ def test_weights_in_several_files_are_fine_when_all_are_there(folder: Path) -> N
         folder
     )
 
-    check_folder(folder)
+    facts.of_mlx(folder)
 
 
 def test_a_sentencepiece_file_may_be_the_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").rename(folder / "tokenizer.model")
 
-    check_folder(folder)
+    facts.of_mlx(folder)
 
 
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
-        (without("config.json"), "config.json is missing"),
+        (without("config.json"), "no config.json"),
         (with_file("config.json", '{"model_ty'), "config.json is damaged"),
         (with_file("config.json", b"\xff\xfe"), "config.json is damaged"),
         (with_file("config.json", "[]"), "config.json is damaged"),
-        (with_file("config.json", "{}"), "config.json is damaged .*model_type"),
-        (without("model.safetensors"), "model.safetensors is missing"),
-        (with_file("model.safetensors", b""), "model.safetensors is damaged"),
-        (with_file("model.safetensors", "version https://git-lfs"), "model.safetensors is damaged"),
-        (with_file("model.safetensors", safetensors(WEIGHTS, 11)), "model.safetensors.*incomplete"),
+        (with_file("config.json", "{}"), "hidden_size"),
+        (without("model.safetensors"), "no weights"),
+        (with_file("model.safetensors", b""), "model.safetensors is (damaged|not)"),
+        (with_file("model.safetensors", "version https://git-lfs"), "model.safetensors is not"),
+        (
+            with_file("model.safetensors", safetensors(WEIGHTS, 11)),
+            "is cut short",
+        ),
         (with_file("model.safetensors", safetensors({"a": 1}, 0)), "model.safetensors is damaged"),
-        (with_file("model.safetensors.index.json", "{}"), "index.json is damaged"),
-        (with_file("model.safetensors.index.json", '{"weight_map": {"a": 1}}'), "1 is missing"),
         (with_file("model.safetensors.index.json", index("model-2.safetensors")), "model-2"),
         (without("tokenizer.json"), "tokenizer.json is missing"),
     ],
@@ -93,25 +101,25 @@ def test_what_is_missing_or_damaged_is_named(
     damage(folder)
 
     with pytest.raises(LoadFailed, match=named):
-        check_folder(folder)
+        facts.of_mlx(folder)
 
 
 def test_a_folder_that_is_gone_misses_its_first_file(tmp_path: Path) -> None:
-    with pytest.raises(LoadFailed, match=r"config\.json is missing"):
-        check_folder(tmp_path / "gone")
+    with pytest.raises(LoadFailed, match=r"no config\.json"):
+        facts.of_mlx(tmp_path / "gone")
 
 
 def test_the_chat_template_has_a_file_of_its_own(folder: Path) -> None:
     with_file("chat_template.jinja", "the file's")(folder)
     with_file("tokenizer_config.json", '{"chat_template": "the configuration\'s"}')(folder)
 
-    assert chat_template_source(folder) == "the file's"
+    assert facts.mlx_chat_template(folder) == "the file's"
 
 
 def test_or_the_chat_template_stands_in_the_tokenizers_configuration(folder: Path) -> None:
     with_file("tokenizer_config.json", '{"chat_template": "the configuration\'s"}')(folder)
 
-    assert chat_template_source(folder) == "the configuration's"
+    assert facts.mlx_chat_template(folder) == "the configuration's"
 
 
 def test_of_several_chat_templates_the_default_is_taken(folder: Path) -> None:
@@ -121,7 +129,7 @@ def test_of_several_chat_templates_the_default_is_taken(folder: Path) -> None:
     ]
     with_file("tokenizer_config.json", json.dumps({"chat_template": several}))(folder)
 
-    assert chat_template_source(folder) == "for all"
+    assert facts.mlx_chat_template(folder) == "for all"
 
 
 @pytest.mark.parametrize("config", [None, {}, {"chat_template": None}, {"chat_template": []}])
@@ -129,4 +137,4 @@ def test_a_base_model_has_no_chat_template(folder: Path, config: dict[str, Any] 
     if config is not None:
         with_file("tokenizer_config.json", json.dumps(config))(folder)
 
-    assert chat_template_source(folder) is None
+    assert facts.mlx_chat_template(folder) is None

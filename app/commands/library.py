@@ -1,0 +1,90 @@
+"""``ingle list``, ``show``, ``import``, ``cp`` and ``rm``: the models on this disk."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import resources
+from app.commands import text
+from models import paths
+from models.errors import InferenceError
+from models.model import Kind, Model
+from models.store import Store
+
+_ENGINES = {Kind.LLAMA: "llama.cpp (GGUF)", Kind.MLX: "MLX"}
+
+
+def open_store() -> Store:
+    return Store(paths.home(), builtin=Path(resources.__file__).with_name("pocket"))
+
+
+def list_all() -> int:
+    rows = [
+        (
+            str(model.name),
+            text.count(model.details.parameter_count),
+            model.details.quantization,
+            text.size(model.size_bytes),
+            _since(model),
+        )
+        for model in open_store().list()
+    ]
+    print(text.table(("NAME", "PARAMETERS", "QUANTISATION", "SIZE", "ADDED"), rows))
+    return 0
+
+
+def show(name: str) -> int:
+    model = open_store().find(name)
+    details = model.details
+    rows = (
+        ("name", str(model.name)),
+        ("engine", _ENGINES[model.kind]),
+        ("architecture", details.architecture),
+        ("parameters", f"{details.parameter_count:,}"),
+        ("quantisation", details.quantization),
+        ("context length", f"{details.context_length:,} tokens"),
+        ("embedding length", f"{details.embedding_length:,}"),
+        ("KV cache", f"{text.size(details.kv_bytes_per_token)} a token"),
+        ("chat template", "yes" if details.chat else "no: it only continues text"),
+        ("size", text.size(model.size_bytes)),
+        ("digest", model.digest),
+        ("files", str(model.path)),
+        ("added", _since(model)),
+    )
+    for key, value in rows:
+        print(f"{key:<18}{value}")
+    if details.description:
+        print(f"\n{details.description}")
+    return 0
+
+
+def import_path(path: Path, name: str, *, copy: bool) -> int:
+    model = open_store().import_path(path, name, copy=copy)
+    where = "copied" if copy else "used where it is"
+    print(f"Added {model.name}: {text.size(model.size_bytes)}, {where}.")
+    return 0
+
+
+def copy(source: str, destination: str) -> int:
+    print(f"Added {open_store().copy(source, destination).name}.")
+    return 0
+
+
+def remove(names: Sequence[str]) -> int:
+    """Go on after a name that fails: the others are not to blame."""
+    store = open_store()
+    failed = False
+    for name in names:
+        try:
+            store.remove(name)
+            print(f"Removed {name}.")
+        except InferenceError as error:
+            print(f"ingle: {error}", file=sys.stderr)
+            failed = True
+    return 1 if failed else 0
+
+
+def _since(model: Model) -> str:
+    if model.builtin:
+        return "ships with Inglenook"
+    return text.ago(model.modified_at) if model.path.exists() else "its files are gone"

@@ -1,0 +1,72 @@
+"""``ingle serve``: the API server, without a window."""
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+from app.commands import CommandFailed
+from app.services import open_services
+from app.settings import Settings
+from models import paths
+from server.app import create_app
+from server.listener import ApiServer
+from server.ports import CannotListen, PortInUse, next_free_port
+
+_CHECK_SECONDS = 0.5
+
+
+def serve(host: str | None, ports: Sequence[int] | None) -> int:
+    """Serve until SIGINT or SIGTERM."""
+    home = paths.home()
+    settings = Settings.load(home)
+    host = host or settings.host
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    with open_services(home, settings) as services:
+        server = ApiServer(
+            lambda: create_app(services.residency, services.store, host=host),
+            host,
+            ports or settings.ports,
+        )
+        _start(server, host)
+        for port in server.ports:
+            print(f"Inglenook answers on http://{_in_url(host)}:{port}", flush=True)
+        try:
+            while not stop.wait(_CHECK_SECONDS):
+                if not server.running:
+                    raise CommandFailed("The server has stopped unexpectedly: see above.")
+        finally:
+            server.stop()
+    return 0
+
+
+def _start(server: ApiServer, host: str) -> None:
+    try:
+        server.start()
+    except PortInUse as error:
+        try:
+            free = next_free_port(host, error.port + 1)
+        except CannotListen:
+            raise CommandFailed(str(error)) from None
+        raise CommandFailed(
+            f"Port {error.port} is in use by another program: stop that one, "
+            f"or use the next free port with 'ingle serve --port {free}'."
+        ) from None
+    except CannotListen as error:
+        raise CommandFailed(str(error)) from None
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():  # asked twice: do not wait for anybody
+            os._exit(128 + number)
+        stop.set()
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, on_signal)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,143 @@
+"""Asks the finished model, on both engines, what training never showed it, and prints a table.
+
+    evaluate.py [FOLDER] [--bfcl FOLDER]
+
+FOLDER holds gguf/pocket.gguf and mlx/; it is resources/pocket where none is named. Run by
+the product's own environment, since its engines are what is measured.
+"""
+
+# pyright: strict
+
+import argparse
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import bfcl
+from data import TEMPLATE, Dialogue, compile_template, dialogues, prompt
+from score import Score, score
+from talk import capital, fact, who
+from words import Dice
+
+from models.builtin import read
+from models.chat import GenerateRequest, SamplingParams
+from models.engine.backend import Backend, LoadPlan, Token
+from models.engine.llama import open_llama
+from models.engine.mlx import end_thread, open_mlx
+from models.events import FinishReason
+from models.model import Kind, Model
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTDATA = Path(os.environ.get("INGLENOOK_TESTDATA", ROOT.parent / "shared/testdata"))
+HELD_OUT = 7  # a seed that neither training nor the tokenizer has seen
+DIALOGUES = 400
+FACTS = 60
+CONTEXT = 2048  # tokens
+LONGEST_REPLY = 384  # tokens
+GREEDY = SamplingParams(temperature=0.0, repeat_penalty=1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    prompt: str
+    judge: Callable[[str], Score]
+    stops: str = "stops by itself"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    text: str
+    stopped: bool  # by itself
+
+
+def cases(bfcl_folder: Path) -> Iterator[Case]:
+    template = compile_template(TEMPLATE.read_text())
+
+    def case(dialogue: Dialogue) -> Case:
+        return Case(prompt(template, dialogue), lambda reply: score(dialogue, reply))
+
+    yield from map(case, islice(dialogues(HELD_OUT), DIALOGUES))
+    dice = Dice(HELD_OUT)
+    for _ in range(FACTS):
+        dialogue = Dialogue("fact")
+        dialogue.turn(dice.pick([fact, capital, who])(dice))
+        yield case(dialogue)
+    for question in bfcl.simple(bfcl_folder):
+        yield Case(prompt(template, question.dialogue), question.judge, "BFCL: stops by itself")
+
+
+def answer(backend: Backend, asked: list[Case], woken: threading.Event) -> list[Reply]:
+    """Return what the model says to each, greedily."""
+    while not backend.ready():
+        woken.wait(0.05)
+    said: dict[int, bytes] = {}
+    ended: dict[int, FinishReason] = {}
+    for ticket, case in enumerate(asked):
+        tokens = backend.tokenize(case.prompt)
+        said[ticket] = b""
+        if len(tokens) + LONGEST_REPLY > CONTEXT:
+            ended[ticket] = FinishReason.MAX_TOKENS
+            continue
+        request = GenerateRequest(model="pocket", prompt=case.prompt, sampling=GREEDY)
+        backend.insert(ticket, tokens, LONGEST_REPLY, request)
+    while len(ended) < len(asked):
+        if not backend.has_work():
+            woken.wait(0.2)
+            woken.clear()
+        for output in backend.step():
+            if isinstance(output, Token):
+                said[output.ticket] += output.piece
+                if output.finish:
+                    ended[output.ticket] = output.finish
+    return [
+        Reply(said[each].decode(errors="replace"), ended[each] is FinishReason.END_OF_TURN)
+        for each in range(len(asked))
+    ]
+
+
+def run(model: Model, asked: list[Case]) -> list[Reply]:
+    woken = threading.Event()
+    opened = open_mlx if model.kind is Kind.MLX else open_llama
+    backend = opened(LoadPlan(model, CONTEXT, max_sequences=4), woken.set)
+    try:
+        return answer(backend, asked, woken)
+    finally:
+        backend.close()
+
+
+def tally(asked: list[Case], replies: list[Reply]) -> dict[str, list[bool]]:
+    measured: dict[str, list[bool]] = defaultdict(list)
+    for case, reply in zip(asked, replies, strict=True):
+        for measure, right in (case.judge(reply.text) | {case.stops: reply.stopped}).items():
+            measured[measure].append(right)
+    return measured
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "resources/pocket")
+    parser.add_argument("--bfcl", type=Path, default=TESTDATA / "tools")
+    options = parser.parse_args()
+    asked = list(cases(options.bfcl))
+    replies = {model.kind: run(model, asked) for model in read(options.folder)}
+    end_thread()
+    tables = {kind: tally(asked, each) for kind, each in replies.items()}
+    print(f"{'':28}" + "".join(f"{kind:>20}" for kind in tables))
+    for measure in next(iter(tables.values())):
+        cells = (table[measure] for table in tables.values())
+        print(f"{measure:28}" + "".join(f"{_share(each):>20}" for each in cells))
+    if len(replies) > 1:
+        same = [one.text == other.text for one, other in zip(*replies.values(), strict=True)]
+        print(f"{'the engines agree':28}{_share(same):>20}")
+
+
+def _share(right: list[bool]) -> str:
+    return f"{sum(right)}/{len(right)} {100 * sum(right) / len(right):5.1f} %"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""The clients that people use, against the real server and the model that ships with it."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import ollama
+import openai
+import pytest
+
+from app.services import open_services
+from app.settings import Settings
+from server.app import create_app
+from server.listener import ApiServer
+
+QUESTION = "What is 2 plus 2?"
+MESSAGES: Any = [{"role": "user", "content": QUESTION}]
+ANSWER = "2 + 2 = 4."
+GREEDY = {"temperature": 0}
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left_behind() -> None:
+    """The server and the engines outlive a test: the fixture below ends them."""
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A server with the model that ships with the program, also under a name people know."""
+    with open_services(tmp_path_factory.mktemp("home"), Settings(context_length=2048)) as services:
+        services.store.copy("pocket", "llama3.2")
+        server = ApiServer(
+            lambda: create_app(services.residency, services.store, host="127.0.0.1"),
+            "127.0.0.1",
+            [0],
+        )
+        server.start()
+        yield server.ports[0]
+        server.stop()
+
+
+class TestOpenAI:
+    @pytest.fixture
+    def client(self, port: int) -> Iterator[openai.OpenAI]:
+        with openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none") as client:
+            yield client
+
+    def test_a_chat(self, client: openai.OpenAI):
+        reply = client.chat.completions.create(model="pocket", messages=MESSAGES, temperature=0)
+
+        assert reply.choices[0].message.content == ANSWER
+        assert reply.choices[0].finish_reason == "stop"
+        assert reply.usage and reply.usage.total_tokens > reply.usage.completion_tokens > 0
+
+    def test_a_stream(self, client: openai.OpenAI):
+        stream = client.chat.completions.create(
+            model="pocket",
+            messages=MESSAGES,
+            temperature=0,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+
+        *chunks, last = list(stream)
+
+        said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        assert said == ANSWER
+        assert chunks[-1].choices[0].finish_reason == "stop"
+        assert last.usage and last.usage.completion_tokens > 0
+
+    def test_the_stream_helper(self, client: openai.OpenAI):
+        with client.chat.completions.stream(
+            model="pocket", messages=MESSAGES, temperature=0
+        ) as stream:
+            completion = stream.get_final_completion()
+
+        assert completion.choices[0].message.content == ANSWER
+
+    def test_the_models(self, client: openai.OpenAI):
+        names = [model.id for model in client.models.list()]
+
+        assert "llama3.2:latest" in names
+        assert client.models.retrieve("llama3.2").id == "llama3.2"
+
+    def test_errors_have_their_classes(self, client: openai.OpenAI):
+        with pytest.raises(openai.NotFoundError, match="model 'nothere' not found"):
+            client.chat.completions.create(model="nothere", messages=MESSAGES)
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.chat.completions.create(
+                model="pocket", messages=[{"role": "user", "content": "dog " * 3000}]
+            )
+        assert caught.value.code == "context_length_exceeded"
+
+    async def test_many_at_once(self, port: int):
+        url = f"http://127.0.0.1:{port}/v1"
+        async with openai.AsyncOpenAI(base_url=url, api_key="none") as client:
+
+            async def ask() -> str | None:
+                reply = await client.chat.completions.create(
+                    model="pocket", messages=MESSAGES, temperature=0
+                )
+                return reply.choices[0].message.content
+
+            assert await asyncio.gather(*(ask() for _ in range(6))) == [ANSWER] * 6
+
+    async def test_leaving_a_stream_frees_the_model_for_the_next(self, port: int):
+        url = f"http://127.0.0.1:{port}/v1"
+        async with openai.AsyncOpenAI(base_url=url, api_key="none") as client:
+            stream = await client.chat.completions.create(
+                model="pocket", messages=MESSAGES, stream=True
+            )
+            async for _ in stream:
+                break
+            await stream.close()
+
+            reply = await client.chat.completions.create(
+                model="pocket", messages=MESSAGES, temperature=0
+            )
+
+        assert reply.choices[0].message.content == ANSWER
+
+
+class TestOllama:
+    @pytest.fixture
+    def client(self, port: int) -> Iterator[ollama.Client]:
+        with ollama.Client(host=f"http://127.0.0.1:{port}") as client:
+            yield client
+
+    def test_a_chat(self, client: ollama.Client):
+        reply = client.chat("pocket", MESSAGES, options=GREEDY)
+
+        assert reply.message.content == ANSWER
+        assert reply.done_reason == "stop"
+        assert reply.total_duration and reply.eval_count and reply.prompt_eval_count
+
+    def test_a_stream(self, client: ollama.Client):
+        parts = list(client.chat("pocket", MESSAGES, stream=True, options=GREEDY))
+
+        assert "".join(part.message.content or "" for part in parts) == ANSWER
+        assert [part.done for part in parts] == [False] * (len(parts) - 1) + [True]
+
+    def test_a_generation_that_is_taken_up_again(self, client: ollama.Client):
+        first = client.generate("pocket", QUESTION, options=GREEDY)
+        again = client.generate("pocket", QUESTION, context=first.context, options=GREEDY)
+
+        assert first.response == ANSWER
+        assert first.context and again.context
+        assert list(again.context)[: len(first.context)] == list(first.context)
+
+    def test_loading_and_unloading(self, client: ollama.Client):
+        client.generate("pocket", keep_alive="10m")
+        assert "pocket:latest" in [model.model for model in client.ps().models]
+
+        assert client.generate("pocket", keep_alive=0).done_reason == "unload"
+        assert "pocket:latest" not in [model.model for model in client.ps().models]
+
+    def test_facts(self, client: ollama.Client):
+        assert "llama3.2:latest" in [model.model for model in client.list().models]
+        shown = client.show("llama3.2")
+        assert shown.capabilities == ["completion"]
+        assert shown.modelinfo and shown.modelinfo["qwen3.context_length"] == 2048
+
+    def test_errors_have_their_status(self, client: ollama.Client):
+        with pytest.raises(ollama.ResponseError) as caught:
+            client.chat("nothere", MESSAGES)
+
+        assert caught.value.status_code == 404
+        assert caught.value.error == "model 'nothere' not found"
+
+    async def test_streams_of_the_async_client(self, port: int):
+        async with ollama.AsyncClient(host=f"http://127.0.0.1:{port}") as client:
+            chat = await client.chat("pocket", MESSAGES, stream=True, options=GREEDY)
+            said = [part.message.content or "" async for part in chat]
+            generate = await client.generate("pocket", QUESTION, stream=True, options=GREEDY)
+            generated = [part.response async for part in generate]
+
+        assert "".join(said) == "".join(generated) == ANSWER
+
+
+class TestAutogen:
+    async def test_two_agents_talk(self, port: int):
+        # Autogen takes seconds to import: not when tests are merely collected.
+        from autogen_agentchat.agents import AssistantAgent, UserProxyAgent  # noqa: PLC0415
+        from autogen_agentchat.conditions import MaxMessageTermination  # noqa: PLC0415
+        from autogen_agentchat.messages import TextMessage  # noqa: PLC0415
+        from autogen_agentchat.teams import RoundRobinGroupChat  # noqa: PLC0415
+        from autogen_ext.models.openai import OpenAIChatCompletionClient  # noqa: PLC0415
+
+        client = OpenAIChatCompletionClient(
+            model="llama3.2",
+            base_url=f"http://127.0.0.1:{port}/v1",
+            api_key="none",
+            temperature=0,
+            model_info={
+                "vision": False,
+                "function_calling": False,
+                "json_output": False,
+                "structured_output": False,
+                "family": "unknown",
+            },
+        )
+        assistant = AssistantAgent("assistant", model_client=client, system_message=None)
+        user = UserProxyAgent("user", input_func=lambda _prompt: QUESTION)
+        team = RoundRobinGroupChat(
+            [assistant, user], termination_condition=MaxMessageTermination(4)
+        )
+
+        result = await team.run(task="Hello!")
+        await client.close()
+
+        said = [each for each in result.messages if isinstance(each, TextMessage)]
+        assert [each.source for each in said[:3]] == ["user", "assistant", "user"]
+        assert said[1].content
+        assert said[1].models_usage and said[1].models_usage.completion_tokens > 0
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+class TestCurl:
+    """The examples of Ollama's documentation, as they stand there."""
+
+    def curl(self, *arguments: str) -> Any:
+        run = subprocess.run(
+            ["curl", "-sS", "--fail", *arguments], capture_output=True, text=True, check=True
+        )
+        return [json.loads(line) for line in run.stdout.splitlines()]
+
+    def test_a_completion(self, port: int):
+        [reply] = self.curl(
+            f"http://localhost:{port}/v1/chat/completions",
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+            """{
+                "model": "llama3.2",
+                "messages": [
+                    {"role": "system", "content": "You are a helpful assistant."},
+                    {"role": "user", "content": "Hello!"}
+                ]
+            }""",
+        )
+
+        assert reply["choices"][0]["message"]["content"]
+
+    def test_a_chat(self, port: int):
+        lines = self.curl(
+            f"http://localhost:{port}/api/chat",
+            "-d",
+            """{
+                "model": "llama3.2",
+                "messages": [{"role": "user", "content": "why is the sky blue?"}]
+            }""",
+        )
+
+        assert lines[-1]["done"]
+        assert "".join(line["message"]["content"] for line in lines)
+
+    def test_a_generation(self, port: int):
+        [reply] = self.curl(
+            f"http://localhost:{port}/api/generate",
+            "-d",
+            '{"model": "llama3.2", "prompt": "Why is the sky blue?", "stream": false}',
+        )
+
+        assert reply["response"]
+
+    def test_the_models(self, port: int):
+        [models] = self.curl(f"http://localhost:{port}/v1/models")
+        [model] = self.curl(f"http://localhost:{port}/v1/models/llama3.2")
+
+        assert "llama3.2:latest" in [each["id"] for each in models["data"]]
+        assert model["id"] == "llama3.2"
