@@ -17,7 +17,9 @@ from hypercorn.asyncio import serve  # pyright: ignore[reportUnknownVariableType
 from hypercorn.config import Config, Sockets
 from quart import Quart
 
+from models.errors import EngineClosed
 from server.ports import CannotListen, Listener, PortInUse, listen, next_free_port
+from server.stream import end_all
 
 __all__ = ["ApiServer", "CannotListen", "PortInUse", "next_free_port"]
 
@@ -126,6 +128,7 @@ class _Serving:
         serving = asyncio.create_task(serve(app, config, shutdown_trigger=self._stopping.wait))
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        end_all(EngineClosed("The local API has been switched off."))
         await asyncio.wait({serving}, timeout=_GRACE_SECONDS)
         for each in self._sockets:
             each.hang_up()

@@ -3,10 +3,15 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from weakref import WeakKeyDictionary
 
 from models.chat import Request
+from models.errors import InferenceError
 from models.events import Event, Failed, Finished
 from models.residency import Residency
+
+# What waits for events now, by the loop it waits on.
+_open: WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Queue[Event]]] = WeakKeyDictionary()
 
 
 async def generate(residency: Residency, request: Request) -> AsyncGenerator[Event, None]:
@@ -22,6 +27,8 @@ async def generate(residency: Residency, request: Request) -> AsyncGenerator[Eve
         with suppress(RuntimeError):  # the loop has ended, and with it whoever listened
             loop.call_soon_threadsafe(events.put_nowait, event)
 
+    waiting = _open.setdefault(loop, set())
+    waiting.add(events)
     ticket = residency.submit(request, sink)
     try:
         while True:
@@ -35,7 +42,14 @@ async def generate(residency: Residency, request: Request) -> AsyncGenerator[Eve
             if not events.empty():  # a reader that has fallen behind must not hold up the loop
                 await asyncio.sleep(0)
     finally:
+        waiting.discard(events)
         residency.cancel(ticket)  # a client that hangs up frees its sequence
+
+
+def end_all(error: InferenceError) -> None:
+    """Fail every request that waits on the running loop, so that its client is told."""
+    for events in _open.get(asyncio.get_running_loop(), ()):
+        events.put_nowait(Failed(error))
 
 
 async def begin(residency: Residency, request: Request) -> AsyncGenerator[Event, None]:

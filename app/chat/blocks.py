@@ -32,6 +32,7 @@ _COPIED_MS = 1500
 LIST_INDENT = 22  # pixels
 _CODE_MARGIN = 12
 _CODE_MARGIN_TOP = 4
+_CODE_HEAD = 33
 _LINE_HEIGHT, _CODE_LINE_HEIGHT = 23, 19  # pixels
 _RULE_HEIGHT = 17  # a line of one pixel, and air
 
@@ -140,15 +141,17 @@ class CodeBlock(QFrame):
         self._copy.clicked.connect(self._copy_code)
         self._editor = _CodeView()
         self._highlighter: Highlighter | None = None
-        head = QHBoxLayout()
-        head.setContentsMargins(_CODE_MARGIN, 5, 6, 0)
-        head.addWidget(self._language)
-        head.addStretch()
-        head.addWidget(self._copy)
+        head = QWidget()
+        head.setFixedHeight(_CODE_HEAD)
+        line = QHBoxLayout(head)
+        line.setContentsMargins(_CODE_MARGIN, 5, 6, 0)
+        line.addWidget(self._language)
+        line.addStretch()
+        line.addWidget(self._copy)
         column = QVBoxLayout(self)
         column.setContentsMargins(1, 1, 1, 1)
         column.setSpacing(0)
-        column.addLayout(head)
+        column.addWidget(head)
         column.addWidget(self._editor)
 
     def show_block(self, block: Block, *, growing: bool) -> None:
@@ -161,8 +164,7 @@ class CodeBlock(QFrame):
         self._highlighter.refresh(growing=growing)
 
     def fit(self, width: int) -> int:
-        head = self._copy.sizeHint().height() + 5
-        return head + self._editor.fit(width - 2) + 2
+        return _CODE_HEAD + self._editor.fit(width - 2) + 2
 
     @Slot()
     def _copy_code(self) -> None:

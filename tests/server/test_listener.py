@@ -1,6 +1,7 @@
 """The server on its thread: it starts, stops within a moment whatever is open, and starts again."""
 
 import asyncio
+import json
 import socket
 import threading
 from http.client import HTTPConnection
@@ -135,6 +136,25 @@ def test_it_stops_with_streams_and_half_requests_open_and_starts_again(serve, ev
 
     for each in sockets:
         each.close()
+
+
+@pytest.mark.parametrize("path", ["/api/generate", "/v1/chat/completions"])
+def test_a_stream_that_is_open_when_it_stops_is_told_so(serve, path):
+    serving = serve(babbler())
+    asked = {"model": "scripted", "prompt": "x", "messages": [{"role": "user", "content": "x"}]}
+    connection = serving.connect()
+    connection.request("POST", path, json.dumps(asked | {"stream": True}))
+    response = connection.getresponse()
+    assert response.read(1)
+
+    serving.stop()
+
+    frames = [line for line in response.read().splitlines() if line]
+    if path.startswith("/v1"):
+        assert frames.pop() == b"data: [DONE]"
+    assert b"has been switched off" in frames[-1]
+    assert sum(b"error" in frame for frame in frames) == 1
+    connection.close()
 
 
 def test_an_idle_connection_is_used_again(server):

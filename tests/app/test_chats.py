@@ -1,0 +1,98 @@
+from tests.app.conftest import Babbler
+from tests.fakes import ScriptedBackend
+
+
+def titles(desk) -> list[str]:
+    return [entry.title for entry in desk.chats.entries]
+
+
+def ask(desk, qtbot, text: str) -> None:
+    desk.chats.current.send(text)
+    qtbot.waitUntil(lambda: not desk.chats.current.busy and bool(desk.chats.current.turns))
+
+
+def test_a_chat_is_listed_once_it_has_a_message(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Hello."))
+    assert titles(desk) == []
+
+    ask(desk, qtbot, "Hi there")
+
+    assert titles(desk) == ["Hi there"]
+
+
+def test_a_new_chat_leaves_the_old_one_in_the_list(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Hello."))
+    ask(desk, qtbot, "first")
+    first = desk.chats.current.chat
+
+    desk.chats.new()
+    ask(desk, qtbot, "second")
+
+    assert titles(desk) == ["second", "first"]
+    desk.chats.open(first)
+    assert [turn.text for turn in desk.chats.current.turns] == ["first", "Hello."]
+
+
+def test_a_new_chat_of_an_empty_one_is_the_same(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+    before = desk.chats.current
+
+    desk.chats.new()
+
+    assert desk.chats.current is before
+
+
+def test_a_chat_goes_on_being_answered_while_another_is_read(desk_of, qtbot) -> None:
+    desk = desk_of(Babbler("Once "))
+    story = desk.chats.current
+    story.send("Tell me a story")
+    qtbot.waitUntil(lambda: len(story.turns) > 1 and story.turns[1].text != "")
+
+    desk.chats.new()
+    length = len(story.turns[1].text)
+    qtbot.waitUntil(lambda: len(story.turns[1].text) > length)
+    assert desk.chats.is_busy(story.chat)
+
+    desk.chats.open(story.chat)
+    assert desk.chats.current is story
+    story.stop()
+    qtbot.waitUntil(lambda: not story.busy)
+
+
+def test_a_search_narrows_the_list(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Hello."))
+    ask(desk, qtbot, "apples")
+    desk.chats.new()
+    ask(desk, qtbot, "pears")
+
+    desk.chats.search("PEAR")
+    assert titles(desk) == ["pears"]
+
+    desk.chats.search("")
+    assert titles(desk) == ["pears", "apples"]
+
+
+def test_a_deleted_chat_comes_back_whole(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Hello."))
+    ask(desk, qtbot, "apples")
+    chat = desk.chats.current.chat
+
+    desk.chats.delete(chat)
+    assert titles(desk) == []
+    assert desk.chats.current.turns == ()
+
+    desk.chats.undo_delete()
+    assert titles(desk) == ["apples"]
+    assert [turn.text for turn in desk.chats.current.turns] == ["apples", "Hello."]
+
+
+def test_a_chat_that_is_deleted_while_it_is_answered_stops(desk_of, qtbot) -> None:
+    backend = Babbler("Once ")
+    desk = desk_of(backend)
+    desk.chats.current.send("Tell me a story")
+    qtbot.waitUntil(lambda: bool(backend.running))
+
+    desk.chats.delete(desk.chats.current.chat)
+
+    qtbot.waitUntil(lambda: not backend.running and not desk.chats.busy)
+    assert titles(desk) == []

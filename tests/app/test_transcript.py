@@ -1,0 +1,263 @@
+from itertools import pairwise
+
+from PySide6.QtCore import QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QGuiApplication, QWheelEvent
+from PySide6.QtWidgets import QApplication, QLabel, QTextBrowser, QTextEdit
+
+from app.chat.blocks import CodeBlock, CopyButton, TextBlock, open_link
+from app.chat.transcript import Transcript
+from app.conversations import Turn
+from app.theme import DARK
+from tests.app.conftest import Babbler
+from tests.fakes import ScriptedBackend
+
+CODE = "Here:\n\n```python\nimport os\n\nprint(os.name)\n```\n\nThat is all."
+LONG = "One paragraph.\n\n" * 60
+
+
+def history(desk, count: int) -> None:
+    """Fill the chat that is open with turns of days past."""
+    desk.conversations.add("old", "Old chat")
+    for position in range(count):
+        role = "user" if position % 2 == 0 else "assistant"
+        desk.conversations.put("old", position, Turn(role=role, text=f"Turn {position}. " * 20))
+    desk.chats.open("old")
+
+
+def transcript(desk) -> Transcript:
+    return desk.window.chat.transcript
+
+
+def bar(desk):
+    return transcript(desk).verticalScrollBar()
+
+
+def wheel_up(desk) -> None:
+    viewport = transcript(desk).viewport()
+    at = QPointF(viewport.rect().center())
+    event = QWheelEvent(
+        at,
+        QPointF(viewport.mapToGlobal(viewport.rect().center())),
+        QPoint(),
+        QPoint(0, 1200),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(viewport, event)
+
+
+def finish(desk, qtbot) -> None:
+    qtbot.waitUntil(lambda: not desk.chats.current.busy and bool(desk.chats.current.turns))
+
+
+def test_only_rows_in_sight_have_widgets(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    history(desk, 500)
+
+    assert 0 < len(transcript(desk).rows) < 20
+    assert max(transcript(desk).rows) == 499
+
+    bar(desk).setValue(0)
+    assert 0 < len(transcript(desk).rows) < 20
+    assert min(transcript(desk).rows) == 0
+
+
+def test_the_rows_in_sight_touch_and_cover_the_view(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    history(desk, 100)
+    for value in (0, 777, 3333, bar(desk).maximum() // 2, bar(desk).maximum()):
+        bar(desk).setValue(value)
+        rows = [row for _, row in sorted(transcript(desk).rows.items())]
+        edges = [(row.y(), row.y() + row.height()) for row in rows]
+
+        assert all(above[1] == below[0] for above, below in pairwise(edges))
+        assert edges[0][0] <= 0
+        assert edges[-1][1] >= transcript(desk).viewport().height()
+
+
+def test_the_view_follows_a_reply_to_its_end(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend(*(word + " " for word in LONG.split(" "))))
+
+    desk.say("Go on")
+    finish(desk, qtbot)
+
+    assert bar(desk).maximum() > 0
+    assert bar(desk).value() == bar(desk).maximum()
+
+
+def test_a_reader_who_scrolled_up_is_left_where_they_are(desk_of, qtbot) -> None:
+    desk = desk_of(Babbler("Once "))
+    history(desk, 40)
+    desk.say("Tell me a story")
+    qtbot.waitUntil(lambda: desk.chats.current.turns[-1].text != "")
+
+    wheel_up(desk)
+    rows = transcript(desk).rows
+    watched = min(rows)
+    before = rows[watched].y()
+    said = len(desk.chats.current.turns[-1].text)
+    qtbot.waitUntil(lambda: len(desk.chats.current.turns[-1].text) > said + 100)
+
+    assert not transcript(desk).following
+    assert transcript(desk).rows[watched].y() == before
+
+    transcript(desk).follow()
+    assert bar(desk).value() == bar(desk).maximum()
+
+
+def test_streaming_touches_the_last_block_alone(desk_of, qtbot) -> None:
+    desk = desk_of(Babbler("First.\n\n", "Second.\n\n", "Third "))
+    desk.say("Go on")
+    qtbot.waitUntil(lambda: "Third ." in desk.chats.current.turns[-1].text)
+    row = desk.reply_rows()[0]
+    first = row.findChildren(TextBlock)[0]
+    edits: list[None] = []
+    first.textChanged.connect(lambda: edits.append(None))
+
+    said = len(desk.chats.current.turns[-1].text)
+    qtbot.waitUntil(lambda: len(desk.chats.current.turns[-1].text) > said + 50)
+
+    assert row.findChildren(TextBlock)[0] is first
+    assert edits == []
+
+
+def test_code_is_copied_with_one_click(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend(CODE))
+    desk.say("Show me code")
+    finish(desk, qtbot)
+    button = desk.reply_rows()[0].findChild(CodeBlock).findChild(CopyButton)
+
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    assert QGuiApplication.clipboard().text() == "import os\n\nprint(os.name)"
+    assert button.accessibleName() == "Copied"
+
+
+def test_a_whole_reply_is_copied_as_markdown(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend(CODE))
+    desk.say("Show me code")
+    finish(desk, qtbot)
+    buttons = desk.reply_rows()[0].findChildren(CopyButton)
+    button = next(each for each in buttons if each.accessibleName() == "Copy reply")
+
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    assert QGuiApplication.clipboard().text() == CODE
+
+
+def test_code_gets_its_colours(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend(CODE))
+    desk.say("Show me code")
+    finish(desk, qtbot)
+    document = desk.reply_rows()[0].findChild(CodeBlock).findChild(QTextEdit).document()
+
+    def colors() -> set[str]:
+        formats = document.firstBlock().layout().formats()
+        return {each.format.foreground().color().name() for each in formats}
+
+    qtbot.waitUntil(lambda: len(colors()) > 0)
+    assert colors() <= set(desk.appearance.theme.code_colors.values())
+
+
+def test_no_line_of_code_is_cut_off_at_any_width(desk_of, qtbot) -> None:
+    desk = desk_of(
+        ScriptedBackend("```\n" + "\n".join(f"line {n} 你好 😀" for n in range(9)) + "\n```")
+    )
+    desk.say("Show me code")
+    finish(desk, qtbot)
+    for width in (1000, 700, 560, 1200):
+        desk.window.resize(width, 700)
+        qtbot.waitUntil(lambda width=width: desk.window.width() == width)
+        view = desk.reply_rows()[0].findChild(CodeBlock).findChild(QTextEdit)
+        assert view.viewport().height() >= view.document().size().height()
+
+
+def test_the_bubble_is_as_wide_as_its_words(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Hello."))
+    desk.say("Hi")
+    finish(desk, qtbot)
+    short = transcript(desk).rows[0].findChild(TextBlock).width()
+
+    desk.say("A much longer message than that one was, but still on one line.")
+    finish(desk, qtbot)
+    longer = transcript(desk).rows[2].findChild(TextBlock).width()
+
+    assert short < 40 < longer < transcript(desk).viewport().width() * 0.9
+
+
+def test_what_the_user_wrote_is_shown_as_it_stands(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Hello."))
+    desk.say("**not bold** <b>nor this</b>\n  second line")
+    finish(desk, qtbot)
+
+    text = transcript(desk).rows[0].findChild(TextBlock).toPlainText()
+    assert text == "**not bold** <b>nor this</b>\n  second line"
+
+
+def test_a_failure_stands_in_the_chat_and_can_be_tried_again(desk_of, qtbot) -> None:
+    backend = ScriptedBackend("Paris.", loading_steps=1)
+    desk = desk_of(backend)
+    desk.chats.use_model("org/gone")
+    desk.say("What is the capital of France?")
+    finish(desk, qtbot)
+    sentences = [label.text() for label in desk.reply_rows()[0].findChildren(QLabel)]
+    assert "Model 'org/gone' is not on this computer." in sentences
+    assert QApplication.activeModalWidget() is None
+
+    desk.chats.use_model("pocket:latest")
+    desk.reply_rows()[0].retry_asked.emit()
+    finish(desk, qtbot)
+
+    assert desk.chats.current.turns[-1].text == "Paris."
+
+
+def test_the_end_of_a_reply_tells_how_fast_it_was(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Par", "is."))
+    desk.say("What is the capital of France?")
+    finish(desk, qtbot)
+
+    words = " ".join(label.text() for label in desk.reply_rows()[0].findChildren(QLabel))
+    assert "2 tokens" in words
+    assert "tokens/s" in words
+
+
+def test_a_chat_can_be_read_in_the_dark(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend(CODE))
+    desk.say("Show me code")
+    finish(desk, qtbot)
+
+    desk.appearance.choose("dark")
+
+    row = desk.reply_rows()[0]
+    assert row.findChildren(TextBlock)[0].toPlainText().strip() == "Here:"
+    palette = row.findChild(QTextBrowser).palette()
+    assert palette.text().color().name() == DARK.text
+
+
+def test_only_links_that_can_do_no_harm_are_opened(monkeypatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(
+        "app.chat.blocks.QDesktopServices.openUrl", lambda url: opened.append(url.toString())
+    )
+    for link in (
+        "https://example.com/",
+        "http://example.com/",
+        "mailto:a@example.com",
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "smb://host/share",
+        "x-apple.systempreferences:",
+    ):
+        open_link(QUrl(link))
+
+    assert opened == ["https://example.com/", "http://example.com/", "mailto:a@example.com"]
+
+
+def test_nothing_is_fetched_for_a_text(desk_of, qtbot) -> None:
+    block = TextBlock(DARK)
+    qtbot.addWidget(block)
+
+    assert block.loadResource(2, QUrl("https://example.com/cat.png")) is None
+    assert block.loadResource(2, QUrl("file:///etc/passwd")) is None
