@@ -149,7 +149,7 @@ class CodeBlock(QFrame):
         line.addStretch()
         line.addWidget(self._copy)
         column = QVBoxLayout(self)
-        column.setContentsMargins(1, 1, 1, 1)
+        column.setContentsMargins(0, 0, 0, 0)  # the style sheet's border adds its own
         column.setSpacing(0)
         column.addWidget(head)
         column.addWidget(self._editor)

@@ -100,9 +100,11 @@ class Transcript(QAbstractScrollArea):
 
     @Slot(int)
     def _on_turn_added(self, position: int) -> None:
-        self._heights.append(_guess(self._turns()[position]))
+        turn = self._turns()[position]
+        self._heights.append(_guess(turn))
+        self._following = self._following or turn.role == "user"  # who writes wants to read on
         self._mark_last()
-        self.follow()
+        self._place()
 
     @Slot(int)
     def _on_turn_ended(self, _position: int) -> None:
