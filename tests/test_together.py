@@ -26,7 +26,7 @@ POCKET = REPOSITORY / "resources/pocket"
 QUESTION = "What is the capital of France?"
 HOST = "127.0.0.1"
 # So hot that a reply is long: the end of the turn is as likely as any other token.
-HOT = {"temperature": 50.0, "top_k": 0, "top_p": 1.0}
+HOT = {"temperature": 50.0, "top_k": 0, "top_p": 1.0, "num_predict": 200}
 
 needs_mlx = pytest.mark.skipif(not mlx.available(), reason="MLX is not installed here")
 both_engines = pytest.mark.parametrize(
