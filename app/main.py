@@ -1,234 +1,30 @@
-"""The desktop program: builds the services, the API's switch and the window, and joins them."""
+"""The way into the desktop program, and out of it again where there is no screen."""
 
 import logging
 import os
-import signal
-import socket
 import sys
-import time
-from collections.abc import Sequence
-from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
-
-import psutil
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSocketNotifier, QTimer, Slot
-from PySide6.QtWidgets import QApplication
-
-from app.api_switch import ApiState, ApiSwitch
-from app.chat.chats import Chats
-from app.chat.window import MainWindow
-from app.conversations import Conversations
-from app.icons import application_icon
-from app.manager.downloads import Downloads
-from app.manager.library import Library
-from app.menubar import MenuBarIcon
-from app.platform import desktop
-from app.services import open_services
-from app.settings import SettingsFile
-from app.theme import Appearance
-from models import paths
-from models.hub import Hub
-
-if TYPE_CHECKING:
-    from server.listener import ApiServer
-
-log = logging.getLogger(__name__)
 
 
-class Program(QObject):
-    """Everything there is one of while the window's program runs."""
+def main() -> int:
+    """Open the window; return when the program is to end.
 
-    def __init__(self, application: QApplication, home: Path) -> None:
-        super().__init__(application)
-        self._application = application
-        self._settings = SettingsFile(home)
-        self._services = open_services(home, self._settings.value)
-        self._conversations = Conversations(home)
-        residency, store = self._services.residency, self._services.store
-        self.chats = Chats(residency, self._conversations, self._settings.value.model, self)
-        self.library = Library(store, residency, self)
-        self.downloads = Downloads(Hub(store), self)
-        self.switch = ApiSwitch(self._settings, self._make_server, self)
-        self.window = MainWindow(
-            home=home,
-            settings=self._settings,
-            appearance=Appearance(application, self._settings.value.theme),
-            chats=self.chats,
-            library=self.library,
-            downloads=self.downloads,
-            switch=self.switch,
-        )
-        self._tray = MenuBarIcon(self.switch, self) if MenuBarIcon.available() else None
-        self._work: object = None  # asked of the desktop, while the API is on
-        self._connect()
-
-    def show(self) -> None:
-        self.window.show()
-        QTimer.singleShot(0, self._after_showing)
-
-    def close(self) -> None:
-        """Stop everything, keep everything, in the order that loses nothing."""
-        self.window.hide()
-        if self._tray:
-            self._tray.close()
-        self.chats.close()
-        self.downloads.close()
-        self.switch.close()
-        self._services.close()
-        self._conversations.close()
-        # While everything it shows is still there: at the interpreter's exit PySide
-        # would take us apart in any order.
-        self.window.deleteLater()
-        QCoreApplication.sendPostedEvents(self.window, QEvent.Type.DeferredDelete.value)
-
-    def _connect(self) -> None:
-        self.window.closed.connect(self._on_window_closed)
-        self.window.quit_wanted.connect(self._application.quit)
-        # A session that ends is not kept waiting by a window that only hides.
-        self._application.commitDataRequest.connect(self._application.quit)
-        self._application.applicationStateChanged.connect(self._on_activated)
-        self.switch.changed.connect(self._on_switch_changed)
-        if self._tray:
-            self._tray.window_wanted.connect(self._show_again)
-            self._tray.quit_wanted.connect(self._application.quit)
-
-    def _make_server(self, host: str, ports: Sequence[int]) -> "ApiServer":
-        # Half a second of imports, on the switch's thread and after the window is there.
-        from server.app import create_app  # noqa: PLC0415
-        from server.listener import ApiServer  # noqa: PLC0415
-
-        services = self._services
-        return ApiServer(
-            lambda: create_app(services.residency, services.store, host=host), host, ports
-        )
-
-    @Slot()
-    def _after_showing(self) -> None:
-        """What the first picture of the window need not wait for."""
-        self.window.tell_of_chats()
-        self.switch.restore()
-
-    @Slot()
-    def _on_window_closed(self) -> None:
-        if self._tray:
-            desktop.window_hidden()
-        else:
-            self._application.quit()
-
-    @Slot()
-    def _on_activated(self) -> None:
-        """A click on the Dock's icon brings a hidden window back."""
-        if desktop.has_menu_bar() and self.window.isHidden() and self._application.activeWindow():
-            self._show_again()
-
-    @Slot()
-    def _show_again(self) -> None:
-        desktop.window_shown()
-        self.window.show()
-        self.window.raise_()
-        self.window.activateWindow()
-
-    @Slot()
-    def _on_switch_changed(self) -> None:
-        on = self.switch.state is ApiState.ON
-        if on and self._work is None:
-            self._work = desktop.work_began("Serving the local API")
-        elif not on and self._work is not None:
-            desktop.work_ended(self._work)
-            self._work = None
-
-
-class _Signals(QObject):
-    """Ctrl-C and a polite kill end the program as its own Quit does.
-
-    Qt's loop sleeps where Python cannot run a handler, so the signal wakes it by a socket.
+    Qt is not touched before it is known that there is a screen: a server may lack the
+    libraries that it needs.
     """
-
-    def __init__(self, application: QCoreApplication) -> None:
-        super().__init__(application)
-        self._application = application
-        self._ours, theirs = socket.socketpair()
-        self._theirs = theirs
-        for each in (self._ours, theirs):
-            each.setblocking(False)
-        self._notifier = QSocketNotifier(self._ours.fileno(), QSocketNotifier.Type.Read, self)
-        self._notifier.activated.connect(self._on_woken)
-        signal.set_wakeup_fd(theirs.fileno())
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._quit)
-
-    def close(self) -> None:
-        signal.set_wakeup_fd(-1)
-        self._notifier.setEnabled(False)
-        self._ours.close()
-        self._theirs.close()
-
-    @Slot()
-    def _on_woken(self) -> None:
-        self._ours.recv(64)  # Python runs the handler on its way here
-
-    def _quit(self, _number: int, _frame: FrameType | None) -> None:
-        self._application.quit()
-
-
-class _Trace(QObject):
-    """Tells, once, how long the window took to be seen (INGLENOOK_TRACE=1)."""
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() is QEvent.Type.Paint:
-            watched.removeEventFilter(self)
-            QTimer.singleShot(0, self._tell)
-        return False
-
-    @Slot()
-    def _tell(self) -> None:
-        seconds = _seconds_running()
-        print(f"inglenook: window visible after {seconds:.2f} s", file=sys.stderr, flush=True)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Open the window; return when the program is to end."""
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     if _has_no_screen():
-        return _serve_instead()
-    application = QApplication(list(argv if argv is not None else sys.argv[:1]))
-    application.setApplicationName("Inglenook")
-    application.setDesktopFileName("inglenook")
-    application.setWindowIcon(application_icon())
-    application.setQuitOnLastWindowClosed(False)
-    signals = _Signals(application)
-    program = Program(application, paths.home())
-    if os.environ.get("INGLENOOK_TRACE"):
-        program.window.installEventFilter(_Trace(program))
-    program.show()
-    try:
-        return application.exec()
-    finally:
-        program.close()
-        signals.close()
+        from app.cli import main as command  # noqa: PLC0415
 
+        print("There is no screen here, so Inglenook serves its local API only.", flush=True)
+        return command(["serve"])
+    from app.program import run  # noqa: PLC0415
 
-def _seconds_running() -> float:
-    """Return how long ago this process was started, its interpreter and imports included."""
-    if sys.platform != "linux":
-        return time.time() - psutil.Process().create_time()
-    # psutil knows the hour of the boot to a second only.
-    after_name = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    started = int(after_name[19]) / os.sysconf("SC_CLK_TCK")  # field 22, man 5 proc
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+    return run()
 
 
 def _has_no_screen() -> bool:
     names = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     return sys.platform == "linux" and not any(os.environ.get(name) for name in names)
-
-
-def _serve_instead() -> int:
-    from app.cli import main as command  # noqa: PLC0415
-
-    print("There is no screen here, so Inglenook serves its local API only: Ctrl-C ends it.")
-    return command(["serve"])
 
 
 if __name__ == "__main__":

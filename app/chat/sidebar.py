@@ -1,10 +1,12 @@
 """The sidebar: a new chat, the chats there are, and the way to the other pages."""
 
 from datetime import UTC, datetime
+from functools import partial
 
-from PySide6.QtCore import QPoint, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QPoint, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
+    QAbstractItemDelegate,
     QButtonGroup,
     QFrame,
     QLineEdit,
@@ -13,6 +15,7 @@ from PySide6.QtWidgets import (
     QMenu,
     QPushButton,
     QVBoxLayout,
+    QWidget,
 )
 
 from app.chat.chats import Chats
@@ -99,6 +102,7 @@ class _ChatList(QListWidget):
         super().__init__()
         self._chats = chats
         self._filling = False
+        self._stale = False
         self._marks_current = True
         self.setAccessibleName("Chats")
         self.setTextElideMode(Qt.TextElideMode.ElideRight)
@@ -116,6 +120,9 @@ class _ChatList(QListWidget):
 
     @Slot()
     def refresh(self) -> None:
+        self._stale = self.state() is QListWidget.State.EditingState
+        if self._stale:
+            return  # a title is being typed
         self._filling = True
         at = self.verticalScrollBar().value()
         self.clear()
@@ -164,7 +171,14 @@ class _ChatList(QListWidget):
     @Slot(QListWidgetItem)
     def _on_renamed(self, item: QListWidgetItem) -> None:
         if not self._filling:
-            self._chats.rename(item.data(_ID), item.text())
+            # Later, for the list is filled anew then, and its editor is still at work.
+            rename = partial(self._chats.rename, item.data(_ID), item.text())
+            QTimer.singleShot(0, self, rename)
+
+    def closeEditor(self, editor: QWidget, hint: QAbstractItemDelegate.EndEditHint) -> None:
+        super().closeEditor(editor, hint)
+        if self._stale:
+            QTimer.singleShot(0, self, self.refresh)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         item = self.currentItem()

@@ -5,7 +5,7 @@ torch's own works in bfloat16, which most processors are slow at.
 """
 
 # torch's types are partly unknown.
-# pyright: strict, reportUnknownMemberType=false
+# pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from collections.abc import Iterable
 
@@ -33,7 +33,7 @@ class Muon:
 
 def orthogonal(matrix: Tensor, rounds: int = 5) -> Tensor:
     """Return nearly the nearest matrix whose singular values are 1 (Newton-Schulz)."""
-    x: Tensor = matrix / (float(matrix.norm()) + 1e-7)
+    x = matrix / (matrix.norm() + 1e-7)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     for _ in range(rounds):

@@ -145,6 +145,8 @@ def desk_of(
     def make(backend: ScriptedBackend) -> Desk:
         desks.append(Desk(qapp, inglenook_home, backend))
         desks[-1].window.show()
+        desks[-1].window.activateWindow()
+        qapp.processEvents()
         return desks[-1]
 
     yield make

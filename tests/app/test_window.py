@@ -1,0 +1,282 @@
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAccessible, QStyleHints
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QWidget,
+)
+
+from app.chat.empty import EXAMPLES
+from app.settings import Settings
+from app.theme import DARK, LIGHT
+from tests.app.conftest import POCKET, Babbler
+from tests.fakes import ScriptedBackend
+
+
+def words_of(widget: QWidget) -> str:
+    return " ".join(label.text() for label in widget.findChildren(QLabel) if label.isVisible())
+
+
+def button(widget: QWidget, words: str) -> QPushButton:
+    return next(each for each in widget.findChildren(QPushButton) if each.text() == words)
+
+
+def finish(desk, qtbot) -> None:
+    qtbot.waitUntil(lambda: not desk.chats.current.busy and bool(desk.chats.current.turns))
+
+
+def test_a_fresh_start_chooses_the_model_that_is_there_and_says_what_it_is(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+
+    assert desk.window.header.picker.currentText() == "pocket"
+    assert "tiny model, here to try the set-up with" in words_of(desk.window.chat.empty)
+
+
+def test_get_a_model_leads_to_the_models(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+
+    qtbot.mouseClick(button(desk.window.chat.empty, "Get a model"), Qt.MouseButton.LeftButton)
+
+    assert desk.window.page == "models"
+
+
+def test_an_example_is_asked_with_one_click(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Paris."))
+
+    qtbot.mouseClick(button(desk.window.chat.empty, EXAMPLES[0]), Qt.MouseButton.LeftButton)
+    finish(desk, qtbot)
+
+    assert [turn.text for turn in desk.chats.current.turns] == [EXAMPLES[0], "Paris."]
+
+
+def test_the_choice_of_a_model_is_remembered(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.store.import_path(POCKET / "gguf/pocket.gguf", "org/other")
+    desk.library.refresh()
+    picker = desk.window.header.picker
+
+    picker.setCurrentIndex(picker.findText("org/other"))
+    picker.activated.emit(picker.currentIndex())
+
+    assert Settings.load(desk.home).model == "org/other:latest"
+    assert desk.chats.current.model == "org/other:latest"
+    assert desk.window.chat.composer.input.placeholderText() == "Message org/other"
+
+
+def test_a_model_that_goes_is_no_longer_chosen(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.store.import_path(POCKET / "gguf/pocket.gguf", "org/other")
+    desk.library.refresh()
+    desk.window.header.picker.choose("org/other:latest")
+
+    desk.store.remove("org/other")
+    desk.library.refresh()
+
+    assert desk.window.header.picker.currentText() == "pocket"
+    assert desk.chats.current.model == "pocket:latest"
+
+
+def test_the_send_button_stops_a_reply(desk_of, qtbot) -> None:
+    desk = desk_of(Babbler("Once "))
+    desk.say("Tell me a story")
+    composer = desk.window.chat.composer
+    qtbot.waitUntil(lambda: desk.chats.current.turns[-1].text.startswith("Once "))
+    assert composer.button.accessibleName() == "Stop"
+
+    qtbot.mouseClick(composer.button, Qt.MouseButton.LeftButton)
+    finish(desk, qtbot)
+
+    assert composer.button.accessibleName() == "Send"
+    assert "Stopped" in words_of(desk.reply_rows()[0])
+
+
+def test_a_new_chat_shows_what_can_be_asked(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Hello."))
+    desk.say("Hi")
+    finish(desk, qtbot)
+    assert not desk.window.chat.empty.isVisible()
+
+    qtbot.keyClick(desk.window, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+
+    assert desk.window.chat.empty.isVisible()
+    assert desk.window.sidebar.list.item(1).text() == "Hi"
+
+
+def test_a_chat_is_opened_from_the_list_and_marked(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Hello."))
+    desk.say("Hi")
+    finish(desk, qtbot)
+    desk.chats.new()
+    chats = desk.window.sidebar.list
+
+    chats.itemClicked.emit(chats.item(1))
+
+    assert [turn.text for turn in desk.chats.current.turns] == ["Hi", "Hello."]
+    assert chats.currentItem().text() == "Hi"
+
+
+def test_a_chat_is_renamed_where_it_stands(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Hello."))
+    desk.say("Hi")
+    finish(desk, qtbot)
+    chats = desk.window.sidebar.list
+
+    chats.editItem(chats.item(1))
+    editor = chats.findChild(QLineEdit)
+    editor.setText("Greetings")
+    qtbot.keyClick(editor, Qt.Key.Key_Return)
+
+    qtbot.waitUntil(lambda: [each.title for each in desk.chats.entries] == ["Greetings"])
+    assert chats.item(1).text() == "Greetings"
+
+
+def test_a_deleted_chat_is_offered_back(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Hello."))
+    desk.say("Hi")
+    finish(desk, qtbot)
+
+    qtbot.keyClick(desk.window.sidebar.list, Qt.Key.Key_Delete)
+    assert desk.chats.entries == []
+    assert "“Hi” has been deleted." in words_of(desk.window.banners)
+    qtbot.mouseClick(button(desk.window.banners, "Undo"), Qt.MouseButton.LeftButton)
+
+    assert [entry.title for entry in desk.chats.entries] == ["Hi"]
+    assert not desk.window.banners.isVisible()
+
+
+def test_damaged_chats_are_told_and_not_in_a_modal(desk_of, inglenook_home: Path) -> None:
+    inglenook_home.mkdir()
+    (inglenook_home / "chats.db").write_bytes(b"no database" * 1000)
+    desk = desk_of(ScriptedBackend())
+
+    desk.window.tell_of_chats()
+
+    assert "chats.db.broken-" in words_of(desk.window.banners)
+    assert QApplication.activeModalWidget() is None
+
+
+def test_everything_that_can_be_used_has_a_name(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("```python\nx = 1\n```\n\nDone."))
+    desk.say("Hi")
+    finish(desk, qtbot)
+    for page in ("models", "settings", "chat"):
+        desk.window.show_page(page)
+        for kind in (QAbstractButton, QComboBox, QLineEdit, QPlainTextEdit):
+            for widget in desk.window.findChildren(kind):
+                inside = isinstance(widget.parent(), (QLineEdit, QComboBox))
+                if inside or not widget.isVisible():
+                    continue  # the parts of a field go by its name
+                interface = QAccessible.queryAccessibleInterface(widget)
+                name = interface.text(QAccessible.Text.Name)
+                assert name.strip(), f"{widget} on {page} has no name"
+
+
+def test_the_tab_key_goes_round_all_controls_and_comes_back(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.window.activateWindow()
+    desk.window.chat.composer.input.setFocus()
+    passed: list[str] = []
+    widget: QWidget = desk.window.chat.composer.input
+    for _ in range(40):
+        widget = widget.nextInFocusChain()
+        if widget is desk.window.chat.composer.input:
+            break
+        if widget.isVisible() and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+            passed.append(widget.accessibleName() or getattr(widget, "text", str)())
+
+    for name in ("New chat", "Search chats", "Models", "Settings", "Model", EXAMPLES[0]):
+        assert name in passed
+
+
+def test_the_theme_changes_at_once_and_everywhere(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.window.show_page("models")
+
+    desk.appearance.choose("dark")
+    assert desk.window.palette().window().color().name() == DARK.ground
+    assert DARK.accent in QApplication.instance().styleSheet()
+
+    desk.appearance.choose("light")
+    assert desk.window.palette().window().color().name() == LIGHT.ground
+
+
+def test_the_theme_follows_the_system_unless_told_otherwise(desk_of, monkeypatch) -> None:
+    desk = desk_of(ScriptedBackend())
+    system = Qt.ColorScheme.Dark
+    monkeypatch.setattr(QStyleHints, "colorScheme", lambda _hints: system)
+    changed = QApplication.styleHints().colorSchemeChanged
+
+    desk.appearance.choose("system")
+    assert desk.appearance.theme is DARK
+    system = Qt.ColorScheme.Light
+    changed.emit(system)
+    assert desk.appearance.theme is LIGHT
+
+    desk.appearance.choose("light")
+    system = Qt.ColorScheme.Dark
+    changed.emit(system)
+    assert desk.appearance.theme is LIGHT
+
+
+def test_a_narrow_window_gives_its_room_to_the_chat(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    assert desk.window.sidebar.isVisible()
+
+    desk.window.resize(640, 600)
+    assert not desk.window.sidebar.isVisible()
+
+    qtbot.keyClick(desk.window, Qt.Key.Key_B, Qt.KeyboardModifier.ControlModifier)
+    assert desk.window.sidebar.isVisible()
+
+
+def test_settings_take_a_port_and_refuse_a_word(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.window.show_page("settings")
+    port = next(
+        each
+        for each in desk.window.findChildren(QLineEdit)
+        if each.accessibleName() == "Port of the local API"
+    )
+
+    port.setText("11434, 8080")
+    port.editingFinished.emit()
+    assert desk.settings.value.ports == (11434, 8080)
+
+    port.setText("none")
+    port.editingFinished.emit()
+    assert desk.settings.value.ports == (11434, 8080)
+    assert port.text() == "11434, 8080"
+
+
+def test_light_and_dark_can_be_read() -> None:
+    for theme in (LIGHT, DARK):
+        for ground in (theme.ground, theme.side, theme.raised, theme.bubble, theme.code):
+            assert contrast(theme.text, ground) >= 7
+            assert contrast(theme.muted, ground) >= 4.5
+        assert contrast(theme.on_accent, theme.accent) >= 4.5
+        assert contrast(theme.accent, theme.ground) >= 4.5
+        assert contrast(theme.danger, theme.danger_ground) >= 4.5
+        assert contrast(theme.text, theme.notice_ground) >= 7
+        for color in theme.code_colors.values():
+            assert contrast(color, theme.code) >= 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2, success criterion 1.4.3."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(color: str) -> float:
+    channels = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [
+        each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
