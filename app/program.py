@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_TRAY_LOOK_MS = 2000
+_TRAY_LOOKS = 15
+
 
 class Program(QObject):
     """Everything there is one of while the window's program runs."""
@@ -59,9 +62,14 @@ class Program(QObject):
             downloads=self.downloads,
             switch=self.switch,
         )
-        self._tray = MenuBarIcon(self.switch, self) if MenuBarIcon.available() else None
+        self._tray: MenuBarIcon | None = None
+        self._looks_left = _TRAY_LOOKS
+        self._tray_timer = QTimer(self)
+        self._tray_timer.setInterval(_TRAY_LOOK_MS)
+        self._tray_timer.timeout.connect(self._look_for_tray)
         self._work: object = None  # asked of the desktop, while the API is on
         self._connect()
+        self._look_for_tray()
 
     def show(self) -> None:
         self.window.show()
@@ -69,7 +77,9 @@ class Program(QObject):
 
     def close(self) -> None:
         """Stop everything, keep everything, in the order that loses nothing."""
+        self.window.closed.disconnect(self._on_window_closed)
         self.window.hide()
+        self._tray_timer.stop()
         if self._tray:
             self._tray.close()
         self.chats.close()
@@ -89,9 +99,19 @@ class Program(QObject):
         self._application.commitDataRequest.connect(self._application.quit)
         self._application.applicationStateChanged.connect(self._on_activated)
         self.switch.changed.connect(self._on_switch_changed)
-        if self._tray:
+
+    @Slot()
+    def _look_for_tray(self) -> None:
+        """A program that is opened with the session may be there before the tray is."""
+        self._looks_left -= 1
+        if MenuBarIcon.available() and self._tray is None:
+            self._tray = MenuBarIcon(self.switch, self)
             self._tray.window_wanted.connect(self._show_again)
             self._tray.quit_wanted.connect(self._application.quit)
+        if self._tray or self._looks_left <= 0:
+            self._tray_timer.stop()
+        else:
+            self._tray_timer.start()
 
     def _make_server(self, host: str, ports: Sequence[int]) -> "ApiServer":
         # Half a second of imports, on the switch's thread and after the window is there.

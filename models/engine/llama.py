@@ -64,7 +64,6 @@ class LlamaBackend:
             model_name=str(plan.model.name),
             on_change=wake,
         )
-        self._control: _Client | None = None
 
     @property
     def context_length(self) -> int:
@@ -88,10 +87,8 @@ class LlamaBackend:
         return self._process.ready()
 
     def tokenize(self, text: str) -> list[int]:
-        if self._control is None:
-            self._control = _Client(self._process, timeout_seconds=_TOKENIZE_SECONDS)
         has_bos = bool(self._bos_token) and text.startswith(self._bos_token)
-        return self._control.tokenize(text, add_special=not has_bos)
+        return _tokenize(self._process, text, add_special=not has_bos)
 
     def insert(
         self, ticket: int, prompt: list[int], max_tokens: int, request: GenerateRequest
@@ -138,8 +135,6 @@ class LlamaBackend:
         for stream in self._streams.values():
             stream.cancel()
         self._streams.clear()
-        if self._control:
-            self._control.close()
         self._process.close()
 
     def _start_waiting(self) -> None:
@@ -159,7 +154,7 @@ def _compiled(source: TemplateSource) -> ChatTemplate | None:
 
 
 class _Client:
-    """One keep-alive HTTP connection to the child. Used by one thread at a time."""
+    """One HTTP connection to the child, for one question: kept, llama.cpp would close it."""
 
     def __init__(self, process: LlamaProcess, *, timeout_seconds: float | None) -> None:
         self._process = process
@@ -182,17 +177,19 @@ class _Client:
         self._http.request("POST", path, json.dumps(body), headers)
         return self._http.getresponse()
 
-    def tokenize(self, text: str, *, add_special: bool) -> list[int]:
-        """Raises ModelCrashed."""
-        body = {"content": text, "add_special": add_special, "parse_special": True}
-        try:
-            answer = json.load(self.post("/tokenize", body))
-            return cast("list[int]", answer["tokens"])
-        except (OSError, http.client.HTTPException, ValueError, KeyError):
-            raise self._process.death() from None
-
     def close(self) -> None:
         self._http.close()
+
+
+def _tokenize(process: LlamaProcess, text: str, *, add_special: bool) -> list[int]:
+    """Raises ModelCrashed."""
+    body = {"content": text, "add_special": add_special, "parse_special": True}
+    with closing(_Client(process, timeout_seconds=_TOKENIZE_SECONDS)) as client:
+        try:
+            client.connect()
+            return cast("list[int]", json.load(client.post("/tokenize", body))["tokens"])
+        except (OSError, http.client.HTTPException, ValueError, KeyError):
+            raise process.death() from None
 
 
 class _Stream(threading.Thread):
@@ -256,8 +253,7 @@ class _Stream(threading.Thread):
         piece: str = chunk["content"]
         if len(ids) < count and piece:
             # Of a character in several tokens llama.cpp tells the last id alone.
-            with closing(_Client(self._process, timeout_seconds=_TOKENIZE_SECONDS)) as client:
-                ids = client.tokenize(piece, add_special=False)
+            ids = _tokenize(self._process, piece, add_special=False)
         finish = _FINISH_REASONS[chunk["stop_type"]] if chunk["stop"] else None
         yield Token(self._ticket, piece.encode(), tuple(ids), finish, count)
 

@@ -1,6 +1,6 @@
 """Muon: momentum whose update is made orthogonal, for the matrices inside the network.
 
-It needs about half of AdamW's tokens here (https://kellerjordan.github.io/posts/muon).
+Matrices learn from fewer tokens by it than by AdamW (https://kellerjordan.github.io/posts/muon);
 torch's own works in bfloat16, which most processors are slow at.
 """
 

@@ -43,7 +43,8 @@ def score(dialogue: Dialogue, reply: str) -> Score:
     if dialogue.kind == "json":
         right["JSON valid"] = is_json(said)
         right["JSON exact"] = said == wanted["content"]
-    if measure := _MEASURES.get(dialogue.kind):
+    measure = _MEASURES.get(dialogue.kind)
+    if measure and "Once upon a time" not in wanted["content"]:  # no two stories are alike
         right[measure] = said == wanted["content"]
     return right
 

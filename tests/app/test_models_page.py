@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from PySide6.QtCore import Qt
@@ -20,11 +21,14 @@ def desk(desk_of):
     yield made
 
 
+Row = TypeVar("Row", bound=QWidget)
+
+
 def page(desk) -> ModelsPage:
     return desk.window.findChild(ModelsPage)
 
 
-def rows(desk, kind: type[QWidget]) -> list[QWidget]:
+def rows(desk, kind: type[Row]) -> list[Row]:
     """Return the rows of a kind, from the top down."""
     QApplication.processEvents()  # Qt shows what is new in a layout a moment later
     shown = [row for row in page(desk).findChildren(kind) if row.isVisible()]
@@ -137,7 +141,7 @@ def test_a_click_begins_a_chat_with_a_model(desk, qtbot) -> None:
 
 def test_a_finished_download_is_there_at_once(desk, qtbot) -> None:
     row = begin_download(desk, qtbot)
-    bar = row.findChild(QProgressBar)
+    (bar,) = row.findChildren(QProgressBar)
     assert bar.value() / bar.maximum() == 0.25
     assert "On its way" in [button.text() for button in page(desk).findChildren(QPushButton)]
 

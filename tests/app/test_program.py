@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QEvent
-from PySide6.QtWidgets import QApplication, QSystemTrayIcon
+from PySide6.QtCore import QCoreApplication, QEvent, QTimer
+from PySide6.QtWidgets import QApplication
 
 from app.api_switch import ApiState
 from app.menubar import MenuBarIcon
@@ -26,7 +26,8 @@ from tests.conftest import REPOSITORY
 
 @pytest.fixture
 def program(qapp: QApplication, inglenook_home: Path) -> Iterator[Program]:
-    Settings(ports=(0,), theme="light").save(inglenook_home)
+    port = next_free_port("127.0.0.1", 42000)
+    Settings(ports=(port,), theme="light").save(inglenook_home)
     made = Program(qapp, inglenook_home)
     made.show()
     qapp.processEvents()
@@ -74,6 +75,13 @@ def answer_of(program: Program, qtbot, model: str) -> str:
     return session.turns[-1].text
 
 
+def tray_of(program: Program, qtbot) -> MenuBarIcon:
+    qtbot.waitUntil(lambda: program.findChild(MenuBarIcon) is not None, timeout=10_000)
+    tray = program.findChild(MenuBarIcon)
+    assert tray is not None
+    return tray
+
+
 def test_a_person_asks_and_llama_cpp_answers_in_the_window(program: Program, qtbot) -> None:
     name = "pocket:gguf" if sys.platform == "darwin" else "pocket:latest"
 
@@ -99,20 +107,18 @@ def test_the_api_is_on_by_itself_and_answers(program: Program, qtbot) -> None:
     os.environ.get("QT_QPA_PLATFORM") != "offscreen", reason="here there may be a tray"
 )
 def test_where_there_is_no_tray_closing_the_window_ends_the_program(
-    program: Program, qtbot, qapp: QApplication
+    program: Program, qapp: QApplication
 ) -> None:
     assert not MenuBarIcon.available()
-    with qtbot.waitSignal(qapp.aboutToQuit):
-        program.window.close()
-        qapp.exec()
+    QTimer.singleShot(0, program.window.close)
+
+    assert qapp.exec() == 0  # it returns
 
 
 @pytest.mark.xvfb
 def test_where_there_is_a_tray_closing_the_window_hides_it(program: Program, qtbot) -> None:
-    assert QSystemTrayIcon.isSystemTrayAvailable()
-    tray = program.findChild(MenuBarIcon)
-    assert tray is not None
     qtbot.waitUntil(lambda: program.switch.state is ApiState.ON, timeout=10_000)
+    tray = tray_of(program, qtbot)
 
     program.window.close()
     assert not program.window.isVisible()
@@ -127,9 +133,7 @@ def test_where_there_is_a_tray_closing_the_window_hides_it(program: Program, qtb
 @pytest.mark.xvfb
 def test_the_tray_switches_the_api(program: Program, qtbot) -> None:
     qtbot.waitUntil(lambda: program.switch.state is ApiState.ON, timeout=10_000)
-    tray = program.findChild(MenuBarIcon)
-    assert tray is not None
-    switch = tray.menu.actions()[0]
+    switch = tray_of(program, qtbot).menu.actions()[0]
 
     switch.trigger()
     qtbot.waitUntil(lambda: program.switch.state is ApiState.OFF)

@@ -66,9 +66,9 @@ def test_the_message_is_on_the_disk_before_the_model_hears_of_it(
     on_disk: list[str] = []
 
     class Looking(ScriptedBackend):
-        def insert(self, *arguments) -> None:
+        def tokenize(self, text: str) -> list[int]:
             on_disk.extend(turn.text for turn in conversations.turns("chat-0"))
-            super().insert(*arguments)
+            return super().tokenize(text)
 
     session = session_of(Looking("Hello."))
     session.send("Hi")

@@ -178,11 +178,11 @@ def test_the_bubble_is_as_wide_as_its_words(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend("Hello."))
     desk.say("Hi")
     finish(desk, qtbot)
-    short = transcript(desk).rows[0].findChild(TextBlock).width()
+    short = transcript(desk).rows[0].findChildren(TextBlock)[0].width()
 
     desk.say("A much longer message than that one was, but still on one line.")
     finish(desk, qtbot)
-    longer = transcript(desk).rows[2].findChild(TextBlock).width()
+    longer = transcript(desk).rows[2].findChildren(TextBlock)[0].width()
 
     assert short < 40 < longer < transcript(desk).viewport().width() * 0.9
 
@@ -192,7 +192,7 @@ def test_what_the_user_wrote_is_shown_as_it_stands(desk_of, qtbot) -> None:
     desk.say("**not bold** <b>nor this</b>\n  second line")
     finish(desk, qtbot)
 
-    text = transcript(desk).rows[0].findChild(TextBlock).toPlainText()
+    text = transcript(desk).rows[0].findChildren(TextBlock)[0].toPlainText()
     assert text == "**not bold** <b>nor this</b>\n  second line"
 
 

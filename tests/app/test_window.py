@@ -183,10 +183,10 @@ def test_the_tab_key_goes_round_all_controls_and_comes_back(desk_of, qtbot) -> N
     desk.window.activateWindow()
     desk.window.chat.composer.input.setFocus()
     passed: list[str] = []
-    widget: QWidget = desk.window.chat.composer.input
-    for _ in range(40):
-        widget = widget.nextInFocusChain()
-        if widget is desk.window.chat.composer.input:
+    widget: QWidget | None = desk.window.chat.composer.input
+    for _ in range(400):
+        widget = widget.nextInFocusChain() if widget else None
+        if widget is None or widget is desk.window.chat.composer.input:
             break
         if widget.isVisible() and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
             passed.append(widget.accessibleName() or getattr(widget, "text", str)())
@@ -201,7 +201,7 @@ def test_the_theme_changes_at_once_and_everywhere(desk_of) -> None:
 
     desk.appearance.choose("dark")
     assert desk.window.palette().window().color().name() == DARK.ground
-    assert DARK.accent in QApplication.instance().styleSheet()
+    assert desk.window.header.palette().windowText().color().name() == DARK.text
 
     desk.appearance.choose("light")
     assert desk.window.palette().window().color().name() == LIGHT.ground

@@ -96,6 +96,17 @@ def test_the_second_answer_finds_its_prompt_in_the_cache(residency: Residency):
     assert finished.usage.cached_tokens == finished.usage.prompt_tokens - 1
 
 
+def test_it_answers_after_a_pause(residency: Residency, opened: Opened):
+    ask(residency)[0].end()
+    pid = opened.backends[0].pid
+    time.sleep(6)  # llama.cpp closes a connection that is idle for five seconds
+
+    again, _ = ask(residency)
+
+    assert isinstance(again.end(), Finished)
+    assert [backend.pid for backend in opened.backends] == [pid], "it was taken for a crash"
+
+
 def test_the_same_seed_gives_the_same_text_alone_and_in_company(residency: Residency):
     hot = SamplingParams(temperature=1.5, seed=7)
     alone, _ = ask(residency, sampling=hot)
