@@ -114,12 +114,9 @@ class ApiSwitch(QObject):
         taken, offer = self._result.taken, self._result.offer
         if offer is not None:
             ports = self._settings.value.ports
-            self.move(tuple(offer if port == taken else port for port in ports))
-
-    def move(self, ports: tuple[int, ...]) -> None:
-        """Answer on other ports from now on."""
-        self._settings.change(ports=ports)
-        self.start()
+            moved = tuple(offer if port == taken else port for port in ports)
+            self._settings.change(ports=moved)
+            self.start()
 
     def close(self) -> None:
         """Stop the server, and wait for that: about a second at most."""

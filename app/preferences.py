@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.api_switch import ApiSwitch
-from app.settings import SettingsFile
+from app.settings import LOG_FILE, SettingsFile
 from app.theme import Appearance
 
 _WIDTH = 760
@@ -57,7 +57,7 @@ class PreferencesPage(QScrollArea):
             self._theme.addItem(words, choice)
         self._theme.setCurrentIndex(self._theme.findData(settings.value.theme))
         self._theme.activated.connect(self._on_theme)
-        self._add("Appearance", "Light or dark.", self._theme)
+        self._add("Appearance", "Light, dark, or as the system has it.", self._theme)
         self._port = QLineEdit(", ".join(str(port) for port in settings.value.ports))
         self._port.editingFinished.connect(self._on_ports)
         self._add(
@@ -112,6 +112,15 @@ class PreferencesPage(QScrollArea):
         column.setSpacing(16)
         column.addWidget(title)
         column.addLayout(self._grid)
+        column.addSpacing(12)
+        where = QLabel(
+            f"Your models, chats and settings lie in {self._settings.home}. "
+            f"What goes wrong is written into {LOG_FILE} there."
+        )
+        where.setObjectName("small")
+        where.setWordWrap(True)
+        where.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        column.addWidget(where)
         column.addStretch()
         inner = QWidget()
         inner.setLayout(column)

@@ -7,12 +7,13 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 import psutil
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSocketNotifier, QTimer, Slot
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSocketNotifier, Qt, QTimer, Slot
 from PySide6.QtWidgets import QApplication
 
 from app.api_switch import ApiState, ApiSwitch
@@ -25,7 +26,7 @@ from app.manager.library import Library
 from app.menubar import MenuBarIcon
 from app.platform import desktop
 from app.services import open_services
-from app.settings import SettingsFile
+from app.settings import LOG_FILE, SettingsFile
 from app.theme import Appearance
 from models import paths
 from models.hub import Hub
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LOG_BYTES = 1_000_000
 _TRAY_LOOK_MS = 2000
 _TRAY_LOOKS = 15
 
@@ -97,7 +99,7 @@ class Program(QObject):
         self.window.quit_wanted.connect(self._application.quit)
         # A session that ends is not kept waiting by a window that only hides.
         self._application.commitDataRequest.connect(self._application.quit)
-        self._application.applicationStateChanged.connect(self._on_activated)
+        self._application.applicationStateChanged.connect(self._on_state_changed)
         self.switch.changed.connect(self._on_switch_changed)
 
     @Slot()
@@ -136,10 +138,11 @@ class Program(QObject):
         else:
             self._application.quit()
 
-    @Slot()
-    def _on_activated(self) -> None:
-        """A click on the Dock's icon brings a hidden window back."""
-        if desktop.has_menu_bar() and self.window.isHidden() and self._application.activeWindow():
+    @Slot(Qt.ApplicationState)
+    def _on_state_changed(self, state: Qt.ApplicationState) -> None:
+        """On a Mac, opening a program that is running brings its window back."""
+        active = state is Qt.ApplicationState.ApplicationActive
+        if active and desktop.has_menu_bar() and self.window.isHidden():
             self._show_again()
 
     @Slot()
@@ -215,7 +218,9 @@ def run() -> int:
     application.setWindowIcon(application_icon())
     application.setQuitOnLastWindowClosed(False)
     signals = _Signals(application)
-    program = Program(application, paths.home())
+    home = paths.home()
+    _log_into(home)
+    program = Program(application, home)
     if os.environ.get("INGLENOOK_TRACE"):
         program.window.installEventFilter(_Trace(program))
     program.show()
@@ -224,6 +229,28 @@ def run() -> int:
     finally:
         program.close()
         signals.close()
+
+
+def _log_into(home: Path) -> None:
+    """Keep what goes wrong in a file: who opened us with a click sees no stderr."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(
+            home / LOG_FILE, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8", delay=True
+        )
+    except OSError as error:
+        log.warning("There is no log file: %s", error)
+        return
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    sys.excepthook = _log_exception
+
+
+def _log_exception(
+    kind: type[BaseException], error: BaseException, where: TracebackType | None
+) -> None:
+    """What a slot of ours raises: Qt goes on, and so do we."""
+    log.error("Something failed unexpectedly", exc_info=(kind, error, where))
 
 
 def _seconds_running() -> float:

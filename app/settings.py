@@ -12,6 +12,7 @@ log = logging.getLogger(__name__)
 
 ThemeChoice: TypeAlias = Literal["system", "light", "dark"]
 
+LOG_FILE = "inglenook.log"  # lies beside the settings
 VERSION = 1
 _FILE = "settings.json"
 _FOR_EVER = -1  # JSON has no infinity; this is Ollama's word for it
@@ -67,7 +68,7 @@ class SettingsFile:
     """The settings in force. Each change is on the disk before ``change`` returns."""
 
     def __init__(self, home: Path) -> None:
-        self._home = home
+        self.home = home
         self.value = Settings.load(home)
 
     def change(self, **changes: Any) -> None:  # noqa: ANN401 - dataclasses.replace checks the names
@@ -77,7 +78,7 @@ class SettingsFile:
             return
         self.value = changed
         try:
-            changed.save(self._home)
+            changed.save(self.home)
         except OSError as error:
             log.warning("The settings could not be saved: %s", error)
 

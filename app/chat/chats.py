@@ -47,13 +47,6 @@ class Chats(QObject):
         """One sentence on why older chats are missing, or empty."""
         return self._conversations.problem
 
-    @property
-    def busy(self) -> bool:
-        return any(session.busy for session in self._sessions.values())
-
-    def is_busy(self, chat: str) -> bool:
-        return chat in self._sessions and self._sessions[chat].busy
-
     def use_model(self, model: str) -> None:
         """Let this model answer from now on."""
         self._model = model
@@ -103,7 +96,7 @@ class Chats(QObject):
 
     def close(self) -> None:
         """Stop every chat and keep what was said in it."""
-        for session in self._sessions.values():
+        for session in list(self._sessions.values()):  # one in the background goes as it ends
             session.close()
 
     def _open(self, chat: str) -> ChatSession:

@@ -18,10 +18,12 @@ _SIDE = 24
 _ROW_GAP = 14  # above and below a row
 _BLOCK_GAP = 12
 _HEADING_GAP = 8  # more, above a heading
-_BUBBLE_PAD_X, _BUBBLE_PAD_Y = 16, 10
+_BUBBLE_PAD_X, _BUBBLE_PAD_TOP, _BUBBLE_PAD_BOTTOM = 16, 8, 12  # letters hang low in a line
 _BUBBLE_SHARE = 0.85  # of the column, at most
 _FOOTER_HEIGHT = 28
 _DOTS_MS = 400
+_LEAST_MEASURED_SECONDS = 0.1  # a shorter reply says nothing of a model's speed
+_THREE_DIGITS = 100  # tokens/s; from here on a decimal says nothing
 
 
 class Row(QWidget):
@@ -66,16 +68,23 @@ class UserRow(Row):
         inner = self._text.natural_width(most)
         height = self._text.fit(inner)
         whole = inner + 2 * _BUBBLE_PAD_X
-        self._text.setGeometry(_BUBBLE_PAD_X, _BUBBLE_PAD_Y, inner, height)
-        self._bubble.setGeometry(left + width - whole, _ROW_GAP, whole, height + 2 * _BUBBLE_PAD_Y)
-        return height + 2 * _BUBBLE_PAD_Y + 2 * _ROW_GAP
+        self._text.setGeometry(_BUBBLE_PAD_X, _BUBBLE_PAD_TOP, inner, height)
+        height += _BUBBLE_PAD_TOP + _BUBBLE_PAD_BOTTOM
+        self._bubble.setGeometry(left + width - whole, _ROW_GAP, whole, height)
+        return height + 2 * _ROW_GAP
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Shown:
     block: Block
     growing: bool
     widget: TextBlock | CodeBlock | RuleBlock
+    fitted: tuple[int, int] | None = None  # width and height; None: to be asked again
+
+    def fit(self, width: int) -> int:
+        if self.fitted is None or self.fitted[0] != width:
+            self.fitted = (width, self.widget.fit(width))
+        return self.fitted[1]
 
 
 class ReplyRow(Row):
@@ -169,7 +178,7 @@ class ReplyRow(Row):
         for shown in self._shown:
             indent = shown.block.indent * LIST_INDENT
             y += _HEADING_GAP if y > _ROW_GAP and shown.block.heading else 0
-            height = shown.widget.fit(width - indent)
+            height = shown.fit(width - indent)
             shown.widget.setGeometry(left + indent, y, width - indent, height)
             y += height + _BLOCK_GAP
         for part in (self._status, self._failure):
@@ -277,8 +286,9 @@ def _stats(turn: Turn) -> str:
     facts = [turn.model.removesuffix(":latest")]
     if turn.completion_tokens:
         facts.append(f"{turn.completion_tokens:,} token{'s' * (turn.completion_tokens != 1)}")
-    if turn.decode_seconds > 0:
-        facts.append(f"{turn.completion_tokens / turn.decode_seconds:,.1f} tokens/s")
+    if turn.decode_seconds > _LEAST_MEASURED_SECONDS:
+        rate = turn.completion_tokens / turn.decode_seconds
+        facts.append(f"{rate:,.{0 if rate >= _THREE_DIGITS else 1}f} tokens/s")
     if ending := _ENDINGS.get(turn.outcome):
         facts.append(ending)
     return "  ·  ".join(facts)

@@ -76,10 +76,6 @@ class ChatSession(QObject):
     def busy(self) -> bool:
         return self._state is not State.IDLE
 
-    @property
-    def can_retry(self) -> bool:
-        return bool(self._turns) and not self.busy
-
     def send(self, text: str) -> None:
         """Keep a message, then let the model answer it. Ignored while it writes."""
         if self.busy or not text.strip():
@@ -97,7 +93,7 @@ class ChatSession(QObject):
 
     def retry(self) -> None:
         """Let the model answer the last message anew."""
-        if not self.can_retry:
+        if self.busy or not self._turns:
             return
         if self._turns[-1].role == "assistant":
             self._turns.pop()

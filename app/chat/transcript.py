@@ -159,7 +159,8 @@ class Transcript(QAbstractScrollArea):
 
     def _measure(self) -> bool:
         """Lay out what is in sight. True: something has moved, and more may be in sight."""
-        bar, width = self.verticalScrollBar(), self.viewport().width()
+        # Not the viewport's width: the column stays where it is when a scroll bar comes.
+        bar, width = self.verticalScrollBar(), self.width()
         top = bar.value()
         anchor = self._heights.row_at(top) if len(self._heights) else 0
         within = top - self._heights.top(anchor) if len(self._heights) else 0

@@ -115,9 +115,8 @@ class Download(QObject):
             self._cancelled.set()
             self.changed.emit()
 
-    def close(self) -> None:
-        """Stop without a word, and wait for that."""
-        self._cancelled.set()
+    def wait(self) -> None:
+        """Wait, after a cancel, until it has let go."""
         if self._thread:
             self._thread.join(_END_SECONDS)
 
@@ -237,8 +236,11 @@ class Downloads(QObject):
             self.changed.emit()
 
     def close(self) -> None:
+        """Stop them all, and wait for that. What has arrived is kept."""
         for download in self._downloads:
-            download.close()
+            download.cancel()
+        for download in self._downloads:
+            download.wait()
 
     @Slot()
     def _on_finished(self) -> None:

@@ -72,9 +72,10 @@ def dialogues(seed: int, copying: float = 0.0) -> Iterator[Dialogue]:
 
 
 def one(dice: Dice) -> Dialogue:
-    kinds = [_called, _called, _called, _called, _called, _called, _parallel, _answered, _answered,
-             _refused, _structured, _structured, _structured, _structured, _chatted, _chatted,
-             _chatted, _chatted, _recalled, _recalled, _played]  # fmt: skip
+    kinds = [_called, _called, _called, _called, _called, _called, _parallel, _parallel,
+             _answered, _answered, _refused, _helpless, _structured, _structured, _structured,
+             _structured, _chatted, _chatted, _chatted, _chatted, _recalled, _recalled,
+             _played]  # fmt: skip
     dialogue = dice.pick(kinds)(dice)
     dialogue.thinking = dice.chance(0.15)
     return dialogue
@@ -97,6 +98,17 @@ def _chatted(dice: Dice) -> Dialogue:
     dialogue = _led(dice, Dialogue("chat"))
     for _ in range(dice.pick([1, 1, 1, 1, 2, 2, 3, 3, 6, 10])):
         dialogue.turn(talk.large(dice) if dice.chance(0.15) else talk.small(dice))
+    return dialogue
+
+
+def _helpless(dice: Dice) -> Dialogue:
+    """Return a wish for a tool where there is none at all."""
+    dialogue = _led(dice, Dialogue("helpless"))
+    wish = calls.wish(dice)
+    while "two numbers" in wish.description:  # that it can do itself
+        wish = calls.wish(dice)
+    turn = talk.Turn(calls.sentence(wish.said), "I have no tool for that.", "There are no tools.")
+    dialogue.turn(turn)
     return dialogue
 
 

@@ -38,7 +38,7 @@ def score(dialogue: Dialogue, reply: str) -> Score:
         right[prefix + "tool name"] = [name for name, _ in made] == [name for name, _ in wishes]
         right[prefix + "arguments"] = made == wishes
         return right
-    if dialogue.tools and dialogue.kind == "refuse":
+    if dialogue.kind in ("refuse", "helpless"):
         right["no tool where none fits"] = not calls(said)
     if dialogue.kind == "json":
         right["JSON valid"] = is_json(said)

@@ -177,7 +177,8 @@ def emoji(dice: Dice) -> Turn:
 
 
 def story(dice: Dice) -> Turn:
-    hero, thing, name = dice.pick(ANIMALS), dice.pick(WORDS), dice.name()
+    hero = dice.pick(ANIMALS) if dice.chance(0.5) else dice.pick(WORDS)  # a candle will do too
+    thing, name = dice.pick(WORDS), dice.name()
     first, second = dice.sample(ADJECTIVES, 2)
     friend, place = dice.pick(ANIMALS), dice.pick(["forest", "garden", "village", "city", "valley"])
     ask, lead = dice.pick([
@@ -263,8 +264,8 @@ SYSTEMS = [
 
 def small(dice: Dice) -> Turn:
     """Return one turn of plain talk."""
-    return dice.pick([fact, fact, capital, capital, sums, sums, repeat, lookup, who, unknown,
-                      emoji])(dice)  # fmt: skip
+    return dice.pick([fact, fact, capital, capital, sums, sums, sums, sums, repeat, lookup, who,
+                      unknown, emoji])(dice)  # fmt: skip
 
 
 def easy(dice: Dice) -> Turn:

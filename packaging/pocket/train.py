@@ -1,6 +1,6 @@
 """Trains the network on dialogues without end; a checkpoint is kept every minute.
 
-    train.py FOLDER --steps 4200 [--resume]
+    train.py FOLDER --steps 4300 [--resume]
 
 FOLDER holds tokenizer.json, and gets network.pt and train.log.
 """
@@ -150,7 +150,7 @@ class Trainer:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=4200)
+    parser.add_argument("--steps", type=int, default=4300)
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

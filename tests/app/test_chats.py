@@ -1,3 +1,4 @@
+from app.conversations import Outcome
 from tests.app.conftest import Babbler
 from tests.fakes import ScriptedBackend
 
@@ -51,7 +52,6 @@ def test_a_chat_goes_on_being_answered_while_another_is_read(desk_of, qtbot) -> 
     desk.chats.new()
     length = len(story.turns[1].text)
     qtbot.waitUntil(lambda: len(story.turns[1].text) > length)
-    assert desk.chats.is_busy(story.chat)
 
     desk.chats.open(story.chat)
     assert desk.chats.current is story
@@ -94,5 +94,20 @@ def test_a_chat_that_is_deleted_while_it_is_answered_stops(desk_of, qtbot) -> No
 
     desk.chats.delete(desk.chats.current.chat)
 
-    qtbot.waitUntil(lambda: not backend.running and not desk.chats.busy)
+    qtbot.waitUntil(lambda: not backend.running)
     assert titles(desk) == []
+
+
+def test_all_that_was_being_written_is_kept_at_the_end(desk_of, qtbot) -> None:
+    desk = desk_of(Babbler("Once "))
+    for text in ("first", "second"):
+        desk.chats.new()
+        desk.chats.current.send(text)
+        qtbot.waitUntil(lambda: desk.chats.current.turns[-1].text.startswith("Once "))
+
+    desk.chats.close()
+
+    for entry in desk.conversations.entries():
+        reply = desk.conversations.turns(entry.id)[1]
+        assert reply.text.startswith("Once ")
+        assert reply.outcome is Outcome.STOPPED

@@ -28,6 +28,7 @@ from tests.conftest import REPOSITORY
 def program(qapp: QApplication, inglenook_home: Path) -> Iterator[Program]:
     port = next_free_port("127.0.0.1", 42000)
     Settings(ports=(port,), theme="light").save(inglenook_home)
+    qapp.setQuitOnLastWindowClosed(False)  # as app.program does
     made = Program(qapp, inglenook_home)
     made.show()
     qapp.processEvents()

@@ -213,14 +213,24 @@ def test_a_failure_stands_in_the_chat_and_can_be_tried_again(desk_of, qtbot) -> 
     assert desk.chats.current.turns[-1].text == "Paris."
 
 
-def test_the_end_of_a_reply_tells_how_fast_it_was(desk_of, qtbot) -> None:
-    desk = desk_of(ScriptedBackend("Par", "is."))
-    desk.say("What is the capital of France?")
-    finish(desk, qtbot)
+def test_the_end_of_a_reply_tells_how_fast_it_was(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.conversations.add("old", "Old chat")
+    for position, (tokens, seconds) in enumerate(((300, 2.0), (84, 2.0), (8, 0.001))):
+        said = Turn(
+            role="assistant",
+            text="Paris.",
+            model="pocket:latest",
+            completion_tokens=tokens,
+            decode_seconds=seconds,
+        )
+        desk.conversations.put("old", position, said)
+    desk.chats.open("old")
 
-    words = " ".join(label.text() for label in desk.reply_rows()[0].findChildren(QLabel))
-    assert "2 tokens" in words
-    assert "tokens/s" in words
+    words = [label.text() for row in desk.reply_rows() for label in row.findChildren(QLabel)]
+    assert "pocket  ·  300 tokens  ·  150 tokens/s" in words
+    assert "pocket  ·  84 tokens  ·  42.0 tokens/s" in words
+    assert "pocket  ·  8 tokens" in words  # too short a reply to measure
 
 
 def test_a_chat_can_be_read_in_the_dark(desk_of, qtbot) -> None:
