@@ -1,7 +1,8 @@
 """The seam between our engine and the libraries that run a model."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from models.chat import GenerateRequest
@@ -26,6 +27,7 @@ class Prefilled:
 
     ticket: int
     cached_tokens: int  # of the prompt, those that were there already
+    at: float = field(default_factory=time.monotonic, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Token:
     ids: tuple[int, ...]
     finish: FinishReason | None = None
     count: int = 1  # tokens decoded, also where the library does not tell all their ids
+    at: float = field(default_factory=time.monotonic, compare=False)  # not when it was taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,10 +291,11 @@ class Engine:
         if active is None:
             return  # a stop string or a cancel ended it earlier in this same step
         match output:
-            case Prefilled(_, cached_tokens):
-                active.prefilled = time.monotonic()
+            case Prefilled(_, cached_tokens, at):
+                active.prefilled = active.latest = at
                 active.cached_tokens = cached_tokens
-            case Token(ticket, piece, ids, finish, count):
+            case Token(ticket, piece, ids, finish, count, at):
+                active.latest = at
                 active.completion.extend(ids)
                 active.completion_tokens += count
                 deltas, finish = active.decoder.feed(piece, finish)

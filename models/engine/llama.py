@@ -221,6 +221,8 @@ class _Stream(threading.Thread):
             if self._cancelled.is_set():
                 return
             self._read()
+        except InferenceError as error:
+            self._put(SequenceFailed(self._ticket, error))
         except (OSError, http.client.HTTPException, ValueError, KeyError):
             if not self._cancelled.is_set():
                 self._put(SequenceFailed(self._ticket, self._process.death()))

@@ -89,21 +89,21 @@ class Active:
     submitted: float
     started: float
     prefilled: float | None = None
+    latest: float | None = None  # when the latest token was decoded
     cached_tokens: int = 0
     completion: list[int] = field(default_factory=list[int])
     completion_tokens: int = 0
     said: list[str] = field(default_factory=list[str])
 
     def finished(self, reason: FinishReason) -> Finished:
-        now = time.monotonic()
-        prefilled = now if self.prefilled is None else self.prefilled
+        prefilled = time.monotonic() if self.prefilled is None else self.prefilled
         usage = Usage(
             prompt_tokens=len(self.prompt),
             cached_tokens=self.cached_tokens,
             completion_tokens=self.completion_tokens,
             load_seconds=self.started - self.submitted,
             prefill_seconds=prefilled - self.started,
-            decode_seconds=now - prefilled,
+            decode_seconds=(self.latest or prefilled) - prefilled,
         )
         return Finished(reason, usage, (*self.prompt, *self._said_tokens(reason)))
 

@@ -230,10 +230,10 @@ def test_a_narrow_window_gives_its_room_to_the_chat(desk_of, qtbot) -> None:
     assert desk.window.sidebar.isVisible()
 
     desk.window.resize(640, 600)
-    assert not desk.window.sidebar.isVisible()
+    qtbot.waitUntil(lambda: not desk.window.sidebar.isVisible())
 
     qtbot.keyClick(desk.window, Qt.Key.Key_B, Qt.KeyboardModifier.ControlModifier)
-    assert desk.window.sidebar.isVisible()
+    qtbot.waitUntil(desk.window.sidebar.isVisible)
 
 
 def test_settings_take_a_port_and_refuse_a_word(desk_of) -> None:
