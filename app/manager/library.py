@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.task import Task
 from models.chat import UnloadRequest
-from models.engine.engine import Resident
+from models.engine.state import Resident
 from models.events import Event
 from models.model import Kind, Model
 from models.names import ModelName
