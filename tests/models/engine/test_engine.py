@@ -16,6 +16,7 @@ from models.errors import (
     ModelCrashed,
     ModelNotFound,
     OutOfMemory,
+    ServerBusy,
 )
 from models.events import Event, Failed, Finished, FinishReason, Started, TextDelta
 from models.model import Kind
@@ -180,6 +181,22 @@ def test_requests_wait_for_a_model_that_loads(residency_of: MakeResidency):
     second.end()
 
     assert first.text == second.text == "ready"
+
+
+def test_a_full_queue_refuses_the_newcomer_and_serves_those_in_it(residency_of: MakeResidency):
+    backend = ScriptedBackend("served", loading_steps=10**9)
+    residency = residency_of(backend)
+    waiting = [ask(residency)[0] for _ in range(512)]
+    newcomer, _ = ask(residency)
+
+    refused = newcomer.end()
+    backend.loading_steps = 0  # it is ready now
+    for listener in waiting:
+        listener.end()
+
+    assert isinstance(refused, Failed)
+    assert isinstance(refused.error, ServerBusy)
+    assert {listener.text for listener in waiting} == {"served"}
 
 
 def test_a_failed_load_is_told_to_all_who_wait_and_tried_anew(residency_of: MakeResidency):
