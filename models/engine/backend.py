@@ -79,7 +79,8 @@ class Backend(Protocol):
         """Return False while the model is still loading.
 
         Raises:
-            LoadFailed, OutOfMemory, ModelCrashed: it will never be ready.
+            LoadFailed, OutOfMemory: it will never be ready.
+            ModelCrashed: it was, and is gone.
         """
         ...
 

@@ -223,7 +223,7 @@ class Engine:
 
     def _holding(self, model: Model, asked_context: int | None) -> Loaded | None:
         """Return the model as asked for, opening it where needed; None: not yet."""
-        loaded = self._loaded.get(model.name.key)
+        loaded = self._alive(model)
         if loaded and loaded.suits(model, asked_context):
             return loaded
         if loaded and not loaded.idle:
@@ -236,6 +236,17 @@ class Engine:
         backend = self._open_backend(plan, self._wake)
         loaded = Loaded(model, plan, backend, self._keep_alive_seconds)
         self._loaded[model.name.key] = loaded
+        return loaded
+
+    def _alive(self, model: Model) -> Loaded | None:
+        """Return the model if it is held. One that has just crashed is dropped first."""
+        loaded = self._loaded.get(model.name.key)
+        if loaded and loaded.ready:
+            try:
+                loaded.backend.ready()
+            except InferenceError as error:
+                self._drop(loaded, error)
+                return None
         return loaded
 
     def _wake(self) -> None:  # called from any thread

@@ -91,8 +91,10 @@ class LlamaProcess:
         return self._child.pid
 
     def ready(self) -> bool:
-        """Return whether the model has loaded. Raises LoadFailed, OutOfMemory."""
+        """Return whether the model has loaded. Raises LoadFailed, OutOfMemory, ModelCrashed."""
         if self._answer and "port" in self._answer:
+            if self._child.poll() is not None:
+                raise self.death()
             self.port = self._answer["port"]
             return True
         if self._answer or self.dead:

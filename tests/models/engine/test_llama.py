@@ -174,6 +174,17 @@ def test_a_child_killed_in_mid_stream_is_told_and_the_next_request_served(
     assert "Paris" in again.text
 
 
+def test_the_request_right_after_a_crash_is_served(residency: Residency, opened: Opened):
+    for _ in range(5):
+        listener, _ticket = endless(residency)
+        listener.until(TextDelta)
+        os.kill(opened.backends[-1].pid, signal.SIGKILL)
+        listener.end()
+
+        again, _ticket = ask(residency)  # before the engine has looked round
+        assert isinstance(again.end(), Finished)
+
+
 def test_a_child_killed_while_idle_is_replaced(residency: Residency, opened: Opened):
     ask(residency)[0].end()
 
