@@ -5,6 +5,8 @@
 #   make bench    measure what we claim in benchmarks/
 #   make format   format the code and mend what ruff can mend
 #   make venv     only make .venv, from requirements.lock
+#   make pocket       train a pocket model anew, over the one in resources/ (an hour and a half
+#                     on two cores), and make pocket-eval to measure it on both engines
 #   make lock     make requirements.lock anew from pyproject.toml
 #                 (newer versions too: make lock UPGRADE=--upgrade)
 
@@ -12,7 +14,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv run test bench lock format
+.PHONY: help venv run test bench lock format pocket pocket-eval
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -55,3 +57,19 @@ lock: venv
 		--group test --group bench --group build \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 		--custom-compile-command 'make lock' --quiet $(UPGRADE)
+
+POCKET_BIN := .venv-pocket/bin
+POCKET_STAMP := .venv-pocket/.installed
+
+$(POCKET_STAMP): packaging/pocket/requirements.txt
+	$(PYTHON) -m venv .venv-pocket
+	$(POCKET_BIN)/python -m pip install --quiet -r packaging/pocket/requirements.txt
+	@touch $@
+
+pocket: $(POCKET_STAMP)
+	$(POCKET_BIN)/python packaging/pocket/tokenizer.py build/pocket
+	$(POCKET_BIN)/python packaging/pocket/train.py build/pocket
+	$(POCKET_BIN)/python packaging/pocket/export.py build/pocket resources/pocket
+
+pocket-eval: venv
+	$(BIN)/python packaging/pocket/evaluate.py

@@ -18,7 +18,8 @@ from itertools import islice
 from pathlib import Path
 
 import bfcl
-from data import TEMPLATE, Dialogue, compile_template, dialogues, prompt
+from data import Dialogue, compile_template, dialogues, prompt
+from jinja2 import Template
 from score import Score, score
 from talk import capital, fact, who
 from words import Dice
@@ -54,8 +55,7 @@ class Reply:
     stopped: bool  # by itself
 
 
-def cases(bfcl_folder: Path) -> Iterator[Case]:
-    template = compile_template(TEMPLATE.read_text())
+def cases(template: Template, bfcl_folder: Path) -> Iterator[Case]:
 
     def case(dialogue: Dialogue) -> Case:
         return Case(prompt(template, dialogue), lambda reply: score(dialogue, reply))
@@ -122,7 +122,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "resources/pocket")
     parser.add_argument("--bfcl", type=Path, default=TESTDATA / "tools")
     options = parser.parse_args()
-    asked = list(cases(options.bfcl))
+    template = compile_template((options.folder / "mlx/chat_template.jinja").read_text())
+    asked = list(cases(template, options.bfcl))
     replies = {model.kind: run(model, asked) for model in read(options.folder)}
     end_thread()
     tables = {kind: tally(asked, each) for kind, each in replies.items()}
