@@ -5,8 +5,8 @@
 #   make bench    measure what we claim in benchmarks/
 #   make format   format the code and mend what ruff can mend
 #   make venv     only make .venv, from requirements.lock
-#   make pocket       train a pocket model anew, over the one in resources/ (an hour and a half
-#                     on two cores), and make pocket-eval to measure it on both engines
+#   make pocket   train a pocket model over the one in resources/: 90 minutes on two cores
+#   make pocket-eval  measure the pocket model on both engines
 #   make lock     make requirements.lock anew from pyproject.toml
 #                 (newer versions too: make lock UPGRADE=--upgrade)
 
