@@ -27,7 +27,6 @@ from models.gguf import TemplateSource, read_template
 _FINISH_REASONS = {
     "eos": FinishReason.END_OF_TURN,
     "limit": FinishReason.MAX_TOKENS,
-    "word": FinishReason.STOP_STRING,
 }
 _TOKENIZE_SECONDS = 60.0  # for any prompt; a child that takes longer is stuck
 
