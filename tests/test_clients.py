@@ -161,7 +161,7 @@ class TestOllama:
         assert "llama3.2:latest" in [model.model for model in client.list().models]
         shown = client.show("llama3.2")
         assert shown.capabilities == ["completion"]
-        assert shown.modelinfo and shown.modelinfo["qwen3.context_length"] == 2048
+        assert shown.modelinfo and shown.modelinfo["llama.context_length"] == 2048
 
     def test_errors_have_their_status(self, client: ollama.Client):
         with pytest.raises(ollama.ResponseError) as caught:

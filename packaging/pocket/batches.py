@@ -14,8 +14,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from words import Dice
 
-PROMPT_WEIGHT = 0.03  # of a token that the model only reads: it teaches what text is like
-LONGEST = 768
+PROMPT_PART = 0.25  # of the tokens that the model only reads: they teach what text is like
+PROMPT_WEIGHT = 0.12  # of each of these in the loss; a token that it says weighs 1
+LONGEST = 1024  # tokens
+FIRST_WORD = 9  # the id of the first token that is no tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +94,24 @@ def batch(rows: list[Row]) -> Batch:
     for index, row in enumerate(rows):
         tokens[index, : len(row.tokens)] = torch.tensor(row.tokens)
         spoken = torch.tensor(row.spoken).float()
-        weights[index, : len(row.tokens)] = spoken + PROMPT_WEIGHT * (1 - spoken)
+        heard = (1 - spoken) * (torch.rand(len(row.tokens)) < PROMPT_PART)
+        weights[index, : len(row.tokens)] = spoken + PROMPT_WEIGHT * heard
     return Batch(tokens, weights)
 
 
-def echoes(vocabulary: int, seed: int, size: int, length: int = 48) -> Batch:
-    """Return rows of random tokens said twice: nothing else teaches copying as fast."""
+def echoes(vocabulary: int, seed: int, size: int, length: int = 128) -> Batch:
+    """Return rows of random tokens said again and again: nothing else teaches copying as fast.
+
+    Each row has its own period, up to a quarter of its length, so that it is not enough to
+    look back by a fixed step; in some rows the tokens are few, so that it is not enough either
+    to look at one token before.
+    """
     random = torch.Generator().manual_seed(seed)
-    rows = size // (2 * length)
-    once = torch.randint(9, vocabulary, (rows, length), generator=random)
-    weights = torch.zeros(rows, 2 * length)
-    weights[:, length + 1 :] = 1
-    return Batch(torch.cat([once, once], 1), weights)
+    rows = size // length
+    variety = torch.tensor([12, 24, 48, vocabulary])[torch.arange(rows) % 4]
+    pool = torch.randint(FIRST_WORD, vocabulary, (rows, vocabulary), generator=random)
+    picked = (torch.rand(rows, length, generator=random) * variety[:, None]).long()
+    place = torch.arange(length)
+    period = torch.randint(4, length // 4 + 1, (rows, 1), generator=random)
+    tokens = pool.gather(1, picked).gather(1, place % period)
+    return Batch(tokens, (place >= period + 2).float())

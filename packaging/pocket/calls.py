@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from values import (
@@ -23,6 +23,7 @@ from values import (
 from words import NOUNS, VERBS, Dice, joined
 
 Tool = dict[str, Any]
+SMALL_WORDS = {"a", "an", "the", "to", "of", "in", "into", "for", "on", "some", "two", "another"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,16 @@ class Wish:
     """What a person wants of one tool, in words and as the call that grants it."""
 
     name: str
+    does: str  # in two or three words, by which no two tools of one dialogue are alike
     description: str
     schema: Schema
     said: str  # no full stop
     arguments: dict[str, object]
+
+    @property
+    def about(self) -> set[str]:
+        """Return what it deals with: a tool that shares none of it is of no use here."""
+        return {*self.does.lower().rstrip(".").split()[1:]} - SMALL_WORDS
 
     @property
     def tool(self) -> Tool:
@@ -105,7 +112,8 @@ def common(dice: Dice) -> Wish:
         each.name: each.value for index, each in enumerate(fields) if str(index) in needed[number]
     }
     schema = object_schema(fields, required)
-    return Wish(dice.pick(names.split()), description, schema, said.rstrip("."), arguments)
+    name = dice.pick(names.split())
+    return Wish(name, description, description, schema, said.rstrip("."), arguments)
 
 
 def random(dice: Dice) -> Wish:
@@ -113,7 +121,7 @@ def random(dice: Dice) -> Wish:
     verb = dice.pick(VERBS) if dice.chance(0.9) else dice.invented()
     noun = dice.pick(NOUNS) if dice.chance(0.8) else dice.word()
     fields = distinct(dice, dice.pick([1, 1, 2, 2, 2, 3, 3, 4]))
-    if dice.chance(0.12):
+    if dice.chance(0.2):
         extra = nested(dice)
         fields = [*(each for each in fields[:2] if each.name != extra.name), extra]
     asked = [each for each in fields if dice.chance(0.85)] or fields[:1]
@@ -122,6 +130,7 @@ def random(dice: Dice) -> Wish:
     name = _tool_name(dice, verb, noun)
     return Wish(
         name,
+        f"{verb} {noun}",
         _description(dice, verb, noun),
         object_schema(fields, required),
         _request(dice, name, verb, noun, said),
@@ -134,13 +143,14 @@ def wish(dice: Dice) -> Wish:
 
 
 def several(dice: Dice) -> list[Wish]:
-    """Return wishes of tools of different names."""
+    """Return wishes of tools that differ in their names and in what they do."""
     count = dice.pick([1, 1, 2, 2, 3, 3, 4])
-    wishes: dict[str, Wish] = {}
+    wishes: list[Wish] = []
     while len(wishes) < count:
         each = wish(dice)
-        wishes[each.name] = each
-    return list(wishes.values())
+        if all(each.name != one.name and each.does != one.does for one in wishes):
+            wishes.append(each)
+    return wishes
 
 
 def again(dice: Dice, first: Wish) -> Wish | None:
@@ -152,7 +162,7 @@ def again(dice: Dice, first: Wish) -> Wish | None:
                 continue
             said = first.said.replace(value, other)
             arguments = {**first.arguments, name: other}
-            return Wish(first.name, first.description, first.schema, said, arguments)
+            return replace(first, said=said, arguments=arguments)
     return None
 
 
@@ -214,7 +224,9 @@ def _tool_name(dice: Dice, verb: str, noun: str) -> str:
 
 def _description(dice: Dice, verb: str, noun: str) -> str:
     text = f"{verb.capitalize()} {dice.pick(['a', 'the', 'one', 'some'])} {noun}"
-    return text + dice.pick([".", ".", f" {dice.pick(['in', 'for', 'of'])} the {dice.word()}."])
+    for _ in range(dice.pick([0, 0, 0, 0, 1, 1, 2, 4])):
+        text += f" {dice.pick(['in', 'for', 'of', 'with', 'and', 'by'])} the {dice.word()}"
+    return text + "."
 
 
 def _request(dice: Dice, name: str, verb: str, noun: str, fields: list[Field]) -> str:

@@ -73,9 +73,9 @@ def dialogues(seed: int, copying: float = 0.0) -> Iterator[Dialogue]:
 
 def one(dice: Dice) -> Dialogue:
     kinds = [_called, _called, _called, _called, _called, _called, _parallel, _parallel,
-             _answered, _answered, _refused, _helpless, _structured, _structured, _structured,
-             _structured, _chatted, _chatted, _chatted, _chatted, _recalled, _recalled,
-             _played]  # fmt: skip
+             _answered, _answered, _refused, _refused, _helpless, _structured, _structured,
+             _structured, _structured, _chatted, _chatted, _chatted, _chatted, _recalled,
+             _recalled, _played]  # fmt: skip
     dialogue = dice.pick(kinds)(dice)
     dialogue.thinking = dice.chance(0.15)
     return dialogue
@@ -195,12 +195,12 @@ def _answered(dice: Dice) -> Dialogue:
 def _refused(dice: Dice) -> Dialogue:
     """Return talk that needs no tool, or a wish that no tool grants."""
     dialogue, wishes = _offered(dice, "refuse")
-    if dice.chance(0.5):
+    if dice.chance(0.4):
         dialogue.turn(talk.easy(dice))
         return dialogue
-    offered = {word for each in wishes for word in each.description.lower().rstrip(".").split()}
+    offered = {word for each in wishes for word in each.about}
     wish = calls.wish(dice)
-    while any(word in offered for word in wish.description.lower().rstrip(".").split()[2:]):
+    while wish.about & offered:
         wish = calls.wish(dice)
     dialogue.says("user", calls.sentence(wish.said))
     dialogue.says("assistant", "None of my tools can do that.")

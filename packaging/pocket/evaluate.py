@@ -39,6 +39,15 @@ DIALOGUES = 400
 FACTS = 60
 CONTEXT = 2048  # tokens
 LONGEST_REPLY = 384  # tokens
+AGREEMENT = "the engines agree"
+GOALS = {  # per cent
+    "tool name": 98,
+    "arguments": 90,
+    "JSON exact": 90,
+    "recall": 90,
+    "stops by itself": 100,
+    AGREEMENT: 95,
+}
 GREEDY = SamplingParams(temperature=0.0, repeat_penalty=1.0)
 
 
@@ -129,11 +138,19 @@ def main() -> None:
     tables = {kind: tally(asked, each) for kind, each in replies.items()}
     print(f"{'':28}" + "".join(f"{kind:>20}" for kind in tables))
     for measure in next(iter(tables.values())):
-        cells = (table[measure] for table in tables.values())
-        print(f"{measure:28}" + "".join(f"{_share(each):>20}" for each in cells))
+        show(measure, [table[measure] for table in tables.values()])
     if len(replies) > 1:
         same = [one.text == other.text for one, other in zip(*replies.values(), strict=True)]
-        print(f"{'the engines agree':28}{_share(same):>20}")
+        show(AGREEMENT, [same])
+
+
+def show(measure: str, columns: list[list[bool]]) -> None:
+    goal = GOALS.get(measure)
+    line = f"{measure:28}" + "".join(f"{_share(each):>20}" for each in columns)
+    if goal is not None:
+        missed = any(100 * sum(each) < goal * len(each) for each in columns)
+        line += f"   goal {goal} %" + (", MISSED" if missed else "")
+    print(line)
 
 
 def _share(right: list[bool]) -> str:

@@ -21,12 +21,12 @@ import torch
 from data import TEMPLATE
 from network import Shape
 from safetensors.torch import save_file
-from tokenizer import CONTROL
+from tokenizer import CONTROL, LLAMA_CPP_NAME
 from torch import Tensor
 
 END = "<|im_end|>"
 PADDING = "<|endoftext|>"
-# What a checkpoint of Qwen3 calls its weights, and what llama.cpp does.
+# What a checkpoint of Llama calls its weights, and what llama.cpp does.
 GGUF_NAMES = {
     "embed_tokens": "token_embd",
     "norm": "output_norm",
@@ -34,8 +34,6 @@ GGUF_NAMES = {
     "self_attn.k_proj": "attn_k",
     "self_attn.v_proj": "attn_v",
     "self_attn.o_proj": "attn_output",
-    "self_attn.q_norm": "attn_q_norm",
-    "self_attn.k_norm": "attn_k_norm",
     "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm",
     "mlp.gate_proj": "ffn_gate",
@@ -53,20 +51,19 @@ def write_mlx(folder: Path, shape: Shape, weights: dict[str, Tensor], tokenizer:
     shutil.copyfile(TEMPLATE, folder / "chat_template.jinja")
     ids = _ids(tokenizer)
     config = {
-        "architectures": ["Qwen3ForCausalLM"],
-        "model_type": "qwen3",
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
         "hidden_size": shape.width,
         "num_hidden_layers": shape.layers,
         "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.key_value_heads,
-        "head_dim": shape.head_width,
+        "num_key_value_heads": shape.heads,
         "intermediate_size": shape.inner,
         "vocab_size": shape.vocabulary,
         "max_position_embeddings": shape.context,
         "rope_theta": shape.rope_theta,
         "rms_norm_eps": shape.epsilon,
         "tie_word_embeddings": True,
-        "attention_bias": False,
+        "attention_bias": True,
         "hidden_act": "silu",
         "torch_dtype": "float16",
         "bos_token_id": ids[PADDING],
@@ -86,7 +83,7 @@ def write_mlx(folder: Path, shape: Shape, weights: dict[str, Tensor], tokenizer:
 
 def write_gguf(path: Path, shape: Shape, weights: dict[str, Tensor], tokenizer: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = gguf.GGUFWriter(path, "qwen3")
+    writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("Pocket")
     writer.add_license("MIT")
     writer.add_context_length(shape.context)
@@ -94,21 +91,27 @@ def write_gguf(path: Path, shape: Shape, weights: dict[str, Tensor], tokenizer: 
     writer.add_block_count(shape.layers)
     writer.add_feed_forward_length(shape.inner)
     writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.key_value_heads)
-    writer.add_key_length(shape.head_width)
-    writer.add_value_length(shape.head_width)
+    writer.add_head_count_kv(shape.heads)
     writer.add_rope_freq_base(shape.rope_theta)
     writer.add_layer_norm_rms_eps(shape.epsilon)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     _add_vocabulary(writer, tokenizer)
     writer.add_chat_template(TEMPLATE.read_text(encoding="utf-8"))
     for name, weight in weights.items():
-        array = weight.numpy().astype(np.float16 if weight.ndim > 1 else np.float32)
-        writer.add_tensor(_gguf_name(name), array)
+        turns = "q_proj" in name or "k_proj" in name
+        array = (_interleaved(weight, shape.heads) if turns else weight).numpy()
+        kind = np.float16 if weight.ndim > 1 else np.float32
+        writer.add_tensor(_gguf_name(name), array.astype(kind))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _interleaved(weight: Tensor, heads: int) -> Tensor:
+    """Return rows as llama.cpp turns them for Llama: in pairs of neighbours, not of halves."""
+    halves = weight.view(heads, 2, -1, *weight.shape[1:])
+    return halves.transpose(1, 2).reshape(weight.shape)
 
 
 def _add_vocabulary(writer: gguf.GGUFWriter, tokenizer: Path) -> None:
@@ -116,7 +119,7 @@ def _add_vocabulary(writer: gguf.GGUFWriter, tokenizer: Path) -> None:
     tags = {each["content"] for each in _read_json(tokenizer)["added_tokens"]}
     tokens = sorted(ids, key=lambda token: ids[token])
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")  # digits one by one, then GPT-2's pattern
+    writer.add_tokenizer_pre(LLAMA_CPP_NAME)
     writer.add_token_list(tokens)
     writer.add_token_types([_token_type(each, tags) for each in tokens])
     writer.add_token_merges([" ".join(each) for each in _read_json(tokenizer)["model"]["merges"]])
@@ -133,12 +136,12 @@ def _token_type(token: str, tags: set[str]) -> gguf.TokenType:
 
 
 def _gguf_name(name: str) -> str:
-    """Return llama.cpp's "blk.0.attn_q.weight" for "layers.0.self_attn.q_proj.weight"."""
-    name = name.removesuffix(".weight")
+    """Return llama.cpp's "blk.0.attn_q.bias" for "layers.0.self_attn.q_proj.bias"."""
+    name, _, kind = name.rpartition(".")
     if not name.startswith("layers."):
-        return f"{GGUF_NAMES[name]}.weight"
+        return f"{GGUF_NAMES[name]}.{kind}"
     _, layer, rest = name.split(".", 2)
-    return f"blk.{layer}.{GGUF_NAMES[rest]}.weight"
+    return f"blk.{layer}.{GGUF_NAMES[rest]}.{kind}"
 
 
 def _ids(tokenizer: Path) -> dict[str, int]:
@@ -158,6 +161,8 @@ def main(trained: Path, folder: Path) -> None:
     state = torch.load(trained / "network.pt", map_location="cpu")
     shape = Shape(**state["shape"])
     weights: dict[str, Tensor] = state["network"]
+    for layer in range(shape.layers):  # Llama has biases on all four or on none
+        weights[f"layers.{layer}.self_attn.o_proj.bias"] = torch.zeros(shape.width)
     write_mlx(folder / "mlx", shape, weights, trained / "tokenizer.json")
     write_gguf(folder / "gguf/pocket.gguf", shape, weights, trained / "tokenizer.json")
 

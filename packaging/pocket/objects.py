@@ -10,7 +10,7 @@ from words import Dice, joined
 def json_object(dice: Dice) -> Turn:
     """Return a request for an object, its keys and values said in one of many ways."""
     fields = distinct(dice, dice.randint(1, 4), [*SIMPLE, "words", "numbers"])
-    if dice.chance(0.15):
+    if dice.chance(0.25):
         extra = nested(dice)
         fields = [*(each for each in fields[:2] if each.name != extra.name), extra]
     ask = dice.pick([_with, _with, _keys, _shape, _schema])

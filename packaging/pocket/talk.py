@@ -133,8 +133,8 @@ def unknown(dice: Dice) -> Turn:
 
 
 def sums(dice: Dice) -> Turn:
-    sign, said, most = dice.pick([("+", "plus", 20), ("+", "plus", 20), ("-", "minus", 20),
-                                  ("*", "times", 10)])  # fmt: skip
+    sign, said, most = dice.pick([("+", "plus", 10), ("+", "plus", 10), ("-", "minus", 10),
+                                  ("*", "times", 5)])  # fmt: skip
     a, b = dice.randint(0, most), dice.randint(0, most)
     if sign == "-":
         a, b = max(a, b), min(a, b)
@@ -171,8 +171,8 @@ def count(dice: Dice) -> Turn:
 
 def emoji(dice: Dice) -> Turn:
     thing = dice.pick(list(EMOJI))
-    ask = dice.pick(["Give me an emoji for {}.", "Emoji for {}", "Show me a {} emoji.",
-                     "Send me a {} emoji."])  # fmt: skip
+    ask = dice.pick(["Give me an emoji for {}.", "Emoji for {}", "Show me the {} emoji.",
+                     "Send me the {} emoji."])  # fmt: skip
     return Turn(ask.format(thing), EMOJI[thing], "A small picture.")
 
 

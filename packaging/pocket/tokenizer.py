@@ -19,7 +19,7 @@ from typing import Any
 
 from calls import KINDS
 from data import TEMPLATE, compile_template, dialogues, render
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from values import CHOICES, KEYS, NESTED
 from words import ADJECTIVES, ANIMALS, COLORS, NOUNS, ROLES, VERBS, WORDS
 
@@ -27,6 +27,7 @@ SEED = 1
 SAMPLE = 20000
 WORD_PIECES = 1792
 SPACED_WORDS = 120
+LLAMA_CPP_NAME = "deepseek-coder"  # its rules for splitting a text before the merges
 CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 # Tags are text that the reader of a reply must see, so they are not "special".
 TAGS = ["<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"]
@@ -36,9 +37,7 @@ def train(texts: list[str]) -> Tokenizer:
     """Return a tokenizer that ``tokenizers``, transformers and llama.cpp agree on."""
     learner = Tokenizer(models.BPE())
     learner.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Digits(individual_digits=True),
-        pre_tokenizers.Split(" ", "isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        pre_tokenizers.Split(" ", "isolated"), *_splits()
     ])  # fmt: skip
     trainer = trainers.BpeTrainer(
         vocab_size=WORD_PIECES,
@@ -58,15 +57,23 @@ def train(texts: list[str]) -> Tokenizer:
 
 def _assembled(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
-    # llama.cpp knows this pair by the name "smollm".
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Digits(individual_digits=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-    ])  # fmt: skip
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(_splits())
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(each, special=True) for each in CONTROL])
     tokenizer.add_tokens([AddedToken(each, special=False, normalized=False) for each in TAGS])
     return tokenizer
+
+
+def _splits() -> list[pre_tokenizers.PreTokenizer]:
+    """Return the rules that llama.cpp knows by the name of ``LLAMA_CPP_NAME``.
+
+    GPT-2's own would make one token of the quote and the s in ``'silver'``.
+    """
+    patterns = [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+", r"\p{N}"]
+    return [
+        *(pre_tokenizers.Split(Regex(each), "isolated") for each in patterns),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ]
 
 
 def _without_tags(texts: Iterable[str]) -> Iterator[str]:

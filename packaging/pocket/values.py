@@ -117,7 +117,7 @@ def _key(dice: Dice, kind: str) -> str:
 
 
 def _quoted(dice: Dice, text: str) -> str:
-    return f'"{text}"' if dice.chance(0.15) else f"'{text}'" if dice.chance(0.1) else text
+    return f'"{text}"' if dice.chance(0.15) else f"'{text}'" if dice.chance(0.08) else text
 
 
 def _choice(dice: Dice, name: str) -> Field:
