@@ -1,12 +1,12 @@
 """Trains the network on dialogues without end; a checkpoint is kept every minute.
 
-    train.py FOLDER [--steps N] [--resume]
+    train.py FOLDER [--steps N] [--resume | --start-from LAYOUT]
 
 FOLDER holds tokenizer.json, and gets network.pt and train.log.
 """
 
 # torch's types are partly unknown.
-# pyright: strict, reportUnknownMemberType=false
+# pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import argparse
 import time
@@ -19,6 +19,7 @@ import torch
 from batches import Batch, Reader, Row, batch, batches, echoes
 from muon import Muon
 from network import Network, Shape
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,7 +27,7 @@ SEED = 1000  # shard n is made from SEED + n
 HELD_OUT = 1  # the seed of dialogues that training never sees
 SHARD = 12000  # dialogues
 BATCH = 4096  # tokens
-STEPS = {"cpu": 8500, "cuda": 40000}
+STEPS = {"cpu": 10200, "cuda": 40000}
 SAVE_SECONDS = 60
 ECHOED = 600  # first steps, half of which are echoes
 ECHO_EVERY = 20  # steps, after that
@@ -147,6 +148,12 @@ class Trainer:
         self.step = state["step"]
         self.shard = state["shard"] + 1  # the rest of that one is left out
 
+    def start_from(self, layout: Path) -> None:
+        """Begin with the weights of a finished model, whose vocabulary FOLDER must hold."""
+        weights = load_file(layout / "model.safetensors")
+        for name, weight in self.network.state_dict().items():
+            weight.copy_(weights[f"model.{name}"])
+
     def log(self, text: str) -> None:
         print(text, flush=True)
         with (self.folder / "train.log").open("a") as file:
@@ -158,11 +165,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, help=f"{STEPS} where nothing else is said")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--start-from", type=Path, help="the mlx folder of a finished model")
     options = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = Trainer(options.folder, options.steps or STEPS[device.type], device)
     if options.resume:
         trainer.resume()
+    elif options.start_from:
+        trainer.start_from(options.start_from)
     trainer.run()
 
 
