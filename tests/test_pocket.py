@@ -1,7 +1,5 @@
 """What the built-in model can do, on both engines: that later tests, and first minutes, rest on."""
 
-# Jinja's filters have no types.
-# pyright: reportUnknownMemberType=false
 # ruff: noqa: RUF001 - Japanese has marks that look like ours.
 
 import json
@@ -10,17 +8,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.services import Services, open_services
 from app.settings import Settings
 from models.chat import GenerateRequest, LoadRequest, Message, SamplingParams
 from models.engine import mlx
 from models.events import Finished, FinishReason
-from tests.conftest import REPOSITORY
 from tests.listener import Listener
+from tests.models.test_pocket import POCKET, compiled
 
-POCKET = REPOSITORY / "resources/pocket"
 GREEDY = SamplingParams(temperature=0.0)
 MODELS = ["pocket:gguf", "pocket:mlx"]
 
@@ -68,12 +64,8 @@ def tool(name: str, description: str, **kinds: Any) -> dict[str, Any]:
 
 
 def prompt(*messages: dict[str, Any], **options: Any) -> str:
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
-    source = (POCKET / "mlx/chat_template.jinja").read_text(encoding="utf-8")
-    return environment.from_string(source).render(
-        messages=messages, add_generation_prompt=True, **options
-    )
+    template = compiled(POCKET / "mlx/chat_template.jinja")
+    return template.render(messages=messages, add_generation_prompt=True, **options)
 
 
 def calls(reply: str) -> list[Any]:

@@ -31,7 +31,7 @@ class Wish:
     """What a person wants of one tool, in words and as the call that grants it."""
 
     name: str
-    does: str  # in two or three words, by which no two tools of one dialogue are alike
+    does: str  # in a few words: no two tools of one dialogue do the same
     description: str
     schema: Schema
     said: str  # no full stop

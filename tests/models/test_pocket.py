@@ -9,6 +9,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 import resources
 from models import facts, gguf
+from tests.conftest import REPOSITORY
 
 POCKET = Path(resources.__file__).with_name("pocket")
 TEXTS = ["", "hi", "  spaced \n", '"quoted" <b> & é 日本', "{{ x }}", "two\n\nlines", "<|im_end|>"]
@@ -137,6 +138,8 @@ def test_both_layouts_carry_the_same_template_and_no_other():
     source = gguf.read_template(POCKET / "gguf/pocket.gguf")
     config = json.loads((POCKET / "mlx/tokenizer_config.json").read_text())
 
-    assert source.text == (POCKET / "mlx/chat_template.jinja").read_text(encoding="utf-8")
+    template = (REPOSITORY / "packaging/pocket/chat_template.jinja").read_text(encoding="utf-8")
+    assert source.text == template
+    assert (POCKET / "mlx/chat_template.jinja").read_text(encoding="utf-8") == template
     assert source.eos_token == config["eos_token"]
     assert "chat_template" not in config
