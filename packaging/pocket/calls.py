@@ -31,16 +31,27 @@ class Wish:
     """What a person wants of one tool, in words and as the call that grants it."""
 
     name: str
-    does: str  # in a few words: no two tools of one dialogue do the same
+    does: str  # in a few words
     description: str
     schema: Schema
     said: str  # no full stop
     arguments: dict[str, object]
 
     @property
+    def meaning(self) -> list[str]:
+        """Return the words that count of what it does, the verb first."""
+        words = self.does.lower().rstrip(".").split()
+        return [each for each in words if each not in SMALL_WORDS]
+
+    @property
     def about(self) -> set[str]:
         """Return what it deals with: a tool that shares none of it is of no use here."""
-        return {*self.does.lower().rstrip(".").split()[1:]} - SMALL_WORDS
+        return {*self.meaning[1:]}
+
+    def same_as(self, other: "Wish") -> bool:
+        """Return whether one of the two could be taken for the other."""
+        ours, theirs = {*self.meaning}, {*other.meaning}
+        return self.name == other.name or ours <= theirs or theirs <= ours
 
     @property
     def tool(self) -> Tool:
@@ -116,10 +127,14 @@ def common(dice: Dice) -> Wish:
     return Wish(name, description, description, schema, said.rstrip("."), arguments)
 
 
-def random(dice: Dice) -> Wish:
-    """Return a wish of a tool that nobody has seen before."""
+def random(dice: Dice, like: Wish | None = None) -> Wish:
+    """Return a wish of a tool that nobody has seen before, which may be a little like another."""
     verb = dice.pick(VERBS) if dice.chance(0.9) else dice.invented()
     noun = dice.pick(NOUNS) if dice.chance(0.8) else dice.word()
+    if like and dice.chance(0.5):
+        verb = like.meaning[0]
+    elif like:
+        noun = like.meaning[-1]
     fields = distinct(dice, dice.pick([1, 1, 2, 2, 2, 3, 3, 4]))
     if dice.chance(0.2):
         extra = nested(dice)
@@ -133,7 +148,7 @@ def random(dice: Dice) -> Wish:
         f"{verb} {noun}",
         _description(dice, verb, noun),
         object_schema(fields, required),
-        _request(dice, name, verb, noun, said),
+        _request(dice, name, verb, noun, said, alone=len(fields) == 1),
         {each.name: each.value for each in asked},
     )
 
@@ -147,10 +162,10 @@ def several(dice: Dice) -> list[Wish]:
     count = dice.pick([1, 1, 2, 2, 3, 3, 4])
     wishes: list[Wish] = []
     while len(wishes) < count:
-        each = wish(dice)
-        if all(each.name != one.name and each.does != one.does for one in wishes):
+        each = random(dice, wishes[-1]) if wishes and dice.chance(0.2) else wish(dice)
+        if not any(each.same_as(one) for one in wishes):
             wishes.append(each)
-    return wishes
+    return dice.shuffled(wishes)
 
 
 def again(dice: Dice, first: Wish) -> Wish | None:
@@ -218,6 +233,8 @@ def _tool_name(dice: Dice, verb: str, noun: str) -> str:
         lambda: verb + noun.capitalize(),
         lambda: f"{dice.word()}_{noun}_{verb}",
         lambda: f"{verb}_{noun}_by_{dice.pick(KEYS['code'].split())}",
+        lambda: f"{verb}_{dice.word()}_{noun}",
+        lambda: f"{dice.word()}_{dice.word()}.{verb}{dice.pick(['', '_'])}{noun}",
     ]
     return dice.pick(forms)()
 
@@ -229,7 +246,9 @@ def _description(dice: Dice, verb: str, noun: str) -> str:
     return text + "."
 
 
-def _request(dice: Dice, name: str, verb: str, noun: str, fields: list[Field]) -> str:
+def _request(
+    dice: Dice, name: str, verb: str, noun: str, fields: list[Field], *, alone: bool
+) -> str:
     start = dice.pick([
         f"{verb.capitalize()} the {noun}", f"{verb.capitalize()} a {noun}",
         f"Please {verb} the {noun}", f"Can you {verb} a {noun}", f"I want to {verb} a {noun}",
@@ -238,7 +257,7 @@ def _request(dice: Dice, name: str, verb: str, noun: str, fields: list[Field]) -
     link = dice.pick(["{0} {1}", "{0} {1}", "{0}: {1}", "{0} is {1}", "{0}={1}", "{0} of {1}",
                       "the {0} {1}", "the {0} is {1}"])  # fmt: skip
     said = [link.format(spaced(each.name), each.spoken) for each in fields]
-    if len(fields) == 1 and dice.chance(0.4):
+    if alone and dice.chance(0.4):  # a value whose parameter nobody can mistake
         said = [fields[0].spoken]
     return start + dice.pick([" with ", ", ", ": ", " where ", " for "]) + joined(said)
 

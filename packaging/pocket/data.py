@@ -73,8 +73,8 @@ def dialogues(seed: int, copying: float = 0.0) -> Iterator[Dialogue]:
 
 def one(dice: Dice) -> Dialogue:
     kinds = [_called, _called, _called, _called, _called, _called, _parallel, _parallel,
-             _answered, _answered, _refused, _refused, _helpless, _structured, _structured,
-             _structured, _structured, _chatted, _chatted, _chatted, _chatted, _recalled,
+             _parallel, _answered, _answered, _answered, _refused, _refused, _helpless,
+             _structured, _structured, _structured, _chatted, _chatted, _chatted, _recalled,
              _recalled, _played]  # fmt: skip
     dialogue = dice.pick(kinds)(dice)
     dialogue.thinking = dice.chance(0.15)
@@ -152,11 +152,14 @@ def _calls(dialogue: Dialogue, *wishes: calls.Wish) -> None:
     dialogue.messages[-1] |= {"tool_calls": [each.call for each in wishes], "thought": names + "."}
 
 
-def _called(dice: Dice) -> Dialogue:
-    dialogue, wishes = _offered(dice, "call")
-    wish = dice.pick(wishes)
+def _asks(dialogue: Dialogue, wish: calls.Wish) -> None:
     dialogue.says("user", calls.sentence(wish.said))
     _calls(dialogue, wish)
+
+
+def _called(dice: Dice) -> Dialogue:
+    dialogue, wishes = _offered(dice, "call")
+    _asks(dialogue, dice.pick(wishes))
     return dialogue
 
 
@@ -176,19 +179,16 @@ def _parallel(dice: Dice) -> Dialogue:
 
 
 def _answered(dice: Dice) -> Dialogue:
-    dialogue = _called(dice)
-    dialogue.kind = "result"
-    for _ in range(dice.pick([1, 1, 1, 2])):
-        if dialogue.messages[-1]["role"] != "assistant":
-            break
+    """Return a dialogue in which one tool after the other is called, and its result told."""
+    dialogue, wishes = _offered(dice, "result")
+    for wish in dice.shuffled(wishes)[: dice.pick([1, 1, 2, 3])]:
+        _asks(dialogue, wish)
         content, answer = calls.result(dice)
         dialogue.says("tool", content)
         dialogue.says("assistant", answer)
         dialogue.messages[-1]["thought"] = "The tool has answered."
-        if dice.chance(0.7):
-            break
-        dialogue.turn(talk.easy(dice))
-        return dialogue
+        if dice.chance(0.2):
+            dialogue.turn(talk.easy(dice))
     return dialogue
 
 

@@ -1,6 +1,6 @@
-"""Trains the network on dialogues without end; a checkpoint is kept every minute.
+"""Trains the network on dialogues without end, in two phases; a checkpoint is kept every minute.
 
-    train.py FOLDER [--steps N] [--resume | --start-from LAYOUT]
+    train.py FOLDER [--resume | --start-from LAYOUT]
 
 FOLDER holds tokenizer.json, and gets network.pt and train.log.
 """
@@ -12,56 +12,78 @@ import argparse
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from batches import Batch, Reader, Row, batch, batches, echoes
-from muon import Muon
 from network import Network, Shape
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-SEED = 1000  # shard n is made from SEED + n
+SEED = 1000  # shard n of the first phase is made from SEED + n, of the second from 2 * SEED + n
 HELD_OUT = 1  # the seed of dialogues that training never sees
 SHARD = 12000  # dialogues
 BATCH = 4096  # tokens
-STEPS = {"cpu": 10200, "cuda": 40000}
 SAVE_SECONDS = 60
-ECHOED = 600  # first steps, half of which are echoes
-ECHO_EVERY = 20  # steps, after that
-COPYING = (0.5, 0.2, 0.05)  # part of the dialogues that only copy, shard after shard
-RATE = 0.02  # Muon's
-ADAM_PART = 0.3  # of that rate: AdamW's
+ECHO_EVERY = 20  # steps, after the first ones
+ADAM_PART = 0.3  # of Muon's rate: AdamW's
 WARM_UP = 50  # steps
-DECAY = 0.6  # last part of the steps, in which the rate falls to nothing
+TIMES = {"cpu": 1, "cuda": 4}  # as many steps
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    layers: int
+    steps: int
+    rate: float  # Muon's
+    decay: float  # last part of the steps, in which the rate falls to nothing
+    echoed: int  # first steps, half of which are echoes; 0: there are none at all
+    copying: tuple[float, ...]  # part of the dialogues that only copy, shard after shard
+
+
+# A shallow network learns to copy from fewer seconds of work; a deeper one chooses better.
+PHASES = (
+    Phase(layers=4, steps=10200, rate=0.02, decay=0.6, echoed=600, copying=(0.5, 0.2, 0.05)),
+    Phase(layers=6, steps=10300, rate=0.01, decay=1.0, echoed=0, copying=(0.05,)),
+)
 
 
 class Trainer:
-    def __init__(self, folder: Path, steps: int, device: torch.device) -> None:
+    def __init__(self, folder: Path, device: torch.device) -> None:
         self.folder = folder
-        self.steps = steps
-        self.step = 0
-        self.shard = 0
         self.reader = Reader(folder)
         self.device = device
         torch.manual_seed(0)
-        vocabulary = self.reader.tokenizer.get_vocab_size()
-        # A GPU affords a network of all the size that we ship: 12 MB in both layouts.
-        large = Shape(vocabulary, width=256, heads=4, inner=384)
-        shape = large if device.type == "cuda" else Shape(vocabulary)
-        self.network = Network(shape).to(device)
+        shape = Shape(self.reader.tokenizer.get_vocab_size(), layers=PHASES[0].layers)
+        self.begin(0, Network(shape))
+
+    def begin(self, phase: int, network: Network) -> None:
+        self.phase = phase
+        self.network = network.deepened(PHASES[phase].layers).to(self.device)
+        self.steps = PHASES[phase].steps * TIMES[self.device.type]
+        self.step = 0
+        self.shard = 0
         inside = [each for each in self.network.layers.parameters() if each.ndim > 1]
         rest = [
             each for each in self.network.parameters() if all(each is not one for one in inside)
         ]
-        self.muon = Muon(inside)
+        # Matrices learn from fewer tokens by Muon than by AdamW.
+        # https://kellerjordan.github.io/posts/muon
+        self.muon = torch.optim.Muon(inside, weight_decay=0.02)
         self.adam = torch.optim.AdamW(rest, betas=(0.9, 0.95), weight_decay=0.0)
 
     def run(self) -> None:
+        self.train()
+        while self.phase + 1 < len(PHASES):
+            self.begin(self.phase + 1, self.network)
+            self.train()
+
+    def train(self) -> None:
+        """Go through the rest of the phase's steps."""
         count = sum(each.numel() for each in self.network.parameters())
-        self.log(f"{count:,} parameters on {self.device}")
+        self.log(f"phase {self.phase}: {count:,} parameters on {self.device}")
         held_out = self.reader.rows(HELD_OUT, 400)
         began = saved = time.monotonic()
         seen = 0
@@ -81,11 +103,13 @@ class Trainer:
 
     def feed(self) -> Iterator[Batch]:
         """Yield batches for ever, from shard after shard."""
+        phase = PHASES[self.phase]
         while True:
-            copying = COPYING[min(self.shard, len(COPYING) - 1)]
-            rows = self.reader.rows(SEED + self.shard, SHARD, copying)
-            for each in batches(rows, BATCH, SEED + self.shard):
-                if self.step % (2 if self.step < ECHOED else ECHO_EVERY) == 1:
+            seed = SEED * (self.phase + 1) + self.shard
+            copying = phase.copying[min(self.shard, len(phase.copying) - 1)]
+            for each in batches(self.reader.rows(seed, SHARD, copying), BATCH, seed):
+                every = 2 if self.step < phase.echoed else ECHO_EVERY
+                if phase.echoed and self.step % every == 1:
                     yield echoes(self.network.shape.vocabulary, self.step, BATCH)
                 yield each
             self.shard += 1
@@ -96,11 +120,11 @@ class Trainer:
         loss = self.loss(each)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        for group in self.adam.param_groups:
-            group["lr"] = rate * ADAM_PART
-        self.adam.step()
-        self.adam.zero_grad()
-        self.muon.step(rate, decay=0.02)
+        for optimiser, its_rate in ((self.muon, rate), (self.adam, rate * ADAM_PART)):
+            for group in optimiser.param_groups:
+                group["lr"] = its_rate
+            optimiser.step()
+            optimiser.zero_grad()
         return loss.item()
 
     def loss(self, each: Batch) -> Tensor:
@@ -114,8 +138,9 @@ class Trainer:
         return (wrong * weights[counted]).sum() / weights.sum()
 
     def rate(self) -> float:
-        left = (self.steps - self.step) / (DECAY * self.steps)
-        return RATE * min(1.0, self.step / WARM_UP, max(left, 0.0))
+        phase = PHASES[self.phase]
+        left = (self.steps - self.step) / (phase.decay * self.steps)
+        return phase.rate * min(1.0, self.step / WARM_UP, max(left, 0.0))
 
     @torch.no_grad()
     def report(self, rows: list[Row]) -> str:
@@ -130,10 +155,11 @@ class Trainer:
 
     def save(self) -> None:
         state = {
+            "phase": self.phase,
             "shape": asdict(self.network.shape),
             "network": self.network.state_dict(),
             "adam": self.adam.state_dict(),
-            "muon": self.muon.averages,
+            "muon": self.muon.state_dict(),
             "step": self.step,
             "shard": self.shard,
         }
@@ -142,17 +168,21 @@ class Trainer:
 
     def resume(self) -> None:
         state = torch.load(self.folder / "network.pt", map_location=self.device)
+        self.begin(state["phase"], Network(Shape(**state["shape"])))
         self.network.load_state_dict(state["network"])
         self.adam.load_state_dict(state["adam"])
-        self.muon.averages = state["muon"]
+        self.muon.load_state_dict(state["muon"])
         self.step = state["step"]
         self.shard = state["shard"] + 1  # the rest of that one is left out
 
     def start_from(self, layout: Path) -> None:
-        """Begin with the weights of a finished model, whose vocabulary FOLDER must hold."""
+        """Begin the last phase with a finished model, whose vocabulary FOLDER must hold."""
         weights = load_file(layout / "model.safetensors")
-        for name, weight in self.network.state_dict().items():
+        layers = 1 + max(int(each.split(".")[2]) for each in weights if ".layers." in each)
+        network = Network(Shape(self.reader.tokenizer.get_vocab_size(), layers=layers))
+        for name, weight in network.state_dict().items():
             weight.copy_(weights[f"model.{name}"])
+        self.begin(len(PHASES) - 1, network)
 
     def log(self, text: str) -> None:
         print(text, flush=True)
@@ -163,12 +193,11 @@ class Trainer:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, help=f"{STEPS} where nothing else is said")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--start-from", type=Path, help="the mlx folder of a finished model")
     options = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trainer = Trainer(options.folder, options.steps or STEPS[device.type], device)
+    trainer = Trainer(options.folder, device)
     if options.resume:
         trainer.resume()
     elif options.start_from:

@@ -84,7 +84,7 @@ def test_the_template_takes_any_conversation_and_leaves_nothing_out():
         assert text.endswith("<|im_start|>assistant\n")
 
 
-def test_the_template_says_a_tool_in_one_line():
+def test_the_template_says_what_a_tool_is_for_and_then_its_parameters():
     text = compiled(POCKET / "mlx/chat_template.jinja").render(
         messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}],
         tools=[{"type": "function", "function": LOOK_UP}],
@@ -94,8 +94,9 @@ def test_the_template_says_a_tool_in_one_line():
     assert text == (
         "<|im_start|>system\nBe brief.\n\n"
         'Call a tool by <tool_call>{"name": ..., "arguments": {...}}</tool_call>.\n<tools>\n'
+        "# Look a word up.\n"
         'look_up(word: string, form?: "short" | "long", pages?: [integer], '
-        "options?: {exact: boolean, any?: any, size?: integer | null}): Look a word up.\n"
+        "options?: {exact: boolean, any?: any, size?: integer | null})\n"
         "</tools><|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     )
 
