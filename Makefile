@@ -5,7 +5,7 @@
 #   make bench    measure what we claim in benchmarks/
 #   make format   format the code and mend what ruff can mend
 #   make venv     only make .venv, from requirements.lock
-#   make pocket   train a pocket model over the one in resources/: 3 hours on two cores
+#   make pocket   train a pocket model over the one in resources/: 4 hours on two cores
 #   make pocket-eval  measure the pocket model on both engines
 #   make lock     make requirements.lock anew from pyproject.toml
 #                 (newer versions too: make lock UPGRADE=--upgrade)
