@@ -215,7 +215,7 @@ def test_the_pocket_model_is_always_there(capsys: pytest.CaptureFixture[str]):
     assert cli.main(["show", "pocket"]) == 0
 
     shown = capsys.readouterr().out
-    assert "1,846,464" in shown
+    assert "2,586,048" in shown
     assert "to try the set-up with" in shown
 
 
@@ -292,7 +292,7 @@ def test_a_model_is_pulled_with_a_line_now_and_then(hub: FakeHub, inglenook_home
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "pulling tiny-F16.gguf" in done.stdout
-    assert "org/tiny:F16 is here: 3.8 MB." in done.stdout
+    assert "org/tiny:F16 is here: 5.2 MB." in done.stdout
     assert Store(inglenook_home, builtin=None).find("org/tiny:F16").kind is Kind.LLAMA
 
 

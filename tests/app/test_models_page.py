@@ -66,7 +66,7 @@ def begin_download(desk, qtbot) -> DownloadRow:
 
 def test_each_model_tells_its_size_and_what_runs_it(desk) -> None:
     assert model_names(desk)[0] == "pocket"
-    assert "3.8 MB  ·  llama.cpp  ·  F16  ·  context 2,048" in words_of(rows(desk, ModelRow)[0])
+    assert "5.2 MB  ·  llama.cpp  ·  F16  ·  context 2,048" in words_of(rows(desk, ModelRow)[0])
 
 
 def test_a_model_that_is_loaded_says_so_and_can_be_unloaded(desk, qtbot) -> None:

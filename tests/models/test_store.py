@@ -106,7 +106,7 @@ def test_an_mlx_folder_is_copied_without_what_is_not_the_model(store: Store, tmp
         "tokenizer_config.json",
         "chat_template.jinja",
     }
-    assert model.details.parameter_count == 1_846_464
+    assert model.details.parameter_count == 2_586_048
     assert model.details.quantization == "F16"
     assert model.details.chat
 
@@ -200,7 +200,7 @@ def test_a_packed_weight_counts_as_what_was_packed(store: Store, tmp_path: Path)
     assert details.quantization == "4bit"
     assert details.parameter_count == 64 * 64 + 64
     assert details.architecture == "seer"
-    assert details.kv_bytes_per_token == 4 * 3 * 2 * 64 * 2  # layers, heads, K and V, width, bytes
+    assert details.kv_bytes_per_token == 6 * 3 * 2 * 64 * 2  # layers, heads, K and V, width, bytes
 
 
 def test_a_disk_that_is_full_is_told_before_anything_is_copied(
