@@ -43,7 +43,7 @@ class Phase:
     copying: tuple[float, ...]  # part of the dialogues that only copy, shard after shard
 
 
-# A shallow network learns to copy from fewer seconds of work; a deeper one chooses better.
+# A step of four layers takes two thirds of the time, and four are enough to learn to copy.
 PHASES = (
     Phase(layers=4, steps=10200, rate=0.02, decay=0.6, echoed=600, copying=(0.5, 0.2, 0.05)),
     Phase(layers=6, steps=10300, rate=0.01, decay=1.0, echoed=0, copying=(0.05,)),
