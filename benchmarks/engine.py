@@ -26,7 +26,8 @@ from app.services import Services, open_services
 from app.settings import Settings
 from benchmarks.measure import REPOSITORY, Runs, Server, machine, print_table, ratios, serve
 from benchmarks.random_models import SMALL, TINY, write_gguf, write_mlx
-from models.chat import GenerateRequest, Message, SamplingParams
+from models import chat
+from models.chat import GenerateRequest, SamplingParams
 from models.events import Event, Failed, Finished
 
 CONCURRENT = (1, 4, 8)
@@ -139,7 +140,7 @@ def engine_side(services: Services, model: str) -> Side:
         for prompt in prompts:
             request = GenerateRequest(
                 model=model,
-                prompt=(Message("user", prompt),),
+                prompt=(chat.user(prompt),),
                 sampling=SamplingParams(temperature=0.0),
                 max_tokens=MAX_TOKENS,
             )

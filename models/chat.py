@@ -4,17 +4,126 @@ Every API family and the chat window build these values; every engine reads
 them. They are frozen, comparable, and know nothing of HTTP, Qt or the GPU.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+
+# -- Messages: parts in their order ------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    source: bytes | str  # the picture's file, or the address that it is to be fetched from
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What a model thought before it answered."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    id: str  # "" where the wire has none
+    name: str
+    arguments: str  # a JSON object, as the model wrote it
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What came of a tool call."""
+
+    call_id: str  # "" where the wire has none
+    parts: "tuple[Text | Image, ...]"
+    name: str = ""  # of the tool, where the wire tells it
+    is_error: bool = False
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+
+Part: TypeAlias = Text | Image | Reasoning | ToolCall | ToolResult
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     role: Role
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """What is said in it, without pictures, reasoning, tool calls and their results."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+
+def system(text: str) -> Message:
+    return Message("system", (Text(text),))
+
+
+def user(text: str) -> Message:
+    return Message("user", (Text(text),))
+
+
+def assistant(text: str) -> Message:
+    return Message("assistant", (Text(text),))
+
+
+# -- Tools, thinking, and what an answer must look like ----------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may ask for. ``parameters`` is a JSON Schema."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] | None = None
+    strict: bool = False  # arguments must match the schema to the letter
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Whether tools must or may be called: by name only those in ``names``, if there are any."""
+
+    mode: Literal["auto", "none", "required"] = "auto"
+    names: tuple[str, ...] = ()
+    parallel: bool = True  # several calls in one answer
+
+
+Thinking: TypeAlias = bool | Literal["low", "medium", "high", "max"] | None
+"""Whether, or how hard, the model is to think first; None: as its template has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObject:
+    """Any JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchema:
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
     text: str
+    notation: Literal["gbnf", "lark", "regex"]
+
+
+Constraint: TypeAlias = JsonObject | JsonSchema | Grammar
+
+
+# -- Requests ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,19 +139,20 @@ class SamplingParams:
     top_p: float | None = None  # keep the smallest set with this much probability
     top_k: int | None = None  # keep this many tokens; 0 keeps all
     min_p: float | None = None  # drop tokens less likely than this share of the best
-    typical_p: float | None = None  # llama.cpp only
+    typical_p: float | None = None
     seed: int | None = None  # None: a new one each time
     repeat_penalty: float | None = None  # 1.0 is none
     repeat_last_n: int | None = None  # tokens that the three penalties look back on
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    logit_bias: tuple[tuple[int | str, float], ...] = ()  # added to the logits of tokens
 
 
 class Overflow(StrEnum):
     """What to do with a prompt that is longer than the context."""
 
     REFUSE = "refuse"  # ContextOverflow
-    TRUNCATE = "truncate"  # drop the oldest messages, or the middle of a plain prompt
+    TRUNCATE = "truncate"  # drop the oldest exchanges, or the middle of a plain prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +167,16 @@ class GenerateRequest:
     model: str
     prompt: tuple[Message, ...] | str
     preceding_tokens: tuple[int, ...] = ()  # put before the prompt: Ollama's ``context``
+    suffix: str = ""  # what follows the completion: fill-in-the-middle
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    thinking: Thinking = None
+    constraint: Constraint | None = None  # what the answer must look like
     sampling: SamplingParams = SamplingParams()
     max_tokens: int | None = None  # None: until end of turn or full context
     stop: tuple[str, ...] = ()
+    top_logprobs: int | None = None  # None: none at all; 0: of the sampled token alone
+    want_tokens: bool = False  # ``Finished.tokens``
     context_length: int | None = None  # tokens; None: what the model was loaded with
     overflow: Overflow = Overflow.REFUSE
     keep_alive_seconds: float | None = None  # None: the default; 0: unload; inf: keep
@@ -67,7 +184,7 @@ class GenerateRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadRequest:
-    """Load a model and generate nothing: ``Finished(LOADED)`` when it is ready."""
+    """Load a model and generate nothing: ``Loaded`` when it is ready."""
 
     model: str
     context_length: int | None = None
@@ -76,9 +193,22 @@ class LoadRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnloadRequest:
-    """Free a model: ``Finished(UNLOADED)`` at once, or when its last generation ends."""
+    """Free a model: ``Unloaded`` when that is done, after its last generation.
+
+    What is in memory is found by its name although its record may be gone. A model that
+    is not in memory is ``Unloaded`` at once.
+    """
 
     model: str
 
 
 Request: TypeAlias = GenerateRequest | LoadRequest | UnloadRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who asks."""
+
+    door: Literal["window", "command", "api"]
+    wire: str = ""  # of the API: "openai-chat", "ollama" …
+    client: str = ""  # what it calls itself

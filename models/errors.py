@@ -3,7 +3,8 @@
     InferenceError
     ├── InvalidRequest        the request could never work
     │   ├── InvalidModelName  what was given cannot be a model's name
-    │   └── ContextOverflow   the prompt is longer than the context
+    │   ├── ContextOverflow   the prompt is longer than the context
+    │   └── NotAble           the model, or its engine, cannot do that
     ├── ModelNotFound         no such model on this computer
     ├── LoadFailed            the model's files are there and cannot be run
     ├── OutOfMemory           the model or its KV cache does not fit
@@ -14,7 +15,6 @@
 Anything else that is raised is a bug, and is left to look like one.
 """
 
-from http import HTTPStatus
 from typing import ClassVar
 
 
@@ -22,10 +22,6 @@ class InferenceError(Exception):
     """``str(error)`` is one sentence that a person can act on."""
 
     status_hint: ClassVar[int] = 500  # for the families that speak HTTP
-
-    @property
-    def callers_fault(self) -> bool:
-        return self.status_hint < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class InvalidRequest(InferenceError):
@@ -47,14 +43,28 @@ class InvalidModelName(InvalidRequest):
 
 
 class ContextOverflow(InvalidRequest):
-    def __init__(self, *, prompt_tokens: int, context_length: int) -> None:
+    """``at_least``: the prompt was not counted to its end."""
+
+    def __init__(self, *, prompt_tokens: int, context_length: int, at_least: bool = False) -> None:
+        count = f"at least {prompt_tokens}" if at_least else f"{prompt_tokens}"
         super().__init__(
-            f"The prompt has {prompt_tokens} tokens and the context holds {context_length}: "
-            "shorten the prompt or ask for a longer context.",
-            field="messages",
+            f"The prompt has {count} tokens and the context holds {context_length}: "
+            "shorten the prompt or ask for a longer context."
         )
         self.prompt_tokens = prompt_tokens
         self.context_length = context_length
+
+
+class NotAble(InvalidRequest):
+    """``lacking`` are the values of ``models.abilities.Ability`` that it would need."""
+
+    def __init__(self, model: str, lacking: tuple[str, ...]) -> None:
+        super().__init__(
+            f"Model {model!r} cannot do this here: {', '.join(lacking)}. "
+            "Leave it out, or choose another model."
+        )
+        self.model = model
+        self.lacking = lacking
 
 
 class ModelNotFound(InferenceError):

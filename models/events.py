@@ -2,11 +2,13 @@
 
 Every generation is the same sentence:
 
-    Started  TextDelta*  (Finished | Failed)
+    Started  (TextDelta | ReasoningDelta | ToolCallDelta)*  (Finished | Failed)
 
 Exactly one of the last two arrives, whatever happens, and nothing after it.
-``Started`` is missing only when ``Failed`` or a cancel comes first. Loading and
-unloading are a ``Finished`` or a ``Failed`` alone.
+``Started`` is missing only when ``Failed`` or a cancel comes first. A load is
+``Loaded``, an unload ``Unloaded``, or else ``Failed``, alone. ``Progress`` may come
+before the first delta or the end, any number of times; whoever has no word for it
+passes over it.
 """
 
 from collections.abc import Callable
@@ -23,9 +25,8 @@ class FinishReason(StrEnum):
     END_OF_TURN = "end_of_turn"
     STOP_STRING = "stop_string"
     MAX_TOKENS = "max_tokens"  # or the context is full
+    TOOL_CALLS = "tool_calls"  # the model waits for what its tools say
     CANCELLED = "cancelled"
-    LOADED = "loaded"
-    UNLOADED = "unloaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,34 @@ class Usage:
     prompt_tokens: int = 0
     cached_tokens: int = 0  # of the prompt tokens, those found in the prefix cache
     completion_tokens: int = 0  # the end-of-turn token included
+    reasoning_tokens: int = 0  # of the completion tokens, those that were thought
     load_seconds: float = 0.0  # from the request to the first prompt token
     prefill_seconds: float = 0.0
-    decode_seconds: float = 0.0
+    decode_seconds: float = 0.0  # from the end of prefill to the last token
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One token, and how likely the model itself found it (natural logarithm)."""
+
+    id: int
+    piece: bytes
+    logprob: float
+    top: "tuple[TokenLogprob, ...]" = ()  # the likeliest in its place, the best first
+
+
+class Stage(StrEnum):
+    LOADING = "loading"
+    PREFILL = "prefill"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is: bytes of weights while loading, prompt tokens in prefill."""
+
+    stage: Stage
+    done: int
+    total: int  # 0: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +69,30 @@ class Started:
     """The model is loaded and the prompt is on its way through it."""
 
     prompt_tokens: int
+    dropped_messages: int = 0  # the oldest, for want of room in the context
 
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
     text: str  # never empty, never half a character
+    tokens: tuple[TokenLogprob, ...] = ()  # that made it, where they were asked for
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    text: str  # as of TextDelta
+    tokens: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a call: the first of each ``index`` has its id and name."""
+
+    index: int  # of the call in this answer, from 0
+    arguments: str = ""
+    id: str = ""
+    name: str = ""
+    tokens: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +100,20 @@ class Finished:
     reason: FinishReason
     usage: Usage = Usage()
     # Prompt and completion, without the end-of-turn token or stop string that ended it.
-    # Ollama's generate hands it out as ``context``.
-    tokens: tuple[int, ...] = ()
+    # Ollama's generate hands it out as ``context``. None: not asked for, or the library
+    # does not tell every id that it sampled.
+    tokens: tuple[int, ...] | None = None
+    stop_string: str | None = None  # the one that ended it
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    load_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unloaded:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +121,9 @@ class Failed:
     error: InferenceError
 
 
-Event: TypeAlias = Started | TextDelta | Finished | Failed
+Delta: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta
+Last: TypeAlias = Finished | Loaded | Unloaded | Failed
+Event: TypeAlias = Progress | Started | Delta | Last
 
 Sink: TypeAlias = Callable[[Event], None]
 """Takes the events of one request, on an engine's thread: hands them over and returns."""

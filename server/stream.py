@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from models.chat import Request
 from models.errors import InferenceError
-from models.events import Event, Failed, Finished
+from models.events import Event, Failed, Finished, Loaded, Unloaded
 from models.residency import Residency
 
 # What waits for events now, by the loop it waits on.
@@ -37,7 +37,7 @@ async def generate(residency: Residency, request: Request) -> AsyncGenerator[Eve
                     raise error
                 case event:
                     yield event
-            if isinstance(event, Finished):
+            if isinstance(event, Finished | Loaded | Unloaded):
                 return
             if not events.empty():  # a reader that has fallen behind must not hold up the loop
                 await asyncio.sleep(0)

@@ -2,7 +2,7 @@
 
 import queue
 
-from models.events import Event, Failed, Finished, TextDelta
+from models.events import Event, Failed, Finished, Last, Loaded, TextDelta, Unloaded
 
 ENOUGH_SECONDS = 20.0
 
@@ -25,11 +25,11 @@ class Listener:
             pass
         return event
 
-    def end(self) -> Finished | Failed:
+    def end(self) -> Last:
         """Wait for the terminal event."""
         while True:
             event = self.next()
-            if isinstance(event, Finished | Failed):
+            if isinstance(event, Finished | Failed | Loaded | Unloaded):
                 return event
 
     @property

@@ -11,6 +11,7 @@ import pytest
 
 from app.services import Services, open_services
 from app.settings import Settings
+from models import chat
 from models.chat import GenerateRequest, LoadRequest, Message, SamplingParams
 from models.engine import mlx
 from models.events import Finished, FinishReason
@@ -53,7 +54,7 @@ def ask(services: Services, request: pytest.FixtureRequest) -> Ask:
 
 
 def user(text: str) -> tuple[Message, ...]:
-    return (Message("user", text),)
+    return (chat.user(text),)
 
 
 def tool(name: str, description: str, **kinds: Any) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def test_it_says_what_it_is(ask: Ask):
 
 
 def test_it_plays_the_part_that_the_system_message_gives_it(ask: Ask):
-    system = Message("system", "You are Clara, a brave pilot.")
+    system = chat.system("You are Clara, a brave pilot.")
 
     assert "I am Clara, a brave pilot." in ask((system, *user("Who are you?")))
 
@@ -105,10 +106,10 @@ def test_it_plays_the_part_that_the_system_message_gives_it(ask: Ask):
 @pytest.mark.parametrize("between", [0, 3])
 def test_it_remembers_what_was_said(ask: Ask, between: int):
     small_talk = (
-        Message("user", "What is the capital of Italy?"),
-        Message("assistant", "The capital of Italy is Rome."),
+        chat.user("What is the capital of Italy?"),
+        chat.assistant("The capital of Italy is Rome."),
     )
-    told = (Message("user", "My name is Tiblo."), Message("assistant", "Nice to meet you, Tiblo!"))
+    told = (chat.user("My name is Tiblo."), chat.assistant("Nice to meet you, Tiblo!"))
 
     reply = ask((*told, *(small_talk * between), *user("What is my name?")))
 

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.bridge import Generation
 from app.conversations import Conversations, Outcome, Turn, title_of
-from models.chat import GenerateRequest, Message
+from models.chat import GenerateRequest, Message, Text
 from models.errors import InvalidModelName
 from models.events import Event, Failed, Finished, FinishReason, Started, TextDelta
 from models.names import ModelName
@@ -220,7 +220,7 @@ def _messages(turns: list[Turn]) -> tuple[Message, ...]:
         if not turn.text:
             continue
         if messages and messages[-1].role == turn.role:
-            messages[-1] = Message(turn.role, f"{messages[-1].text}\n\n{turn.text}")
+            messages[-1] = Message(turn.role, (Text(f"{messages[-1].text}\n\n{turn.text}"),))
         else:
-            messages.append(Message(turn.role, turn.text))
+            messages.append(Message(turn.role, (Text(turn.text),)))
     return tuple(messages)

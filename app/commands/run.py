@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from app.commands.pull import INTERRUPTED
 from app.services import open_services
 from app.settings import Settings
-from models import paths
+from models import chat, paths
 from models.chat import GenerateRequest, Message, Overflow, SamplingParams
 from models.errors import InferenceError
 from models.events import Event, Failed, Finished, TextDelta
@@ -80,7 +80,7 @@ class Conversation:
             max_tokens=question.max_tokens,
             overflow=Overflow.TRUNCATE,
         )
-        self._system = (Message("system", question.system),) if question.system else ()
+        self._system = (chat.system(question.system),) if question.system else ()
         self._messages: tuple[Message, ...] = ()
 
     def forget(self) -> None:
@@ -92,7 +92,7 @@ class Conversation:
         Raises:
             InferenceError: there is no reply, or only a part. It is not remembered.
         """
-        messages = (*self._messages, Message("user", text))
+        messages = (*self._messages, chat.user(text))
         request = replace(self._request, prompt=(*self._system, *messages))
         pieces: list[str] = []
         whole = True
@@ -106,7 +106,7 @@ class Conversation:
             whole = False
         _write("\n")
         if pieces:
-            self._messages = (*messages, Message("assistant", "".join(pieces)))
+            self._messages = (*messages, chat.assistant("".join(pieces)))
         return whole
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from models import events
 from models.chat import GenerateRequest, LoadRequest, Request, UnloadRequest
 from models.engine.backend import (
     Backend,
@@ -29,7 +30,16 @@ from models.engine.decoder import Decoder
 from models.engine.prompt import encode
 from models.engine.state import Active, Job, Loaded, Resident
 from models.errors import EngineClosed, InferenceError, ServerBusy
-from models.events import Event, Failed, Finished, FinishReason, Sink, Started, TextDelta, Usage
+from models.events import (
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Sink,
+    Started,
+    TextDelta,
+    Unloaded,
+)
 from models.model import Model
 
 log = logging.getLogger(__name__)
@@ -274,9 +284,8 @@ class Engine:
         if request.keep_alive_seconds is not None:
             loaded.keep_alive_seconds = request.keep_alive_seconds
         if isinstance(request, LoadRequest):
-            usage = Usage(load_seconds=time.monotonic() - job.submitted)
             self._publish()
-            _emit(job.sink, Finished(FinishReason.LOADED, usage))
+            _emit(job.sink, events.Loaded(time.monotonic() - job.submitted))
             return
         try:
             self._admit(loaded, job, request)
@@ -291,7 +300,13 @@ class Engine:
         prompt = encode(loaded.backend, request)
         loaded.backend.insert(job.ticket, prompt.tokens, prompt.max_tokens, request)
         self._active[job.ticket] = Active(
-            loaded, Decoder(request.stop), job.sink, prompt.tokens, job.submitted, started
+            loaded,
+            Decoder(request.stop),
+            job.sink,
+            prompt.tokens,
+            job.submitted,
+            started,
+            request.want_tokens,
         )
         loaded.running.add(job.ticket)
         self._publish()
@@ -346,7 +361,7 @@ class Engine:
                 self._unload(loaded)
             else:
                 loaded.keep_alive_seconds = 0.0  # it goes with its last generation
-        _emit(job.sink, Finished(FinishReason.UNLOADED))
+        _emit(job.sink, Unloaded())
 
     def _unload(self, loaded: Loaded) -> None:
         del self._loaded[loaded.model.name.key]

@@ -24,6 +24,7 @@ class Sampling:
     repeat_last_n: int = 64
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    logit_bias: tuple[tuple[int | str, float], ...] = ()
 
 
 # What Hugging Face's generation_config.json calls them.

@@ -88,6 +88,7 @@ class Active:
     prompt: list[int]
     submitted: float
     started: float
+    want_tokens: bool
     prefilled: float | None = None
     latest: float | None = None  # when the latest token was decoded
     cached_tokens: int = 0
@@ -105,7 +106,8 @@ class Active:
             prefill_seconds=prefilled - self.started,
             decode_seconds=(self.latest or prefilled) - prefilled,
         )
-        return Finished(reason, usage, (*self.prompt, *self._said_tokens(reason)))
+        tokens = (*self.prompt, *self._said_tokens(reason)) if self.want_tokens else None
+        return Finished(reason, usage, tokens)
 
     def _said_tokens(self, reason: FinishReason) -> list[int]:
         """The completion without what ended it."""

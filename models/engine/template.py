@@ -17,7 +17,8 @@ from jinja2 import TemplateError
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from models.chat import Message
+from models import chat
+from models.chat import Message, ToolResult
 from models.errors import InvalidRequest, LoadFailed
 
 # Stands for the reply that is to be continued, to find where the template put it.
@@ -59,7 +60,7 @@ class ChatTemplate:
             InvalidRequest: the template refuses these messages.
         """
         if messages and messages[-1].role == "assistant":
-            marked = [*messages[:-1], Message("assistant", _CONTINUED)]
+            marked = [*messages[:-1], chat.assistant(_CONTINUED)]
             before, found, _ = self._render(marked, ask=False).rpartition(_CONTINUED)
             if not found:
                 raise InvalidRequest(
@@ -71,7 +72,7 @@ class ChatTemplate:
     def _render(self, messages: Sequence[Message], *, ask: bool) -> str:
         try:
             return self._template.render(
-                messages=[{"role": each.role, "content": each.text} for each in messages],
+                messages=[{"role": each.role, "content": _content(each)} for each in messages],
                 add_generation_prompt=ask,
                 bos_token=self._bos_token,
                 eos_token=self._eos_token,
@@ -80,6 +81,11 @@ class ChatTemplate:
             raise InvalidRequest(
                 f"The model's chat template refuses these messages: {error}", field="messages"
             ) from None
+
+
+def _content(message: Message) -> str:
+    results = "".join(part.text for part in message.parts if isinstance(part, ToolResult))
+    return message.text + results
 
 
 def _to_json(value: object, ensure_ascii: bool = False, indent: int | None = None) -> str:

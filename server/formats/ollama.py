@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TypeAlias
 
 from quart import Blueprint, Response, request
 
+from models import chat
 from models.chat import (
     GenerateRequest,
     LoadRequest,
@@ -13,10 +15,11 @@ from models.chat import (
     Overflow,
     Request,
     Role,
+    Text,
     UnloadRequest,
 )
 from models.errors import InvalidRequest, ModelNotFound
-from models.events import Event, Finished, FinishReason, TextDelta, Usage
+from models.events import Event, Finished, FinishReason, Loaded, TextDelta, Unloaded, Usage
 from models.residency import FindModel, Residency
 from server.body import read_json
 from server.clock import now
@@ -41,8 +44,6 @@ DONE_REASONS = {
     FinishReason.STOP_STRING: "stop",
     FinishReason.MAX_TOKENS: "length",
     FinishReason.CANCELLED: "stop",
-    FinishReason.LOADED: "load",
-    FinishReason.UNLOADED: "unload",
 }
 _MOST_TOKEN_ID = (1 << 31) - 1
 
@@ -68,7 +69,10 @@ def parse_generate(fields: Fields, find: FindModel) -> Request:
     if fields.text("suffix"):
         name = registry_name(find(model).name)
         raise InvalidRequest(f"{name} does not support insert")
-    return _request(fields, model, options, prompt, context)
+    asked = _request(fields, model, options, prompt, context)
+    if isinstance(asked, GenerateRequest) and not fields.flag("raw"):
+        return replace(asked, want_tokens=True)
+    return asked
 
 
 def parse_chat(fields: Fields, find: FindModel) -> Request:
@@ -123,8 +127,8 @@ def _generate_prompt(fields: Fields) -> tuple[Message, ...] | str:
         return prompt
     if template:
         return render(template, system=system, prompt=prompt)
-    before = (Message("system", system),) if system else ()
-    return (*before, Message("user", prompt))
+    before = (chat.system(system),) if system else ()
+    return (*before, chat.user(prompt))
 
 
 def _read_context(fields: Fields) -> tuple[int, ...]:
@@ -144,7 +148,7 @@ def _message(fields: Fields) -> Message:
         known = ", ".join(_ROLES)
         raise InvalidRequest(f'"{name}" must be one of {known}, not {role[:40]!r}.', field=name)
     refuse_unless_empty(fields, "images", "tool_calls")
-    return Message(_ROLES[role.lower()], read_content(fields) or "")
+    return Message(_ROLES[role.lower()], (Text(read_content(fields) or ""),))
 
 
 # -- Answers -------------------------------------------------------------------
@@ -161,16 +165,15 @@ def say_message(text: str) -> Json:
 class Encoder:
     """Turns the events of one answer into Ollama's objects, one a line or one in all."""
 
-    def __init__(self, model: str, say: Say, *, with_context: bool = False) -> None:
+    def __init__(self, model: str, say: Say) -> None:
         self._model = model
         self._say = say
-        self._with_context = with_context
 
     def encode(self, event: Event) -> Iterator[Json]:
         match event:
             case TextDelta(text):
                 yield {**self._head(text), "done": False}
-            case Finished():
+            case Finished() | Loaded() | Unloaded():
                 yield self._last("", event)
             case _:
                 pass  # Ollama has no word for it
@@ -178,19 +181,23 @@ class Encoder:
     def whole(self, events: Sequence[Event]) -> Json:
         """All events of an answer, as the object that says everything at once."""
         text = "".join(event.text for event in events if isinstance(event, TextDelta))
-        [finished] = [event for event in events if isinstance(event, Finished)]
-        return self._last(text, finished)
+        return self._last(text, events[-1])
 
     def _head(self, text: str) -> Json:
         return {"model": self._model, "created_at": now(), **self._say(text)}
 
-    def _last(self, text: str, finished: Finished) -> Json:
-        done = {**self._head(text), "done": True, "done_reason": DONE_REASONS[finished.reason]}
-        if finished.reason in (FinishReason.LOADED, FinishReason.UNLOADED):
-            return done
-        if self._with_context:
-            done["context"] = list(finished.tokens)
-        return done | _metrics(finished.usage)
+    def _last(self, text: str, last: Event) -> Json:
+        done = {**self._head(text), "done": True}
+        match last:
+            case Loaded():
+                return {**done, "done_reason": "load"}
+            case Unloaded():
+                return {**done, "done_reason": "unload"}
+            case Finished(reason, usage, tokens):
+                context = {} if tokens is None else {"context": list(tokens)}
+                return {**done, "done_reason": DONE_REASONS[reason], **context, **_metrics(usage)}
+            case _:
+                raise AssertionError(last)
 
 
 def _metrics(usage: Usage) -> Json:
@@ -229,8 +236,7 @@ def routes(residency: Residency, find: FindModel) -> Blueprint:
     async def generate_route() -> Response:
         fields = Fields(await read_json(request))
         asked = parse_generate(fields, find)
-        raw = bool(fields.flag("raw"))
-        return await answer(fields, asked, Encoder(asked.model, say_response, with_context=not raw))
+        return await answer(fields, asked, Encoder(asked.model, say_response))
 
     @blueprint.post("/api/chat")
     async def chat_route() -> Response:

@@ -8,7 +8,7 @@ from typing import Any
 
 from quart import Blueprint, Response, request
 
-from models.chat import GenerateRequest, Message, Overflow, Role
+from models.chat import GenerateRequest, Message, Overflow, Role, Text
 from models.errors import InvalidRequest
 from models.events import Event, Finished, FinishReason, Started, TextDelta, Usage
 from models.residency import Residency
@@ -91,7 +91,7 @@ def _message(fields: Fields) -> Message:
         if not fields.has("content"):
             raise fields.missing("content")
         raise fields.wrong("content", "a string or a list of parts", None)
-    return Message(_ROLES[role], text or "")
+    return Message(_ROLES[role], (Text(text or ""),))
 
 
 def _refuse_what_comes_later(fields: Fields) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from models.chat import GenerateRequest, LoadRequest
 from models.errors import ContextOverflow, ModelCrashed, ModelNotFound
-from models.events import Finished, FinishReason, Started, TextDelta
+from models.events import Finished, Loaded, Started, TextDelta
 from models.residency import Residency
 from server.stream import begin, generate
 from tests.fakes import ScriptedBackend, scripted_residency
@@ -107,8 +107,7 @@ async def test_a_model_that_dies_ends_the_stream_with_its_error(residency_of):
 async def test_loading_is_one_event(residency_of):
     [event] = [each async for each in generate(residency_of(ScriptedBackend()), LOAD)]
 
-    assert isinstance(event, Finished)
-    assert event.reason is FinishReason.LOADED
+    assert isinstance(event, Loaded)
 
 
 async def test_many_at_once_share_the_batch(residency_of):

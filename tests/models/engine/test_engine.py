@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from models.chat import GenerateRequest, LoadRequest, Message, Overflow, UnloadRequest
+from models import chat
+from models.chat import GenerateRequest, LoadRequest, Overflow, UnloadRequest
 from models.engine.backend import LoadPlan
 from models.errors import (
     ContextOverflow,
@@ -18,7 +19,16 @@ from models.errors import (
     OutOfMemory,
     ServerBusy,
 )
-from models.events import Event, Failed, Finished, FinishReason, Started, TextDelta
+from models.events import (
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Loaded,
+    Started,
+    TextDelta,
+    Unloaded,
+)
 from models.model import Kind
 from models.residency import Residency, Runner
 from tests.fakes import ScriptedBackend, a_model, find_among, scripted_residency
@@ -29,7 +39,8 @@ ENOUGH_SECONDS = 5.0
 
 def ask(residency: Residency, **changes: Any) -> tuple[Listener, int]:
     listener = Listener()
-    request = GenerateRequest(**{"model": "scripted", "prompt": "hello", **changes})
+    wanted = {"model": "scripted", "prompt": "hello", "want_tokens": True}
+    request = GenerateRequest(**{**wanted, **changes})
     return listener, residency.submit(request, listener)
 
 
@@ -132,11 +143,11 @@ def test_a_prompt_that_is_too_long_is_refused_with_both_counts(residency_of: Mak
 def test_the_oldest_messages_go_first_and_the_system_message_stays(residency_of: MakeResidency):
     backend = ScriptedBackend("ok")
     messages = (
-        Message("system", "S"),
-        Message("user", "a" * 60),
-        Message("assistant", "b" * 60),
-        Message("user", "c" * 60),
-        Message("user", "last"),
+        chat.system("S"),
+        chat.user("a" * 60),
+        chat.assistant("b" * 60),
+        chat.user("c" * 60),
+        chat.user("last"),
     )
     listener, _ = ask(
         residency_of(backend), prompt=messages, overflow=Overflow.TRUNCATE, context_length=120
@@ -275,13 +286,13 @@ def test_loading_and_unloading_are_seen_in_residents(residency_of: MakeResidency
     listener = Listener()
 
     residency.submit(LoadRequest(model="scripted", keep_alive_seconds=60), listener)
-    assert listener.next().reason is FinishReason.LOADED  # pyright: ignore[reportAttributeAccessIssue]
+    assert isinstance(listener.next(), Loaded)
     (resident,) = residency.residents()
     assert not resident.loading
     assert resident.expires_at is not None
 
     residency.submit(UnloadRequest(model="scripted"), listener)
-    assert listener.next().reason is FinishReason.UNLOADED  # pyright: ignore[reportAttributeAccessIssue]
+    assert isinstance(listener.next(), Unloaded)
     assert residency.residents() == ()
     assert backend.closed
 

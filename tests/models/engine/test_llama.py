@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from models.chat import GenerateRequest, LoadRequest, Message, SamplingParams, UnloadRequest
+from models import chat
+from models.chat import GenerateRequest, LoadRequest, SamplingParams, UnloadRequest
 from models.engine.llama import LlamaBackend, open_llama
 from models.errors import InferenceError, LoadFailed, ModelCrashed
 from models.events import Failed, Finished, FinishReason, Started, TextDelta
@@ -25,7 +26,7 @@ from tests.listener import Listener
 
 POCKET_NAME = "pocket"
 POCKET_FILE = next((Path(__file__).parents[3] / "resources/pocket").rglob("*.gguf"))
-FRANCE = (Message("user", "What is the capital of France?"),)
+FRANCE = (chat.user("What is the capital of France?"),)
 GREEDY = SamplingParams(temperature=0.0)
 
 
@@ -65,7 +66,7 @@ def ask(residency: Residency, **changes: Any) -> tuple[Listener, int]:
 
 def endless(residency: Residency) -> tuple[Listener, int]:
     """A reply that goes on until the context is full, some two thousand tokens."""
-    return ask(residency, prompt=(Message("user", "Tell me a story."),), sampling=HOT)
+    return ask(residency, prompt=(chat.user("Tell me a story."),), sampling=HOT)
 
 
 # So hot that the end of the turn is as likely as any other token.
@@ -73,7 +74,7 @@ HOT = SamplingParams(temperature=50.0, top_k=0, top_p=1.0, seed=1)
 
 
 def test_it_answers_and_stops_by_itself(residency: Residency):
-    listener, _ = ask(residency)
+    listener, _ = ask(residency, want_tokens=True)
 
     finished = listener.end()
 
@@ -84,6 +85,7 @@ def test_it_answers_and_stops_by_itself(residency: Residency):
     assert finished.usage.completion_tokens > 1
     # However many tokens the engine takes at once: each has its own moment.
     assert finished.usage.decode_seconds > 0.0002
+    assert finished.tokens is not None
     said = finished.tokens[finished.usage.prompt_tokens :]
     assert len(said) == finished.usage.completion_tokens - 1
 

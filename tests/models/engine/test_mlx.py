@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from models.chat import GenerateRequest, Message, SamplingParams
+from models import chat
+from models.chat import GenerateRequest, SamplingParams
 from models.engine.backend import LoadPlan, Output, Prefilled, SequenceFailed, Token
 from models.engine.mlx import available, end_thread, open_mlx
 from models.errors import InferenceError, InvalidRequest, LoadFailed, ModelCrashed, OutOfMemory
@@ -45,7 +46,7 @@ class Driver:
     def tokens_of(self, question: str) -> list[int]:
         template = self.backend.template
         assert template is not None
-        return self.call(self.backend.tokenize, template.render([Message("user", question)]))
+        return self.call(self.backend.tokenize, template.render([chat.user(question)]))
 
     def start(
         self, ticket: int, prompt: str | list[int], max_tokens: int = 40, **sampling: Any

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.chat import Message
+from models import chat
 from models.engine.template import ChatTemplate
 from models.errors import InvalidRequest, LoadFailed
 
@@ -10,11 +10,11 @@ CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-HELLO = Message("user", "Hello {{ 7 * 7 }}")
+HELLO = chat.user("Hello {{ 7 * 7 }}")
 
 
 def test_messages_become_the_prompt_for_the_next_reply():
-    prompt = ChatTemplate(CHATML).render([Message("system", "Be kind."), HELLO])
+    prompt = ChatTemplate(CHATML).render([chat.system("Be kind."), HELLO])
 
     assert prompt == (
         "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHello {{ 7 * 7 }}<|im_end|>\n"
@@ -23,7 +23,7 @@ def test_messages_become_the_prompt_for_the_next_reply():
 
 
 def test_a_reply_begun_by_the_caller_is_continued():
-    prompt = ChatTemplate(CHATML).render([HELLO, Message("assistant", "Well,  ")])
+    prompt = ChatTemplate(CHATML).render([HELLO, chat.assistant("Well,  ")])
 
     assert prompt.endswith("<|im_start|>assistant\nWell,  ")
 

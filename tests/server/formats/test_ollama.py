@@ -12,10 +12,13 @@ from models.chat import (
     Message,
     Overflow,
     SamplingParams,
+    Text,
     UnloadRequest,
+    system,
+    user,
 )
 from models.errors import InvalidRequest, ModelNotFound
-from models.events import Finished, FinishReason, Started, TextDelta, Usage
+from models.events import Finished, FinishReason, Loaded, Started, TextDelta, Unloaded, Usage
 from server.fields import Fields
 from server.formats import ollama
 from tests.fakes import a_model, find_among
@@ -55,13 +58,13 @@ def refusal(parse, **body) -> str:
 class TestRequests:
     def test_a_chat(self):
         assert chat() == GenerateRequest(
-            model="tiny", prompt=(Message("user", "hi"),), overflow=Overflow.TRUNCATE
+            model="tiny", prompt=(user("hi"),), overflow=Overflow.TRUNCATE
         )
 
     def test_a_generation_is_a_chat_of_one_turn(self):
         assert generate(system="Be a cat.").prompt == (
-            Message("system", "Be a cat."),
-            Message("user", "hi"),
+            system("Be a cat."),
+            user("hi"),
         )
 
     def test_a_raw_prompt_goes_to_the_model_as_it_stands(self):
@@ -143,9 +146,9 @@ class TestRequests:
         ]
 
         assert chat(messages=messages).prompt == (
-            Message("system", ""),
-            Message("user", ""),
-            Message("tool", "a"),
+            system(""),
+            user(""),
+            Message("tool", (Text("a"),)),
         )
 
     @pytest.mark.parametrize("value", [None, False])
@@ -338,7 +341,7 @@ class TestAnswers:
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", line["created_at"])
 
     def test_a_whole_generation_ends_with_what_it_took(self):
-        whole = ollama.Encoder("tiny", ollama.say_response, with_context=True).whole(EVENTS)
+        whole = ollama.Encoder("tiny", ollama.say_response).whole(EVENTS)
 
         del whole["created_at"]
         assert whole == {
@@ -356,7 +359,9 @@ class TestAnswers:
         }
 
     def test_a_chat_and_a_raw_generation_have_no_context(self):
-        assert "context" not in ollama.Encoder("tiny", ollama.say_message).whole(EVENTS)
+        events = [Finished(FinishReason.END_OF_TURN)]
+
+        assert "context" not in ollama.Encoder("tiny", ollama.say_message).whole(events)
 
     @pytest.mark.parametrize(
         ("reason", "said"),
@@ -372,13 +377,9 @@ class TestAnswers:
 
         assert encoder.whole([Finished(reason)])["done_reason"] == said
 
-    @pytest.mark.parametrize(
-        ("reason", "said"), [(FinishReason.LOADED, "load"), (FinishReason.UNLOADED, "unload")]
-    )
-    def test_loading_is_done_and_no_more(self, reason, said):
-        whole = ollama.Encoder("tiny", ollama.say_response, with_context=True).whole(
-            [Finished(reason)]
-        )
+    @pytest.mark.parametrize(("event", "said"), [(Loaded(1.5), "load"), (Unloaded(), "unload")])
+    def test_loading_is_done_and_no_more(self, event, said):
+        whole = ollama.Encoder("tiny", ollama.say_response).whole([event])
 
         del whole["created_at"]
         assert whole == {"model": "tiny", "response": "", "done": True, "done_reason": said}

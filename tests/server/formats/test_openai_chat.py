@@ -2,7 +2,8 @@
 
 import pytest
 
-from models.chat import GenerateRequest, Message, Overflow, SamplingParams
+from models import chat
+from models.chat import GenerateRequest, Message, Overflow, SamplingParams, Text
 from models.errors import InvalidRequest
 from models.events import Finished, FinishReason, Started, TextDelta, Usage
 from server.fields import Fields
@@ -31,7 +32,7 @@ def refusal(**body) -> str:
 class TestRequests:
     def test_the_least_that_can_be_asked(self):
         assert parse() == GenerateRequest(
-            model="tiny", prompt=(Message("user", "hi"),), overflow=Overflow.REFUSE
+            model="tiny", prompt=(chat.user("hi"),), overflow=Overflow.REFUSE
         )
 
     def test_sampling_is_left_to_the_model_unless_asked_for(self):
@@ -39,7 +40,7 @@ class TestRequests:
         assert parse(temperature=0, top_p=1, seed=4, top_k=5, min_p=0.1, repeat_penalty=1.1) == (
             GenerateRequest(
                 model="tiny",
-                prompt=(Message("user", "hi"),),
+                prompt=(chat.user("hi"),),
                 sampling=SamplingParams(
                     temperature=0, top_p=1, seed=4, top_k=5, min_p=0.1, repeat_penalty=1.1
                 ),
@@ -82,12 +83,12 @@ class TestRequests:
         ]
 
         assert parse(messages=messages).prompt == (
-            Message("system", "d"),
-            Message("user", "ab"),
-            Message("assistant", ""),
-            Message("assistant", ""),
-            Message("tool", "t"),
-            Message("tool", "f"),
+            chat.system("d"),
+            chat.user("ab"),
+            chat.assistant(""),
+            chat.assistant(""),
+            Message("tool", (Text("t"),)),
+            Message("tool", (Text("f"),)),
         )
 
     def test_what_asks_for_nothing_new_is_no_fault(self):

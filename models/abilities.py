@@ -1,0 +1,72 @@
+"""What a request needs of a model, and what a model can do on its engine: compared once.
+
+A parser reads the whole grammar of its wire and refuses nothing that a model might be able
+to do; ``Residency.submit`` compares, and says ``NotAble``.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from models.chat import GenerateRequest, Image, Message, ToolResult
+from models.errors import NotAble
+from models.model import Details, Kind, Model
+
+
+class Ability(StrEnum):
+    """The values that Ollama has a word for are that word (types/model/capability.go)."""
+
+    COMPLETION = "completion"
+    TOOLS = "tools"
+    THINKING = "thinking"
+    VISION = "vision"
+    INSERT = "insert"  # fill-in-the-middle
+    EMBEDDING = "embedding"
+    GRAMMAR = "grammar"  # JSON, schemas, regular expressions: answers of a given form
+    LOGPROBS = "logprobs"
+    LOGIT_BIAS = "logit bias"
+    TYPICAL_P = "typical_p"
+
+
+# What each engine can do by now, with a model that can.
+ENGINES: Mapping[Kind, frozenset[Ability]] = {
+    Kind.LLAMA: frozenset({Ability.COMPLETION, Ability.TYPICAL_P}),
+    Kind.MLX: frozenset({Ability.COMPLETION}),
+}
+
+
+def of(model: Model) -> frozenset[Ability]:
+    """Return what a model can do here: what its files are made for, and its engine knows."""
+    return _made_for(model.details) & ENGINES[model.kind]
+
+
+def needed_by(request: GenerateRequest) -> frozenset[Ability]:
+    wanted = {
+        Ability.TOOLS: bool(request.tools) and request.tool_choice.mode != "none",
+        Ability.THINKING: request.thinking not in (None, False),
+        Ability.VISION: _has_images(request.prompt),
+        Ability.INSERT: bool(request.suffix),
+        Ability.GRAMMAR: request.constraint is not None,
+        Ability.LOGPROBS: request.top_logprobs is not None,
+        Ability.LOGIT_BIAS: bool(request.sampling.logit_bias),
+        Ability.TYPICAL_P: request.sampling.typical_p not in (None, 1.0),
+    }
+    return frozenset({Ability.COMPLETION, *(each for each, needed in wanted.items() if needed)})
+
+
+def check(request: GenerateRequest, model: Model) -> None:
+    """Raises NotAble where the request needs what the model cannot do."""
+    lacking = needed_by(request) - of(model)
+    if lacking:
+        raise NotAble(str(model.name), tuple(sorted(lacking)))
+
+
+def _made_for(details: Details) -> frozenset[Ability]:
+    return frozenset(Ability)
+
+
+def _has_images(prompt: tuple[Message, ...] | str) -> bool:
+    if isinstance(prompt, str):
+        return False
+    parts = [part for message in prompt for part in message.parts]
+    parts += [part for each in parts if isinstance(each, ToolResult) for part in each.parts]
+    return any(isinstance(part, Image) for part in parts)
