@@ -5,7 +5,7 @@ from collections import deque
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
-from models.chat import GenerateRequest
+from models.chat import GenerateRequest, Origin
 from models.events import Event
 from models.residency import Residency
 
@@ -36,7 +36,7 @@ class Generation(QObject):
         self._woken.connect(self._arm, Qt.ConnectionType.QueuedConnection)
 
     def start(self) -> None:
-        self._ticket = self._residency.submit(self._request, self._take)
+        self._ticket = self._residency.submit(self._request, self._take, origin=Origin("window"))
 
     def cancel(self) -> None:
         if self._ticket is not None:

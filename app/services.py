@@ -8,8 +8,9 @@ import resources
 from app.settings import Settings
 from models.engine import mlx
 from models.engine.llama import open_llama
+from models.engine.roster import Runner
 from models.model import Kind
-from models.residency import Residency, Runner
+from models.residency import Residency
 from models.store import Store
 
 

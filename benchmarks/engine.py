@@ -27,7 +27,7 @@ from app.settings import Settings
 from benchmarks.measure import REPOSITORY, Runs, Server, machine, print_table, ratios, serve
 from benchmarks.random_models import SMALL, TINY, write_gguf, write_mlx
 from models import chat
-from models.chat import GenerateRequest, SamplingParams
+from models.chat import GenerateRequest, Origin, SamplingParams
 from models.events import Event, Failed, Finished
 
 CONCURRENT = (1, 4, 8)
@@ -144,7 +144,7 @@ def engine_side(services: Services, model: str) -> Side:
                 sampling=SamplingParams(temperature=0.0),
                 max_tokens=MAX_TOKENS,
             )
-            services.residency.submit(request, events.put)
+            services.residency.submit(request, events.put, origin=Origin("command"))
         tokens, running = 0, len(prompts)
         while running:
             match events.get():

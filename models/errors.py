@@ -15,13 +15,19 @@
 Anything else that is raised is a bug, and is left to look like one.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class InferenceError(Exception):
     """``str(error)`` is one sentence that a person can act on."""
 
     status_hint: ClassVar[int] = 500  # for the families that speak HTTP
+
+    def again(self) -> Self:
+        """Return the same error anew, for one reader: tracebacks of several would mix."""
+        same = type(self).__new__(type(self), *self.args)
+        same.__dict__.update(self.__dict__)
+        return same
 
 
 class InvalidRequest(InferenceError):

@@ -1,59 +1,55 @@
-"""Which models stay in memory, and the one door to the engines behind."""
+"""The one door to the engines, and the one that decides which models stay in memory."""
 
-from collections.abc import Callable, Mapping
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import TypeAlias
 
-import psutil
-
-from models.chat import Request, UnloadRequest
-from models.engine.backend import LoadPlan, OpenBackend
-from models.engine.engine import DEFAULT_KEEP_ALIVE_SECONDS, Engine
-from models.engine.state import Resident
-from models.errors import EngineClosed, InferenceError, LoadFailed, OutOfMemory
-from models.events import Event, Failed, Sink
+from models import abilities, needs
+from models.chat import GenerateRequest, LoadRequest, Origin, Request, UnloadRequest
+from models.engine.backend import LoadSpec, key_of
+from models.engine.job import Group, Job
+from models.engine.lane import Lane
+from models.engine.roster import Runner
+from models.errors import EngineClosed, InferenceError, LoadFailed, ModelNotFound
+from models.events import Event, Failed, Last, Sink
+from models.ledger import Ledger, Need, Reservation
 from models.model import Kind, Model
+from models.names import ModelName
+from models.needs import Wish
+from models.resident import Resident
 
-_GIB = 1 << 30
-_RESERVE_BYTES = _GIB  # left to everything else on the computer
-_LONGEST_DEFAULT_CONTEXT = 32_768  # tokens, where nobody asks for another
-_SHORTEST_DEFAULT_CONTEXT = 2_048
-_CONTEXT_STEP = 256
-_MOST_SEQUENCES = 8  # beyond it a batch gains little on one computer (benchmarks/engine.py)
-# Working memory beside weights and KV cache: activations, logits, the process itself.
-_OVERHEAD_BYTES = 128 << 20
-_WEIGHTS_FACTOR = 1.1
+log = logging.getLogger(__name__)
 
+DEFAULT_KEEP_ALIVE_SECONDS = 300.0
 
 FindModel: TypeAlias = Callable[[str], Model]
 """Finds an installed model by its name. Raises ModelNotFound, InvalidModelName, LoadFailed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Runner:
-    """How one kind of model is run. ``end_thread`` is the last call on its thread."""
+class Running:
+    """A request that has not ended, as seen from outside."""
 
-    open_backend: OpenBackend
-    end_thread: Callable[[], None] | None = None
-
-
-def free_bytes() -> int:
-    """Return the memory that can be had without swapping."""
-    return psutil.virtual_memory().available
+    ticket: int
+    model: str
+    origin: Origin
+    submitted: float  # time.monotonic()
 
 
 class Residency:
-    """Routes each request to its engine, and decides what fits into memory.
+    """Routes each request to its lane, and decides what fits into memory.
 
-    ``submit``, ``cancel`` and ``residents`` may be called from any thread. An engine loads
-    a model when the first request for it arrives, and lets it go ``keep_alive_seconds``
-    after the last. When memory is short, the least recently used idle model goes first.
+    Everything may be called from any thread and waits for no model. A model is loaded when
+    the first request for it arrives, and goes ``keep_alive_seconds`` after the last. When
+    memory is short, the least recently used idle model goes first.
 
     Args:
         runners: by kind of model; a kind without one is refused with a sentence.
         context_length: the default for every model, in tokens; None: by model and memory.
-        free_bytes: how much memory is free now.
     """
 
     def __init__(
@@ -63,133 +59,204 @@ class Residency:
         *,
         keep_alive_seconds: float = DEFAULT_KEEP_ALIVE_SECONDS,
         context_length: int | None = None,
-        free_bytes: Callable[[], int] = free_bytes,
+        ledger: Ledger | None = None,
     ) -> None:
         self._find = find
+        self._runners = runners
+        self._keep_alive_seconds = keep_alive_seconds
         self._context_length = context_length
-        self._free_bytes = free_bytes
+        self._ledger = ledger or Ledger()
         self._tickets = count(1)
+        self._lock = threading.Lock()  # protects ``_lanes`` and ``_closed``
+        self._lanes: dict[str, Lane] = {}
         self._closed = False
-        self._engines = {
-            kind: Engine(
-                kind.value,
-                runner.open_backend,
-                self._make_plan,
-                keep_alive_seconds=keep_alive_seconds,
-                end_thread=runner.end_thread,
-            )
-            for kind, runner in runners.items()
-        }
+        self._running: dict[int, tuple[Lane, Running]] = {}  # one operation each: no lock
+        self._reservations: dict[str, Reservation] = {}  # by LoadSpec.key, likewise
 
-    # -- Any thread -----------------------------------------------------------
+    # -- Requests -------------------------------------------------------------
 
-    def submit(self, request: Request, sink: Sink) -> int:
+    def submit(self, request: Request, sink: Sink, *, origin: Origin) -> int:
         """Start a request; return the ticket that cancels it.
 
         Whatever is wrong with it comes as ``Failed``, perhaps before this returns.
         """
-        ticket = next(self._tickets)
-        try:
-            model = self._find(request.model)
-            engine = self._engine(model)
-        except InferenceError as error:
-            sink(Failed(error))
-        else:
-            engine.submit(ticket, model, request, sink)
+        if isinstance(request, UnloadRequest):
+            return self._unload(request, sink)
+        (ticket,) = self._submit(request, (request,), (sink,), origin)
         return ticket
+
+    def submit_group(
+        self,
+        request: GenerateRequest,
+        seeds: Sequence[int | None],
+        sinks: Sequence[Sink],
+        *,
+        origin: Origin,
+    ) -> tuple[int, ...]:
+        """Start several generations of one prompt, each with a seed, a sink and a ticket."""
+        requests = [
+            replace(request, sampling=replace(request.sampling, seed=seed)) for seed in seeds
+        ]
+        return self._submit(request, requests, sinks, origin)
 
     def cancel(self, ticket: int) -> None:
         """Harmless once the request is over."""
-        for engine in self._engines.values():
-            engine.cancel(ticket)
+        if running := self._running.get(ticket):
+            running[0].cancel(ticket)
+
+    def running(self) -> tuple[Running, ...]:
+        """Return the requests that have not ended, the oldest first."""
+        return tuple(running for _, running in self._running.copy().values())
+
+    # -- Models ---------------------------------------------------------------
 
     def residents(self) -> tuple[Resident, ...]:
         """Return the models in memory or on their way there."""
-        return tuple(each for engine in self._engines.values() for each in engine.residents())
+        return tuple(each for lane in self._all_lanes() for each in lane.residents())
 
     @property
     def alive(self) -> bool:
-        """Whether every engine's thread is running."""
-        return all(engine.alive for engine in self._engines.values())
+        """Whether every lane's thread is running."""
+        return all(lane.alive for lane in self._all_lanes())
+
+    def configure(self, *, keep_alive_seconds: float, context_length: int | None) -> None:
+        """Change the defaults, for models that are loaded from now on."""
+        self._keep_alive_seconds = keep_alive_seconds
+        self._context_length = context_length
 
     def close(self) -> None:
         """Fail what is running, unload everything, and wait for both."""
-        self._closed = True
-        for engine in self._engines.values():
-            engine.close()
+        with self._lock:
+            self._closed = True
+        for lane in self._all_lanes():
+            lane.begin_closing()
+        for lane in self._all_lanes():
+            lane.close()
 
-    def _engine(self, model: Model) -> Engine:
-        if self._closed:
-            raise EngineClosed("The program is shutting down.")
-        if model.kind not in self._engines:
+    # -- Inside ---------------------------------------------------------------
+
+    def _submit(
+        self,
+        request: GenerateRequest | LoadRequest,
+        requests: Sequence[GenerateRequest | LoadRequest],
+        sinks: Sequence[Sink],
+        origin: Origin,
+    ) -> tuple[int, ...]:
+        tickets = tuple(next(self._tickets) for _ in sinks)
+        try:
+            model = self._find(request.model)
+            if isinstance(request, GenerateRequest):
+                abilities.check(request, model)
+            lane = self._lane(model)
+        except InferenceError as error:
+            for sink in sinks:
+                sink(Failed(error.again()))
+            return tickets
+        now = time.monotonic()
+        group = Group(model)
+        for ticket, asked, sink in zip(tickets, requests, sinks, strict=True):
+            self._running[ticket] = lane, Running(ticket, request.model, origin, now)
+            group.jobs.append(Job(ticket, asked, self._watched(ticket, sink), origin, now))
+        lane.submit(group)
+        return tickets
+
+    def _watched(self, ticket: int, sink: Sink) -> Sink:
+        def watched(event: Event) -> None:
+            if isinstance(event, Last):
+                self._running.pop(ticket, None)
+            sink(event)
+
+        return watched
+
+    def _unload(self, request: UnloadRequest, sink: Sink) -> int:
+        ticket = next(self._tickets)
+        try:
+            name = ModelName.parse(request.model).key
+            # What is loaded is found by its name even if its record is gone, or is another's.
+            targets = {
+                key_of(each.model): lane
+                for lane in self._all_lanes()
+                for each in lane.residents()
+                if name in each.names
+            }
+            try:
+                model = self._find(request.model)
+                targets[key_of(model)] = self._lane(model)
+            except (ModelNotFound, LoadFailed):
+                if not targets:
+                    raise
+        except InferenceError as error:
+            sink(Failed(error))
+            return ticket
+        told = sink
+        for key, lane in targets.items():
+            lane.unload(key, told)
+            told = _ignore
+        return ticket
+
+    def _all_lanes(self) -> tuple[Lane, ...]:
+        with self._lock:
+            return tuple(self._lanes.values())
+
+    def _lane(self, model: Model) -> Lane:
+        runner = self._runners.get(model.kind)
+        if runner is None:
             raise LoadFailed(
                 f"Model '{model.name}' is in MLX format, and MLX is not installed here: "
                 "choose a GGUF model, or install Inglenook's 'mlx' extra."
             )
-        return self._engines[model.kind]
+        # Threads are few and sleep: a lane stays until the end, also without a model.
+        name = model.kind.value if model.kind is Kind.MLX else key_of(model)[:14]
+        with self._lock:
+            if self._closed:
+                raise EngineClosed("The program is shutting down.")
+            if name not in self._lanes:
+                self._lanes[name] = Lane(name, runner, self)
+            return self._lanes[name]
 
-    # -- An engine's thread ---------------------------------------------------
+    # -- What a roster asks: see ``models.engine.roster.House`` ---------------
 
-    def _make_plan(self, model: Model, asked_context: int | None) -> LoadPlan | None:
-        """See ``models.engine.engine.MakePlan``."""
-        residents = self.residents()
-        # What is still loading has not taken its memory yet.
-        free = self._free_bytes() - sum(each.size_bytes for each in residents if each.loading)
-        spare = max(0, free - _RESERVE_BYTES)
-        least = _smallest_plan(model, asked_context)
-        if _needed_bytes(least) <= spare:
-            return self._roomiest_plan(least, asked_context, spare)
-        reclaimable = sum(each.size_bytes for each in residents)
-        if _needed_bytes(least) > spare + reclaimable:
-            raise OutOfMemory(
-                f"Model '{model.name}' needs {_gib(_needed_bytes(least))} of memory with a context "
-                f"of {least.context_length} tokens, and {_gib(spare + reclaimable)} can be had: "
-                "close other programs, or choose a smaller model or a shorter context."
-            )
-        self._evict_one(residents)
-        return None
+    @property
+    def keep_alive_seconds(self) -> float:
+        return self._keep_alive_seconds
 
-    def _roomiest_plan(self, least: LoadPlan, asked_context: int | None, spare: int) -> LoadPlan:
-        """Grow the context to the default and the batch to its most, within a half of the rest."""
-        budget = (spare - _needed_bytes(least)) // 2 + _kv_bytes(least)
-        trained = least.model.details.context_length or _LONGEST_DEFAULT_CONTEXT
-        kv_bytes = max(1, least.model.details.kv_bytes_per_token)
-        context = least.context_length
-        if asked_context is None:
-            most = min(trained, self._context_length or _LONGEST_DEFAULT_CONTEXT)
-            fits = budget // kv_bytes // _CONTEXT_STEP * _CONTEXT_STEP
-            context = min(most, max(context, fits))
-        sequences = max(1, min(_MOST_SEQUENCES, budget // (context * kv_bytes)))
-        return replace(least, context_length=context, max_sequences=sequences)
+    def plan(
+        self, waiter: object, look: Callable[[], None], model: Model, asked_context: int | None
+    ) -> LoadSpec | None:
+        wish = Wish(asked_context, self._context_length)
+        smallest = needs.least(model, wish)
+        spec = smallest
 
-    def _evict_one(self, residents: tuple[Resident, ...]) -> None:
+        def choose(spare_bytes: int) -> Need:
+            nonlocal spec
+            spec = needs.roomiest(smallest, wish, spare_bytes)
+            return spec.need
+
+        what = f"Model '{model.name}' with a context of {smallest.context_length} tokens"
+        reservation = self._ledger.reserve(what, waiter, look, least=smallest.need, choose=choose)
+        if reservation is None:
+            self._evict_one()
+            return None
+        self._reservations[spec.key] = reservation
+        return spec
+
+    def loaded(self, spec: LoadSpec) -> None:
+        self._ledger.took(self._reservations[spec.key])
+
+    def let_go(self, spec: LoadSpec) -> None:
+        if reservation := self._reservations.pop(spec.key, None):
+            self._ledger.release(reservation)
+
+    def gave_up(self, waiter: object) -> None:
+        self._ledger.give_up(waiter)
+
+    def _evict_one(self) -> None:
         """Let the least recently used idle model go. With none idle, waiting is all there is."""
-        idle = [each for each in residents if not each.running and not each.loading]
+        lanes = self._all_lanes()
+        idle = [(each, lane) for lane in lanes for each in lane.residents() if each.idle]
         if idle:
-            victim = min(idle, key=lambda each: each.last_used).model
-            request = UnloadRequest(model=str(victim.name))
-            self._engines[victim.kind].submit(next(self._tickets), victim, request, _ignore)
-
-
-def _smallest_plan(model: Model, asked_context: int | None) -> LoadPlan:
-    trained = model.details.context_length or _LONGEST_DEFAULT_CONTEXT
-    context = min(trained, asked_context or _SHORTEST_DEFAULT_CONTEXT)
-    # llama.cpp rounds up by itself; the rest of us should know.
-    context = min(trained, -(-context // _CONTEXT_STEP) * _CONTEXT_STEP)
-    return LoadPlan(model, context, 1)
-
-
-def _kv_bytes(plan: LoadPlan) -> int:
-    per_token = max(1, plan.model.details.kv_bytes_per_token)
-    return per_token * plan.context_length * plan.max_sequences
-
-
-def _needed_bytes(plan: LoadPlan) -> int:
-    return int(plan.model.size_bytes * _WEIGHTS_FACTOR) + _kv_bytes(plan) + _OVERHEAD_BYTES
-
-
-def _gib(size_bytes: int) -> str:
-    return f"{size_bytes / _GIB:.1f} GiB"
+            victim, lane = min(idle, key=lambda each: each[0].last_used)
+            lane.unload(key_of(victim.model), _ignore)
 
 
 def _ignore(event: Event) -> None:

@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from weakref import WeakKeyDictionary
 
-from models.chat import Request
+from models.chat import Origin, Request
 from models.errors import InferenceError
-from models.events import Event, Failed, Finished, Loaded, Unloaded
+from models.events import Event, Failed, Finished, Loaded, Progress, Unloaded
 from models.residency import Residency
 
 # What waits for events now, by the loop it waits on.
@@ -29,7 +29,7 @@ async def generate(residency: Residency, request: Request) -> AsyncGenerator[Eve
 
     waiting = _open.setdefault(loop, set())
     waiting.add(events)
-    ticket = residency.submit(request, sink)
+    ticket = residency.submit(request, sink, origin=Origin("api"))
     try:
         while True:
             match await events.get():
@@ -61,7 +61,10 @@ async def begin(residency: Residency, request: Request) -> AsyncGenerator[Event,
         InferenceError: the request failed before it started.
     """
     events = generate(residency, request)
-    return _all(await anext(events), events)
+    first = await anext(events)
+    while isinstance(first, Progress):
+        first = await anext(events)
+    return _all(first, events)
 
 
 async def _all(first: Event, rest: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:

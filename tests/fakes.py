@@ -3,16 +3,22 @@
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
-from models.chat import GenerateRequest
-from models.engine.backend import LoadPlan, Output, Prefilled, Token
+from models.chat import Origin
+from models.engine.backend import Admitted, Decoded, LoadSpec, Output, Prefilled, Work
+from models.engine.prompt import Prompter
+from models.engine.roster import Runner
 from models.engine.template import ChatTemplate
 from models.errors import InferenceError, ModelNotFound
 from models.events import FinishReason
+from models.ledger import Need
 from models.model import Details, Kind, Model
 from models.names import ModelName
-from models.residency import Residency, Runner
+from models.residency import Residency
+
+A_TEST = Origin("command", client="a test")
 
 TEMPLATE = ChatTemplate(
     "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
@@ -20,72 +26,80 @@ TEMPLATE = ChatTemplate(
 )
 
 
+class ByteTokenizer:
+    """Its tokens are bytes."""
+
+    longest_token_bytes = 1
+    cuts_cleanly = True
+    bos = None
+
+    def encode(self, text: str) -> list[int]:
+        return list(text.encode())
+
+
 class ScriptedBackend:
     """A backend that says what it is told to, one piece a step; its tokens are bytes.
 
     With no pieces, or when they end in ``...``, it babbles on until it is stopped.
-    ``loading_steps`` is how often ``ready`` says no. ``fail_step`` is raised by ``step``.
+    ``loading_steps`` is how often ``load`` says no. ``fail_step`` is raised by ``step``.
+    ``hold`` keeps it from saying anything while it is set.
     """
 
     def __init__(self, *pieces: str, context_length: int = 256, loading_steps: int = 0) -> None:
-        self._context_length = context_length
         self.closed = False
         self.running: dict[int, deque[str]] = {}
         self.prompts: list[bytes] = []
         self.left: dict[int, int] = {}  # tokens that each may still say
         self.fail_step: InferenceError | None = None
-        self.fail_ready: InferenceError | None = None
+        self.fail_load: InferenceError | None = None
         self.loading_steps = loading_steps
+        self.hold = False
+        self.prompter = Prompter(TEMPLATE, ByteTokenizer(), context_length)
         self._new: list[int] = []
         self._pieces = pieces
 
     @property
-    def context_length(self) -> int:
-        return self._context_length
+    def loaded_bytes(self) -> int:
+        return 0
 
-    @property
-    def template(self) -> ChatTemplate | None:
-        return TEMPLATE
-
-    def ready(self) -> bool:
-        if self.fail_ready:
-            raise self.fail_ready
+    def load(self) -> bool:
+        if self.fail_load:
+            raise self.fail_load
         self.loading_steps -= 1
         return self.loading_steps < 0
 
-    def tokenize(self, text: str) -> list[int]:
-        return list(text.encode())
-
-    def insert(
-        self, ticket: int, prompt: list[int], max_tokens: int, request: GenerateRequest
-    ) -> None:
-        self.prompts.append(bytes(prompt))
+    def insert(self, ticket: int, work: Work) -> None:
+        self.prompts.append(bytes(work.tokens))
         self.running[ticket] = deque(self._pieces)
-        self.left[ticket] = max_tokens
+        self.left[ticket] = work.max_tokens
         self._new.append(ticket)
 
     def has_work(self) -> bool:
-        return bool(self.running) or self.loading_steps >= 0 or self.fail_step is not None
+        busy = bool(self.running) and not self.hold
+        return busy or self.loading_steps >= 0 or self.fail_step is not None
 
     def step(self) -> list[Output]:
         if self.fail_step:
             raise self.fail_step
-        prefilled: list[Output] = [Prefilled(ticket, 0) for ticket in self._new]
+        outputs: list[Output] = []
+        for ticket in self._new:
+            outputs += [Admitted(ticket, len(self.prompts[-1])), Prefilled(ticket, 0)]
         self._new.clear()
-        return prefilled + [self._next(ticket) for ticket in list(self.running)]
+        return outputs + [self._next(ticket) for ticket in list(self.running)]
 
     def _next(self, ticket: int) -> Output:
         pieces = self.running[ticket]
         babbles = not pieces or pieces[0] == "..."
         piece = (". " if babbles else pieces.popleft()).encode()
         self.left[ticket] -= 1
+        finish = None
         if not babbles and not pieces:
+            finish = FinishReason.END_OF_TURN
+        elif self.left[ticket] == 0:
+            finish = FinishReason.MAX_TOKENS
+        if finish:
             del self.running[ticket]
-            return Token(ticket, piece, (0,), FinishReason.END_OF_TURN)
-        if self.left[ticket] == 0:
-            del self.running[ticket]
-            return Token(ticket, piece, (1,), FinishReason.MAX_TOKENS)
-        return Token(ticket, piece, (1,))
+        return Decoded(ticket, piece, (0 if finish is FinishReason.END_OF_TURN else 1,), finish)
 
     def remove(self, ticket: int) -> None:
         self.running.pop(ticket, None)
@@ -99,6 +113,7 @@ def a_model(
     *,
     kind: Kind = Kind.LLAMA,
     size_bytes: int = 1000,
+    quantization: str = "F16",
     context_length: int = 256,
     kv_bytes_per_token: int = 8,
 ) -> Model:
@@ -107,17 +122,26 @@ def a_model(
         kind=kind,
         path=Path(f"{name}.gguf"),
         size_bytes=size_bytes,
-        digest="0" * 64,
+        digest=sha256(name.lower().encode()).hexdigest(),
         modified_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
         details=Details(
             architecture="scripted",
             parameter_count=1000,
-            quantization="F16",
+            quantization=quantization,
             context_length=context_length,
             embedding_length=8,
             kv_bytes_per_token=kv_bytes_per_token,
             chat=True,
         ),
+    )
+
+
+def a_spec(model: Model, *, context_length: int = 256, max_sequences: int = 1) -> LoadSpec:
+    return LoadSpec(
+        model=model,
+        context_length=context_length,
+        max_sequences=max_sequences,
+        need=Need(weights_bytes=model.size_bytes, cache_bytes=0, working_bytes=0),
     )
 
 
@@ -138,7 +162,7 @@ def scripted_residency(
 ) -> Residency:
     """A Residency whose every model (``scripted``, where none is given) is ``backend``."""
 
-    def open_backend(plan: LoadPlan, wake: Callable[[], None]) -> ScriptedBackend:
+    def open_backend(spec: LoadSpec, wake: Callable[[], None]) -> ScriptedBackend:
         backend.closed = False
         return backend
 

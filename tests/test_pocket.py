@@ -15,6 +15,7 @@ from models import chat
 from models.chat import GenerateRequest, LoadRequest, Message, SamplingParams
 from models.engine import mlx
 from models.events import Finished, FinishReason
+from tests.fakes import A_TEST
 from tests.listener import Listener
 from tests.models.test_pocket import POCKET, compiled
 
@@ -38,13 +39,13 @@ def ask(services: Services, request: pytest.FixtureRequest) -> Ask:
     names = {str(each.name) for each in services.store.list()}
     model = request.param if request.param in names else "pocket:latest"
     loaded = Listener()
-    services.residency.submit(LoadRequest(model=model), loaded)
+    services.residency.submit(LoadRequest(model=model), loaded, origin=A_TEST)
     assert isinstance(loaded.end(), Finished)
 
     def ask(prompt: str | tuple[Message, ...]) -> str:
         listener = Listener()
         asked = GenerateRequest(model=model, prompt=prompt, sampling=GREEDY, max_tokens=500)
-        services.residency.submit(asked, listener)
+        services.residency.submit(asked, listener, origin=A_TEST)
         finished = listener.end()
         assert isinstance(finished, Finished)
         assert finished.reason is FinishReason.END_OF_TURN

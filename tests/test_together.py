@@ -15,8 +15,8 @@ from app.conversations import Conversations
 from app.services import Services, open_services
 from app.settings import Settings
 from models.engine import mlx
-from models.engine.state import Resident
 from models.hub import Hub
+from models.resident import Resident
 from server.app import create_app
 from server.listener import ApiServer
 from tests.conftest import REPOSITORY

@@ -10,7 +10,7 @@ from app.commands.pull import INTERRUPTED
 from app.services import open_services
 from app.settings import Settings
 from models import chat, paths
-from models.chat import GenerateRequest, Message, Overflow, SamplingParams
+from models.chat import GenerateRequest, Message, Origin, Overflow, SamplingParams
 from models.errors import InferenceError
 from models.events import Event, Failed, Finished, TextDelta
 from models.residency import Residency
@@ -117,7 +117,7 @@ def _events(residency: Residency, request: GenerateRequest) -> Generator[Event]:
         InferenceError: where the stream would have had ``Failed``.
     """
     arrived: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    ticket = residency.submit(request, arrived.put)
+    ticket = residency.submit(request, arrived.put, origin=Origin("command"))
     waiting = _Waiting()
     try:
         while True:

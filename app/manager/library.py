@@ -8,12 +8,12 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.task import Task
-from models.chat import UnloadRequest
-from models.engine.state import Resident
+from models.chat import Origin, UnloadRequest
 from models.events import Event
 from models.model import Kind, Model
 from models.names import ModelName
 from models.residency import Residency
+from models.resident import Resident
 from models.store import Store
 
 _LOOK_EVERY_MS = 1000
@@ -78,14 +78,14 @@ class Library(QObject):
             self._timer.stop()
 
     def unload(self, name: ModelName) -> None:
-        self._residency.submit(UnloadRequest(model=str(name)), _ignore)
+        self._residency.submit(UnloadRequest(model=str(name)), _ignore, origin=Origin("window"))
         self._look()
 
     def remove(self, name: ModelName) -> None:
         """Delete a model, whose files may be large."""
 
         def work() -> None:
-            self._residency.submit(UnloadRequest(model=str(name)), _ignore)
+            self._residency.submit(UnloadRequest(model=str(name)), _ignore, origin=Origin("window"))
             self._store.remove(str(name))
 
         self._do("remove", work, f"Removing {short_name(name)}")

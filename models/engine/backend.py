@@ -5,20 +5,56 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from models.chat import GenerateRequest
-from models.engine.template import ChatTemplate
+from models.chat import SamplingParams
+from models.engine.prompt import Prompter
 from models.errors import InferenceError
-from models.events import FinishReason
+from models.events import FinishReason, TokenLogprob
+from models.ledger import Need
 from models.model import Model
 
 
-@dataclass(frozen=True, slots=True)
-class LoadPlan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSpec:
     """How to load a model, decided by ``Residency`` from the request and the memory free."""
 
     model: Model
     context_length: int  # tokens a sequence may hold
     max_sequences: int  # that run at the same time; further ones wait in the backend
+    need: Need
+    prompt_cache_bytes: int = 0  # for finished prompts, where the library keeps them itself
+
+    @property
+    def key(self) -> str:
+        """The same for whatever may share one loaded model, by any name."""
+        return key_of(self.model)
+
+
+def key_of(model: Model) -> str:
+    return f"{model.kind.value}-{model.digest}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """All that a backend needs to run one sequence; it never sees a request."""
+
+    tokens: tuple[int, ...]  # the prompt, not empty
+    max_tokens: int  # that may follow, > 0
+    sampling: SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A sequence has its place: the prompt is on its way through the model."""
+
+    ticket: int
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prefilling:
+    ticket: int
+    done_tokens: int
+    total_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +67,19 @@ class Prefilled:
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """One or a few decoded tokens of one sequence.
+class Decoded:
+    """One or a few tokens of one sequence.
 
-    By the one with ``finish`` END_OF_TURN the end-of-turn token has come too, as the
-    last of the sequence's ids.
+    By the one with END_OF_TURN the end-of-turn token has come, as the sequence's last id;
+    its piece is empty.
     """
 
     ticket: int
     piece: bytes  # may begin or end inside a UTF-8 character; empty for special tokens
-    ids: tuple[int, ...]
+    ids: tuple[int, ...] | None  # None: the library does not tell all of them
     finish: FinishReason | None = None
-    count: int = 1  # tokens decoded, also where the library does not tell all their ids
+    count: int = 1  # tokens decoded
+    logprobs: tuple[TokenLogprob, ...] = ()  # of each, where they were asked for
     at: float = field(default_factory=time.monotonic, compare=False)  # not when it was taken
 
 
@@ -54,11 +91,11 @@ class SequenceFailed:
     error: InferenceError
 
 
-Output: TypeAlias = Prefilled | Token | SequenceFailed
+Output: TypeAlias = Admitted | Prefilling | Prefilled | Decoded | SequenceFailed
 
 
 class Backend(Protocol):
-    """One model, loaded or loading. Only its engine's thread calls it: it needs no locks.
+    """One model, loaded or loading. Only its lane's thread calls it: it needs no locks.
 
     It may run the model itself (MLX) or speak to a child process that does
     (llama.cpp). It moves tokens, and knows nothing of stop strings:
@@ -66,17 +103,17 @@ class Backend(Protocol):
     """
 
     @property
-    def context_length(self) -> int:
-        """Most tokens a sequence may hold, prompt and completion together."""
+    def prompter(self) -> Prompter:
+        """What makes prompts for it, on any thread. There once ``load`` has said True."""
         ...
 
     @property
-    def template(self) -> ChatTemplate | None:
-        """How messages become a prompt; None where the model has no chat template."""
+    def loaded_bytes(self) -> int:
+        """Of the weights, those that are in memory; 0 where that is not known."""
         ...
 
-    def ready(self) -> bool:
-        """Return False while the model is still loading.
+    def load(self) -> bool:
+        """Go on loading for a moment, where this thread does it; return whether it is ready.
 
         Raises:
             LoadFailed, OutOfMemory: it will never be ready.
@@ -84,29 +121,16 @@ class Backend(Protocol):
         """
         ...
 
-    def tokenize(self, text: str) -> list[int]:
-        """Special tokens in the text are recognised.
-
-        A BOS is added where the model wants one and the text does not begin with it, as
-        the text of many chat templates does.
+    def insert(self, ticket: int, work: Work) -> None:
+        """Queue a sequence, and return at once: ``Admitted`` comes from a later step.
 
         Raises:
-            ModelCrashed: the model is gone.
-        """
-        ...
-
-    def insert(
-        self, ticket: int, prompt: list[int], max_tokens: int, request: GenerateRequest
-    ) -> None:
-        """Queue a sequence for prefill. ``prompt`` is not empty and ``max_tokens`` > 0.
-
-        Raises:
-            InvalidRequest: what the request asks for cannot be done here.
+            InvalidRequest: what is asked for cannot be done here.
         """
         ...
 
     def has_work(self) -> bool:
-        """Whether ``step`` would do something now.
+        """Whether ``load`` or ``step`` would do something now.
 
         A backend whose model runs elsewhere says False while nothing has arrived,
         and calls the ``wake`` it was opened with when something does.
@@ -130,10 +154,11 @@ class Backend(Protocol):
         ...
 
 
-OpenBackend: TypeAlias = Callable[[LoadPlan, Callable[[], None]], Backend]
-"""Opens a model on its engine's thread. The second argument is ``wake``: the backend may
-call it from any thread to have ``has_work`` asked again.
+OpenBackend: TypeAlias = Callable[[LoadSpec, Callable[[], None]], Backend]
+"""Opens a model on its lane's thread, and returns soon: ``Backend.load`` does the work. The
+second argument is ``wake``: the backend may call it from any thread to have ``has_work``
+asked again.
 
 Raises:
-    LoadFailed, OutOfMemory: at once, or later from ``Backend.ready``.
+    LoadFailed, OutOfMemory: at once, or later from ``Backend.load``.
 """

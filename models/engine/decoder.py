@@ -1,45 +1,129 @@
-"""Tokens to text to events, once for every backend: UTF-8 and stop strings."""
+"""Tokens to text to events, once for every backend: a chain of small stages.
+
+    bytes -> Utf8 -> StopStrings -> Channel -> deltas
+
+A ``Span`` goes through it: text, and the tokens that made it. Each stage keeps back what
+it cannot decide yet (half a character, what may be the beginning of a stop string or of a
+tag) together with its tokens, so that the two stay aligned whatever is held.
+"""
 
 import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
-from models.events import FinishReason, TextDelta
+from models.events import Delta, FinishReason, TextDelta, TokenLogprob
+
+Tokens = tuple[TokenLogprob, ...]
 
 
-class Decoder:
-    """Turns the pieces of one sequence into ``TextDelta`` events.
+@dataclass(frozen=True, slots=True)
+class Span:
+    text: str
+    tokens: Tokens = ()
 
-    Text that may be the beginning of a stop string, or half of a character, is kept
-    back until the next piece decides. Half a character at the very end is dropped.
-    """
+
+class Channel(Protocol):
+    """The last stage: sorts text into what is said, thought and called."""
+
+    def feed(self, span: Span) -> Iterator[Delta]: ...
+
+    def end(self) -> Iterator[Delta]:
+        """Give out what was kept back: no more text comes."""
+        ...
+
+
+class PlainText:
+    """All of it is said. A ``Channel`` for models that have one."""
+
+    def feed(self, span: Span) -> Iterator[Delta]:
+        if span.text:
+            yield TextDelta(span.text, span.tokens)
+
+    def end(self) -> Iterator[Delta]:
+        yield from ()
+
+
+class Utf8:
+    """Bytes to text. Half a character waits for its rest, with its tokens."""
+
+    def __init__(self) -> None:
+        self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
+        self._tokens: Tokens = ()
+
+    def feed(self, piece: bytes, tokens: Tokens) -> Span:
+        text = self._decode(piece)
+        if tokens or self._tokens:
+            self._tokens += tokens
+            if not text:
+                return Span("")
+            tokens, self._tokens = self._tokens, ()
+        return Span(text, tokens)
+
+
+class StopStrings:
+    """Ends the text where the first stop string begins."""
 
     def __init__(self, stop: tuple[str, ...]) -> None:
         self._stop = tuple(each for each in stop if each)
-        self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._held = ""
+        self._longest = max((len(each) for each in self._stop), default=1) - 1
+        self._text = ""
+        self._tokens: list[tuple[int, TokenLogprob]] = []  # each with where it begins in the text
+        self.found: str | None = None
 
-    def feed(
-        self, piece: bytes, finish: FinishReason | None
-    ) -> tuple[list[TextDelta], FinishReason | None]:
-        """Return what can be said now, and why the sequence ended if it did."""
-        self._held += self._utf8.decode(piece)
-        end = self._stop_found()
-        if end is not None:
-            self._held = self._held[:end]
-            finish = FinishReason.STOP_STRING
-        keep = 0 if finish else self._undecided()
-        said = self._held[: len(self._held) - keep]
-        self._held = self._held[len(said) :]
-        return ([TextDelta(said)] if said else []), finish
+    def feed(self, span: Span, *, last: bool) -> Span:
+        """Return what can be said now; with ``last`` all of it."""
+        if not self._stop:
+            return span
+        self._tokens += [(len(self._text), each) for each in span.tokens]
+        self._text += span.text
+        end, self.found = self._first()
+        if self.found is None:
+            end = len(self._text) - (0 if last else self._undecided())
+        return self._give(end)
 
-    def _stop_found(self) -> int | None:
-        found = [self._held.find(stop) for stop in self._stop if stop in self._held]
-        return min(found) if found else None
+    def _first(self) -> tuple[int, str | None]:
+        places = [(self._text.find(stop), stop) for stop in self._stop if stop in self._text]
+        return min(places, key=lambda each: each[0], default=(0, None))
 
     def _undecided(self) -> int:
         """Length of the longest tail that a stop string could begin with."""
-        longest = max((len(stop) for stop in self._stop), default=1) - 1
-        for length in range(min(longest, len(self._held)), 0, -1):
-            tail = self._held[-length:]
+        for length in range(min(self._longest, len(self._text)), 0, -1):
+            tail = self._text[-length:]
             if any(stop.startswith(tail) for stop in self._stop):
                 return length
         return 0
+
+    def _give(self, end: int) -> Span:
+        tokens = tuple(token for start, token in self._tokens if start < end)
+        self._tokens = [(start - end, token) for start, token in self._tokens if start >= end]
+        text, self._text = self._text[:end], self._text[end:]
+        return Span(text, tokens)
+
+
+class Decoder:
+    """The chain for one sequence. Half a character at the very end is dropped."""
+
+    def __init__(self, stop: tuple[str, ...], channel: Channel | None = None) -> None:
+        self._utf8 = Utf8()
+        self._stop = StopStrings(stop)
+        self._channel = channel or PlainText()
+        self.said_bytes = 0  # of the text before the stop string, as UTF-8
+
+    @property
+    def stop_string(self) -> str | None:
+        """The one that ended it."""
+        return self._stop.found
+
+    def feed(
+        self, piece: bytes, finish: FinishReason | None, tokens: Tokens = ()
+    ) -> tuple[list[Delta], FinishReason | None]:
+        """Return what can be said now, and why the sequence ended if it did."""
+        span = self._stop.feed(self._utf8.feed(piece, tokens), last=finish is not None)
+        if self._stop.found is not None:
+            finish = FinishReason.STOP_STRING
+        self.said_bytes += len(span.text.encode())
+        deltas = list(self._channel.feed(span))
+        if finish:
+            deltas += self._channel.end()
+        return deltas, finish

@@ -1,41 +1,28 @@
-"""The llama.cpp backend: a supervised child process, and the streams it answers with.
+"""The llama.cpp backend: one model in a child process, and the sequences that run on it.
 
 The child (``llama_worker.py``) runs llama.cpp's own server on a loopback port that only
-who has the key can use. Here is everything that this side of the pipe does: start it,
-speak to it, and say in plain words why it would not load or has died.
+who has the key can use; ``llama_process.py`` starts and ends it, ``llama_stream.py`` reads
+one answer of it.
 """
 
-import http.client
-import json
 import queue
-import socket
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
-from typing import Any, cast
+from collections.abc import Callable
 
-from models.chat import GenerateRequest
-from models.engine.backend import LoadPlan, Output, Prefilled, SequenceFailed, Token
+from models.engine.backend import Admitted, Decoded, LoadSpec, Output, SequenceFailed, Work
+from models.engine.llama_client import JSON
 from models.engine.llama_process import LlamaProcess
-from models.engine.sampling import resolve
+from models.engine.llama_stream import LlamaStream
+from models.engine.llama_tokenizer import LlamaTokenizer
+from models.engine.prompt import Prompter
+from models.engine.sampling import Sampling, resolve
 from models.engine.template import ChatTemplate
-from models.errors import InferenceError, InvalidRequest
-from models.events import FinishReason
 from models.gguf import TemplateSource, read_template
 
-_FINISH_REASONS = {
-    "eos": FinishReason.END_OF_TURN,
-    "limit": FinishReason.MAX_TOKENS,
-}
-_TOKENIZE_SECONDS = 60.0  # for any prompt; a child that takes longer is stuck
 
-JSON = dict[str, Any]
-
-
-def open_llama(plan: LoadPlan, wake: Callable[[], None]) -> "LlamaBackend":
+def open_llama(spec: LoadSpec, wake: Callable[[], None]) -> "LlamaBackend":
     """Start loading a GGUF file; returns at once. Raises LoadFailed, OutOfMemory."""
-    return LlamaBackend(plan, read_template(plan.model.path), wake)
+    return LlamaBackend(spec, read_template(spec.model.path), wake)
 
 
 class LlamaBackend:
@@ -45,32 +32,36 @@ class LlamaBackend:
     which ``step`` empties. At most ``max_sequences`` run; the others wait here.
     """
 
-    def __init__(self, plan: LoadPlan, source: TemplateSource, wake: Callable[[], None]) -> None:
-        self._plan = plan
-        self._bos_token = source.bos_token
-        self._template = _compiled(source)
+    def __init__(self, spec: LoadSpec, source: TemplateSource, wake: Callable[[], None]) -> None:
+        self._spec = spec
         self._wake = wake
-        # Stream threads put, the engine thread takes.
+        # Stream threads put, the lane's thread takes.
         self._outbox: queue.SimpleQueue[Output] = queue.SimpleQueue()
-        self._streams: dict[int, _Stream] = {}
+        self._admitted: list[Output] = []
+        self._streams: dict[int, LlamaStream] = {}
         self._waiting: deque[tuple[int, JSON]] = deque()
+        template = _compiled(source)
         self._process = LlamaProcess(
             {
-                "model": str(plan.model.path),
-                "context_length": plan.context_length,
-                "max_sequences": plan.max_sequences,
+                "model": str(spec.model.path),
+                "context_length": spec.context_length,
+                "max_sequences": spec.max_sequences,
+                "prompt_cache_bytes": spec.prompt_cache_bytes,
             },
-            model_name=str(plan.model.name),
+            model_name=str(spec.model.name),
             on_change=wake,
+        )
+        self._prompter = Prompter(
+            template, LlamaTokenizer(self._process, source.bos_token), spec.context_length
         )
 
     @property
-    def context_length(self) -> int:
-        return self._plan.context_length
+    def prompter(self) -> Prompter:
+        return self._prompter
 
     @property
-    def template(self) -> ChatTemplate | None:
-        return self._template
+    def loaded_bytes(self) -> int:
+        return 0  # llama.cpp does not tell
 
     @property
     def pid(self) -> int:
@@ -82,45 +73,40 @@ class LlamaBackend:
         """Without which the child answers nobody."""
         return self._process.key
 
-    def ready(self) -> bool:
+    def load(self) -> bool:
         return self._process.ready()
 
-    def tokenize(self, text: str) -> list[int]:
-        has_bos = bool(self._bos_token) and text.startswith(self._bos_token)
-        return _tokenize(self._process, text, add_special=not has_bos)
-
-    def insert(
-        self, ticket: int, prompt: list[int], max_tokens: int, request: GenerateRequest
-    ) -> None:
-        sampling = resolve(request.sampling, {})
+    def insert(self, ticket: int, work: Work) -> None:
         body: JSON = {
-            "prompt": prompt,
-            "n_predict": max_tokens,
+            "prompt": work.tokens,
+            "n_predict": work.max_tokens,
             "stream": True,
             "return_tokens": True,
             "return_progress": True,
             "cache_prompt": True,
+            **_sampling_fields(resolve(work.sampling, {})),
         }
-        for field in type(sampling).__dataclass_fields__:
-            body[field] = getattr(sampling, field)
+        self._admitted.append(Admitted(ticket, len(work.tokens)))
         self._waiting.append((ticket, body))
         self._start_waiting()
 
     def has_work(self) -> bool:
-        return not self._outbox.empty() or self._process.dead
+        return bool(self._admitted) or not self._outbox.empty() or self._process.dead
 
     def step(self) -> list[Output]:
-        outputs: list[Output] = []
+        outputs, self._admitted = self._admitted, []
         while not self._outbox.empty():
             output = self._outbox.get()
             if output.ticket not in self._streams:
                 continue  # it was removed meanwhile
             outputs.append(output)
-            if isinstance(output, SequenceFailed) or (isinstance(output, Token) and output.finish):
+            if isinstance(output, SequenceFailed) or (
+                isinstance(output, Decoded) and output.finish
+            ):
                 del self._streams[output.ticket]
         self._start_waiting()
         if not outputs and self._process.dead:
-            raise self._process.death()
+            raise self._process.end_and_explain()
         return outputs
 
     def remove(self, ticket: int) -> None:
@@ -137,9 +123,9 @@ class LlamaBackend:
         self._process.close()
 
     def _start_waiting(self) -> None:
-        while self._waiting and len(self._streams) < self._plan.max_sequences:
+        while self._waiting and len(self._streams) < self._spec.max_sequences:
             ticket, body = self._waiting.popleft()
-            self._streams[ticket] = _Stream(self._process, ticket, body, self._put)
+            self._streams[ticket] = LlamaStream(self._process, ticket, body, self._put)
 
     def _put(self, output: Output) -> None:  # called on a stream's thread
         self._outbox.put(output)
@@ -152,124 +138,17 @@ def _compiled(source: TemplateSource) -> ChatTemplate | None:
     return ChatTemplate(source.text, bos_token=source.bos_token, eos_token=source.eos_token)
 
 
-class _Client:
-    """One HTTP connection to the child, for one question: kept, llama.cpp would close it."""
-
-    def __init__(self, process: LlamaProcess, *, timeout_seconds: float | None) -> None:
-        self._process = process
-        self._http = http.client.HTTPConnection("127.0.0.1", process.port, timeout=timeout_seconds)
-
-    def connect(self) -> None:
-        self._http.connect()
-        # Small pieces both ways: waiting to fill a packet would only delay them.
-        self._http.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    @property
-    def sock(self) -> socket.socket | None:
-        return self._http.sock
-
-    def post(self, path: str, body: JSON) -> http.client.HTTPResponse:
-        headers = {
-            "Authorization": f"Bearer {self._process.key}",
-            "Content-Type": "application/json",
-        }
-        self._http.request("POST", path, json.dumps(body), headers)
-        return self._http.getresponse()
-
-    def close(self) -> None:
-        self._http.close()
-
-
-def _tokenize(process: LlamaProcess, text: str, *, add_special: bool) -> list[int]:
-    """Raises ModelCrashed."""
-    body = {"content": text, "add_special": add_special, "parse_special": True}
-    with closing(_Client(process, timeout_seconds=_TOKENIZE_SECONDS)) as client:
-        try:
-            client.connect()
-            return cast("list[int]", json.load(client.post("/tokenize", body))["tokens"])
-        except (OSError, http.client.HTTPException, ValueError, KeyError):
-            raise process.death() from None
-
-
-class _Stream(threading.Thread):
-    """One running completion: reads the child's answer and puts what it means."""
-
-    def __init__(
-        self, process: LlamaProcess, ticket: int, body: JSON, put: Callable[[Output], None]
-    ) -> None:
-        super().__init__(name=f"llama-stream-{ticket}", daemon=True)
-        self._process = process
-        self._ticket = ticket
-        self._body = body
-        self._put = put
-        self._tokens = 0
-        self._cancelled = threading.Event()
-        self._client = _Client(process, timeout_seconds=None)
-        self.start()
-
-    def cancel(self) -> None:
-        """End it: the child sees the connection go, and frees the slot. Any thread."""
-        self._cancelled.set()
-        if sock := self._client.sock:
-            with suppress(OSError):  # it may have ended by itself just now
-                sock.shutdown(socket.SHUT_RDWR)
-
-    def run(self) -> None:
-        try:
-            self._client.connect()
-            if self._cancelled.is_set():
-                return
-            self._read()
-        except InferenceError as error:
-            self._put(SequenceFailed(self._ticket, error))
-        except (OSError, http.client.HTTPException, ValueError, KeyError):
-            if not self._cancelled.is_set():
-                self._put(SequenceFailed(self._ticket, self._process.death()))
-        finally:
-            self._client.close()
-
-    def _read(self) -> None:
-        response = self._client.post("/completion", self._body)
-        if response.status != http.HTTPStatus.OK:
-            self._put(SequenceFailed(self._ticket, _refusal(json.load(response))))
-            return
-        for chunk in _server_sent(response):
-            if "error" in chunk:
-                self._put(SequenceFailed(self._ticket, _refusal(chunk)))
-                return
-            for output in self._outputs(chunk):
-                self._put(output)
-            if chunk.get("stop"):
-                return
-        raise http.client.IncompleteRead(b"")
-
-    def _outputs(self, chunk: JSON) -> Iterator[Output]:
-        if progress := chunk.get("prompt_progress"):
-            if progress["processed"] >= progress["total"]:
-                yield Prefilled(self._ticket, progress["cache"])
-            return
-        count = chunk["tokens_predicted"] - self._tokens
-        self._tokens += count
-        ids: list[int] = chunk["tokens"]
-        piece: str = chunk["content"]
-        if len(ids) < count and piece:
-            # Of a character in several tokens llama.cpp tells the last id alone.
-            ids = _tokenize(self._process, piece, add_special=False)
-        finish = _FINISH_REASONS[chunk["stop_type"]] if chunk["stop"] else None
-        yield Token(self._ticket, piece.encode(), tuple(ids), finish, count)
-
-
-def _server_sent(lines: http.client.HTTPResponse) -> Iterator[JSON]:
-    for line in lines:
-        name, _, data = line.partition(b": ")
-        if name in (b"data", b"error"):
-            yield json.loads(data)
-
-
-def _refusal(body: JSON) -> InferenceError:
-    """What llama.cpp says of a request that it will not run, as an error of ours."""
-    error = body.get("error", body)
-    message = str(error.get("message", "")).strip() or "no reason given"
-    if error.get("code") == http.HTTPStatus.BAD_REQUEST:
-        return InvalidRequest(f"The engine refused the request: {message}.")
-    return InferenceError(f"The engine could not run the request: {message}.")
+def _sampling_fields(sampling: Sampling) -> JSON:
+    """What llama.cpp's server calls them (tools/server/README.md)."""
+    return {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "typical_p": sampling.typical_p,
+        "seed": sampling.seed,
+        "repeat_penalty": sampling.repeat_penalty,
+        "repeat_last_n": sampling.repeat_last_n,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+    }

@@ -94,15 +94,18 @@ class LlamaProcess:
         """Return whether the model has loaded. Raises LoadFailed, OutOfMemory, ModelCrashed."""
         if self._answer and "port" in self._answer:
             if self._child.poll() is not None:
-                raise self.death()
+                raise self.end_and_explain()
             self.port = self._answer["port"]
             return True
         if self._answer or self.dead:
             raise self._load_failure()
         return False
 
-    def death(self) -> ModelCrashed:
-        """Return the error for a caller whose connection broke."""
+    def end_and_explain(self) -> ModelCrashed:
+        """Return the error for a caller whose connection broke, or who waited in vain.
+
+        It waits up to two seconds for the child to die by itself, and then kills it.
+        """
         try:
             self._child.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:  # stuck: a fresh one is the only cure
@@ -113,7 +116,7 @@ class LlamaProcess:
                 "the next request loads it again."
             )
         return ModelCrashed(
-            f"Model '{self._model_name}' has crashed ({_manner(self._child.returncode)}): "
+            f"Model '{self._model_name}' has crashed ({_how_it_died(self._child.returncode)}): "
             "the next request loads it again."
         )
 
@@ -142,17 +145,19 @@ class LlamaProcess:
             pass  # it is dead already: ``ready`` tells
 
     def _watch(self) -> None:
-        stdout = _pipe(self._child.stdout)
-        line = stdout.readline()
-        if line:
-            self._answer = json.loads(line)
-            self._on_change()
-        stdout.read()  # until it dies
-        stdout.close()
-        self._child.wait()
-        self.dead = True
-        if not self._closing:
-            self._on_change()
+        try:
+            stdout = _pipe(self._child.stdout)
+            line = stdout.readline()
+            if line:
+                self._answer = _read_answer(line)
+                self._on_change()
+            stdout.read()  # until it dies
+            stdout.close()
+            self._child.wait()
+        finally:
+            self.dead = True
+            if not self._closing:
+                self._on_change()
 
     def _keep_last_lines(self) -> None:
         stderr = _pipe(self._child.stderr)
@@ -163,7 +168,7 @@ class LlamaProcess:
     def _load_failure(self) -> InferenceError:
         self._threads[1].join(_END_SECONDS)  # its last words may be on their way
         if self._child.poll() not in (None, 0):
-            manner = _manner(self._child.returncode)
+            manner = _how_it_died(self._child.returncode)
             return LoadFailed(f"Model '{self._model_name}' cannot be loaded: {manner}.")
         lines = [*self._last_lines, str((self._answer or {}).get("error", ""))]
         for pattern, kind, words in _REASONS:
@@ -173,6 +178,13 @@ class LlamaProcess:
                     return kind(f"Model '{self._model_name}' cannot be loaded: {why}.")
         told = next((line for line in lines if " E " in line), lines[-1])
         return LoadFailed(f"Model '{self._model_name}' cannot be loaded: {told}.")
+
+
+def _read_answer(line: bytes) -> dict[str, Any]:
+    try:
+        return dict(json.loads(line))
+    except (ValueError, TypeError):
+        return {"error": f"its process said {line[:200]!r}"}
 
 
 def decode_threads() -> int:
@@ -185,10 +197,12 @@ def decode_threads() -> int:
 
 def _environment() -> dict[str, str]:
     # The server of llama.cpp reads settings from LLAMA_ARG_*: the user's are not meant for us.
-    return {key: value for key, value in os.environ.items() if not key.startswith("LLAMA_")}
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("LLAMA_")}
+    # After an abort ggml would run a debugger, and die seconds later.
+    return ours | {"GGML_NO_BACKTRACE": "1"}
 
 
-def _manner(returncode: int | None) -> str:
+def _how_it_died(returncode: int | None) -> str:
     """How a process died, in words."""
     if returncode is None or returncode >= 0:
         return f"it ended with status {returncode}"

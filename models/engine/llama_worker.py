@@ -3,7 +3,8 @@
 Run by path and not as a module, with nothing of ours imported: it must start fast,
 and it is alone in importing xllamacpp. The parent writes one line of JSON on stdin,
 
-    {"model": PATH, "context_length": N, "max_sequences": N, "threads": N, "key": SECRET}
+    {"model": PATH, "context_length": N, "max_sequences": N, "prompt_cache_bytes": N,
+     "threads": N, "key": SECRET}
 
 and gets one line of JSON on stdout, ``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's
 own messages go to stderr. The model is then spoken to over HTTP on that loopback port,
@@ -38,6 +39,10 @@ def main() -> None:
         params.fit_params = False  # the parent has planned what fits
         # A prompt is read in pieces: between them the others' tokens go on, and a cancel counts.
         params.n_batch = params.n_ubatch = 256
+        # Finished prompts are kept in memory: 8 GiB of it unless told otherwise.
+        params.cache_ram_mib = config["prompt_cache_bytes"] >> 20
+        # Of sliding windows and recurrent states, for each sequence: 32 unless told otherwise.
+        params.n_ctx_checkpoints = 4
         params.warmup = False  # a first token late is better than every load late
         params.cpuparams.n_threads = config["threads"]
         params.cpuparams_batch.n_threads = config["threads"]
@@ -56,7 +61,7 @@ def main() -> None:
     answers.flush()
     if "port" in answer:
         sys.stdin.read()
-    # Without a farewell: taking the server down in order waits for what still runs.
+    # Not an orderly end: that would wait for requests that still run.
     os._exit(0)
 
 

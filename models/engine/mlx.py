@@ -1,7 +1,7 @@
 """A model that runs in this process, on Apple's GPU: Backend over mlx_lm's BatchGenerator.
 
-The only file that imports mlx. It does so when the first model is opened, on the
-engine's thread: mlx_lm brings transformers along and takes seconds.
+The only file that imports mlx. It does so when the first model is opened, on the lane's
+thread: mlx_lm brings transformers along and takes seconds.
 """
 
 import gc
@@ -16,21 +16,32 @@ from pathlib import Path
 from types import ModuleType
 
 from models import facts
-from models.chat import GenerateRequest
-from models.engine.backend import LoadPlan, Output, Prefilled, SequenceFailed, Token
+from models.engine.backend import (
+    Admitted,
+    Decoded,
+    LoadSpec,
+    Output,
+    Prefilled,
+    Prefilling,
+    SequenceFailed,
+    Work,
+)
+from models.engine.hf_tokenizer import HfTokenizer
 from models.engine.mlx_load import (
     Batch,
     Library,
+    Loaded,
+    Loading,
     MlxTokenizer,
     PromptResponse,
     TokenResponse,
     first_line,
     is_out_of_memory,
-    load,
 )
 from models.engine.mlx_sampling import Array, LogitsProcessor, make_penalties, make_sampler
 from models.engine.pieces import Pieces, pieces_of
-from models.engine.sampling import Sampling, own_defaults, resolve
+from models.engine.prompt import Prompter
+from models.engine.sampling import own_defaults, resolve
 from models.engine.template import ChatTemplate
 from models.errors import InferenceError, InvalidRequest, LoadFailed, ModelCrashed, OutOfMemory
 from models.events import FinishReason
@@ -53,21 +64,14 @@ def available() -> bool:
     return find_spec("mlx") is not None and find_spec("mlx_lm") is not None
 
 
-def open_mlx(plan: LoadPlan, wake: Callable[[], None]) -> "MlxBackend":
-    """Load a model: an ``OpenBackend``. It waits until the model is ready, and wakes no one.
+def open_mlx(spec: LoadSpec, wake: Callable[[], None]) -> "MlxBackend":
+    """Open a model: an ``OpenBackend``. ``MlxBackend.load`` loads it, bit by bit.
 
     Raises:
-        LoadFailed, OutOfMemory
+        LoadFailed
     """
-    try:
-        return MlxBackend(plan)
-    except InferenceError as error:
-        # The frames it came through hold half a model, and would for as long as some
-        # window shows the error.
-        failure = error.with_traceback(None)
-        failure.__context__ = None
-    _free()
-    raise failure
+    facts.of_mlx(spec.model.path)  # mlx_lm would look for a missing file on the network
+    return MlxBackend(spec, wake)
 
 
 def end_thread() -> None:
@@ -109,107 +113,109 @@ class _Sequence:
 
 
 class MlxBackend:
-    """One MLX model and the sequences that run on it. A ``Backend``.
+    """One MLX model and the sequences that run on it. A ``Backend``."""
 
-    Raises:
-        LoadFailed, OutOfMemory
-    """
-
-    def __init__(self, plan: LoadPlan) -> None:
-        folder = plan.model.path
-        facts.of_mlx(folder)  # mlx_lm would look for a missing file on the network
-        library = _import_library()
-        loaded = load(library, folder)
-        self._plan = plan
-        self._library = library
-        self._mx = library.mx
-        self._own_defaults = own_defaults(folder)
-        self._template = _template(folder, loaded.tokenizer)
-        self._new_pieces = pieces_of(loaded.tokenizer)
-        self._loaded = loaded
+    def __init__(self, spec: LoadSpec, wake: Callable[[], None]) -> None:
+        self._spec = spec
+        self._wake = wake
+        self._own_defaults = own_defaults(spec.model.path)
+        self._loading: Loading | None = None
+        self._runnable: _Runnable | None = None  # once it is loaded
+        self._admitted: list[Output] = []
         self._sequences: dict[int, _Sequence] = {}  # by mlx_lm's number
-        self._batch = self._new_batch()
 
-    # -- What it is -----------------------------------------------------------
-
-    @property
-    def context_length(self) -> int:
-        return self._plan.context_length
+    # -- Loading --------------------------------------------------------------
 
     @property
-    def template(self) -> ChatTemplate | None:
-        return self._template
+    def prompter(self) -> Prompter:
+        return self._loaded.prompter
 
-    def ready(self) -> bool:
+    @property
+    def loaded_bytes(self) -> int:
+        return self._loading.loaded_bytes if self._loading else 0
+
+    def load(self) -> bool:
+        if self._runnable:
+            return True
+        try:
+            return self._go_on_loading()
+        except InferenceError as error:
+            # The frames it came through hold half a model, and would for as long as some
+            # window shows the error.
+            failure = error.with_traceback(None)
+            failure.__context__ = None
+        self._loading = None
+        _free()
+        raise failure
+
+    def _go_on_loading(self) -> bool:
+        if self._loading is None:
+            self._loading = Loading(_import_library(), self._spec.model.path, self._wake)
+            return False
+        loaded = self._loading.go_on()
+        if loaded is None:
+            return False
+        self._runnable = _Runnable(self._loading.library, loaded, self._spec)
+        self._loading = None
         return True
 
-    def tokenize(self, text: str) -> list[int]:
-        tokenizer = self._loaded.tokenizer
-        has_bos = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token or "")
-        return tokenizer.encode(text, add_special_tokens=not has_bos)
+    @property
+    def _loaded(self) -> "_Runnable":
+        assert self._runnable, "used before it was loaded"
+        return self._runnable
 
     # -- Sequences ------------------------------------------------------------
 
-    def insert(
-        self, ticket: int, prompt: list[int], max_tokens: int, request: GenerateRequest
-    ) -> None:
-        sampling = resolve(request.sampling, self._own_defaults)
-        self._refuse_impossible(prompt, sampling)
-        penalties = make_penalties(self._mx, sampling)
-        sequence = _Sequence(ticket, self._new_pieces(), [penalties] if penalties else [])
-        (number,) = self._batch.insert(
-            [prompt],
-            [max_tokens],
-            samplers=[make_sampler(self._mx, sampling)],
+    def insert(self, ticket: int, work: Work) -> None:
+        model = self._loaded
+        # MLX does not check an index, and would read whatever lies there.
+        if min(work.tokens) < 0 or max(work.tokens) >= model.vocabulary_size:
+            raise InvalidRequest(
+                "The prompt has token numbers that this model does not know: "
+                "they may come from another model's context."
+            )
+        sampling = resolve(work.sampling, self._own_defaults)
+        penalties = make_penalties(model.mx, sampling)
+        sequence = _Sequence(ticket, model.new_pieces(), [penalties] if penalties else [])
+        (number,) = model.batch.insert(
+            [list(work.tokens)],
+            [work.max_tokens],
+            samplers=[make_sampler(model.mx, sampling)],
             # Always a list: a batch of rows with and without has crashed (mlx-lm#1513).
             logits_processors=[[sequence.process] if sequence.processors else []],
         )
         self._sequences[number] = sequence
-
-    def _refuse_impossible(self, prompt: list[int], sampling: Sampling) -> None:
-        if sampling.typical_p != 1:
-            raise InvalidRequest(
-                "typical_p is not available for MLX models: please leave it out.",
-                field="typical_p",
-            )
-        # MLX does not check an index, and would read whatever lies there.
-        if min(prompt) < 0 or max(prompt) >= self._loaded.vocabulary_size:
-            raise InvalidRequest(
-                "The prompt has token numbers that this model does not know: "
-                "they may come from another model's context.",
-                field="context",
-            )
+        self._admitted.append(Admitted(ticket, len(work.tokens)))
 
     def remove(self, ticket: int) -> None:
         for number, sequence in self._sequences.items():
             if sequence.ticket == ticket:
                 del self._sequences[number]
-                self._batch.remove([number])
+                self._loaded.batch.remove([number])
                 self._rest_when_idle()
                 return
 
     def has_work(self) -> bool:
-        return bool(self._sequences)
+        if self._runnable:
+            return bool(self._sequences)
+        return self._loading is None or self._loading.has_work()
 
     # -- Steps ----------------------------------------------------------------
 
     def step(self) -> list[Output]:
+        outputs, self._admitted = self._admitted, []
         try:
-            prompts, tokens = self._batch.next()
+            prompts, tokens = self._loaded.batch.next()
         except Exception as error:
-            log.exception("%s failed in a step", self._plan.model.name)
-            failure = _step_error(str(self._plan.model.name), error)
+            log.exception("%s failed in a step", self._spec.model.name)
+            failure = _step_error(str(self._spec.model.name), error)
         else:
-            return self._outputs(prompts, tokens)
+            return outputs + self._outputs(prompts, tokens)
         # Out here the exception is gone, and with it the frames that hold the old batch.
-        return self._start_over(failure)
+        return outputs + self._start_over(failure)
 
     def _outputs(self, prompts: list[PromptResponse], tokens: list[TokenResponse]) -> list[Output]:
-        outputs: list[Output] = [
-            Prefilled(self._sequences[each.uid].ticket, cached_tokens=0)
-            for each in prompts
-            if each.end_of_prompt
-        ]
+        outputs = [self._prompt(each) for each in prompts]
         outputs += [self._token(each) for each in tokens]
         # After the tokens: mlx_lm works one token ahead, and what went wrong beyond the
         # end of a sequence is no failure of it.
@@ -217,7 +223,13 @@ class MlxBackend:
         self._rest_when_idle()
         return outputs
 
-    def _token(self, response: TokenResponse) -> Token:
+    def _prompt(self, response: PromptResponse) -> Output:
+        ticket = self._sequences[response.uid].ticket
+        if response.end_of_prompt:
+            return Prefilled(ticket, cached_tokens=0)
+        return Prefilling(ticket, *response.progress)
+
+    def _token(self, response: TokenResponse) -> Decoded:
         sequence = self._sequences[response.uid]
         finish = _FINISH[response.finish_reason] if response.finish_reason else None
         piece = b""
@@ -226,7 +238,7 @@ class MlxBackend:
         if finish:
             piece += sequence.pieces.rest()
             del self._sequences[response.uid]
-        return Token(sequence.ticket, piece, (response.token,), finish)
+        return Decoded(sequence.ticket, piece, (response.token,), finish)
 
     def _failures(self) -> list[Output]:
         failures: list[Output] = []
@@ -240,33 +252,53 @@ class MlxBackend:
     def _start_over(self, error: InferenceError) -> list[Output]:
         """Fail every sequence and take a fresh batch: what the old one holds is unknown."""
         failures: list[Output] = [
-            SequenceFailed(each.ticket, error) for each in self._sequences.values()
+            SequenceFailed(each.ticket, error.again()) for each in self._sequences.values()
         ]
         self._sequences.clear()
-        del self._batch
-        _free()
-        self._batch = self._new_batch()
+        self._loaded.start_over()
         return failures
-
-    def _new_batch(self) -> Batch:
-        return self._library.new_batch(
-            self._loaded.model,
-            stop_tokens=[[token] for token in sorted(self._loaded.tokenizer.eos_token_ids)],
-            completion_batch_size=self._plan.max_sequences,
-            prefill_batch_size=1,
-            prefill_step_size=_PREFILL_STEP_TOKENS,
-        )
 
     def _rest_when_idle(self) -> None:
         if not self._sequences:
-            self._mx.clear_cache()
+            self._loaded.mx.clear_cache()
 
     # -- The end --------------------------------------------------------------
 
     def close(self) -> None:
         self._sequences.clear()
-        del self._batch, self._loaded, self._new_pieces
+        self._loading = self._runnable = None
         _free()
+
+
+class _Runnable:
+    """What a loaded model is made of: weights, tokenizer, and the batch that runs on them."""
+
+    def __init__(self, library: Library, loaded: Loaded, spec: LoadSpec) -> None:
+        tokenizer = loaded.tokenizer
+        template = _template(spec.model.path, tokenizer)
+        self.mx = library.mx
+        self.vocabulary_size = loaded.vocabulary_size
+        self.new_pieces = pieces_of(tokenizer)
+        self.prompter = Prompter(template, HfTokenizer(tokenizer), spec.context_length)
+        self._library = library
+        self._weights = loaded.model
+        self._stop_tokens = [[token] for token in sorted(tokenizer.eos_token_ids)]
+        self._max_sequences = spec.max_sequences
+        self.batch = self._new_batch()
+
+    def start_over(self) -> None:
+        del self.batch
+        _free()
+        self.batch = self._new_batch()
+
+    def _new_batch(self) -> Batch:
+        return self._library.new_batch(
+            self._weights,
+            stop_tokens=self._stop_tokens,
+            completion_batch_size=self._max_sequences,
+            prefill_batch_size=1,
+            prefill_step_size=_PREFILL_STEP_TOKENS,
+        )
 
 
 def _import_library() -> Library:
@@ -291,6 +323,7 @@ def _library() -> Library:
         load_model=utils.load_model,
         load_tokenizer=utils.load_tokenizer,
         make_prompt_cache=import_module("mlx_lm.models.cache").make_prompt_cache,
+        flatten=import_module("mlx.utils").tree_flatten,
     )
 
 

@@ -1,11 +1,16 @@
-"""Loads an MLX model from its folder: weights and tokenizer, or one sentence why not.
+"""Loads an MLX model from its folder, bit by bit: weights and tokenizer, or why not.
+
+The lane gives others their turn between two bits, so none is long: the tokenizer is read on
+a thread of its own (it calls nothing of mlx), the weights some megabytes at a time.
 
 Nothing here imports mlx: ``mlx.py`` does, and passes it in as a ``Library``. The protocols
 are what we use of it, since mlx_lm has no types of its own to check against.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +21,8 @@ from models.engine.pieces import Tokenizer
 from models.errors import InferenceError, LoadFailed, OutOfMemory
 
 log = logging.getLogger(__name__)
+
+_BIT_BYTES = 16 << 20  # of weights that are read between two steps of others
 
 Module: TypeAlias = Any
 """An mlx.nn.Module: layers and their weights."""
@@ -33,6 +40,7 @@ class MlxTokenizer(Tokenizer, Protocol):
 
 class PromptResponse(Protocol):
     uid: int
+    progress: tuple[int, int]  # tokens that are read, of how many
     end_of_prompt: bool
 
 
@@ -68,6 +76,7 @@ class Library:
     load_model: Callable[..., tuple[Module, dict[str, Any]]]
     load_tokenizer: Callable[..., MlxTokenizer]
     make_prompt_cache: Callable[[Module], list[Any]]
+    flatten: Callable[[Any], list[tuple[str, Any]]]  # mlx.utils.tree_flatten
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,51 +86,83 @@ class Loaded:
     vocabulary_size: int
 
 
-def load(library: Library, folder: Path) -> Loaded:
-    """Load the model in ``folder``, on the thread that is going to run it.
+class Loading:
+    """A model on its way into memory. Every call is made on the thread that will run it.
+
+    ``wake`` is called, on any thread, when there is something to go on with.
 
     Raises:
         LoadFailed, OutOfMemory
     """
-    # The weights are read last: what else may be wrong shows in a moment.
-    try:
-        model, config = library.load_model(folder, lazy=True)
-    except Exception as error:
-        log.exception("The model in %s cannot be loaded", folder)
-        raise _load_error(folder, error) from None
-    tokenizer = _load_tokenizer(library, folder, config)
-    try:
-        _read_weights(library, model)
-    except Exception as error:
-        log.exception("The weights in %s cannot be loaded", folder)
-        raise _load_error(folder, error) from None
-    rows = config.get("vocab_size")
-    return Loaded(model, tokenizer, rows if isinstance(rows, int) else len(tokenizer))
 
+    def __init__(self, library: Library, folder: Path, wake: Callable[[], None]) -> None:
+        self.library = library
+        self.loaded_bytes = 0
+        self._folder = folder
+        self._wake = wake
+        self._tokenizer: Future[MlxTokenizer] = Future()
+        # The weights are read last: what else may be wrong shows in a moment.
+        try:
+            self._model, self._config = library.load_model(folder, lazy=True)
+        except Exception as error:
+            log.exception("The model in %s cannot be loaded", folder)
+            raise _load_error(folder, error) from None
+        if library.mx.default_device() == library.mx.cpu:
+            # There 16-bit weights are slower, and quantised ones also wrong by percents.
+            self._model.set_dtype(library.mx.float32)
+        self._left = [array for _, array in library.flatten(self._model.parameters())]
+        threading.Thread(target=self._load_tokenizer, name="mlx-tokenizer", daemon=True).start()
 
-def _load_tokenizer(library: Library, folder: Path, config: dict[str, Any]) -> MlxTokenizer:
-    try:
-        return library.load_tokenizer(
-            folder,
-            # Never the network, and never a program that came with the weights.
-            {"local_files_only": True, "trust_remote_code": False},
-            eos_token_ids=config.get("eos_token_id"),
-        )
-    except Exception as error:
-        log.exception("The tokenizer in %s cannot be loaded", folder)
-        raise LoadFailed(
-            f"The model's file tokenizer.json cannot be used: {first_line(error)}"
-        ) from None
+    def has_work(self) -> bool:
+        return bool(self._left) or self._tokenizer.done()
 
+    def go_on(self) -> Loaded | None:
+        """Load some more; return the model when it is all there.
 
-def _read_weights(library: Library, model: Module) -> None:
-    mx = library.mx
-    if mx.default_device() == mx.cpu:
-        # There 16-bit weights are slower, and quantised ones also wrong by percents.
-        model.set_dtype(mx.float32)
-    mx.eval(model.parameters())
-    for layer in library.make_prompt_cache(model):
-        layer.merge([layer])  # raises where its kind cannot join a batch, even of one
+        Raises:
+            LoadFailed, OutOfMemory
+        """
+        if self._tokenizer.done() and (error := self._tokenizer.exception()):
+            raise error
+        try:
+            if self._left:
+                self._read_some()
+                return None
+            if not self._tokenizer.done():
+                return None
+            for layer in self.library.make_prompt_cache(self._model):
+                layer.merge([layer])  # raises where its kind cannot join a batch, even of one
+        except Exception as error:
+            log.exception("The weights in %s cannot be loaded", self._folder)
+            raise _load_error(self._folder, error) from None
+        tokenizer = self._tokenizer.result()
+        rows = self._config.get("vocab_size")
+        return Loaded(self._model, tokenizer, rows if isinstance(rows, int) else len(tokenizer))
+
+    def _read_some(self) -> None:
+        some: list[Any] = []
+        size = 0
+        while self._left and size < _BIT_BYTES:
+            some.append(self._left.pop())
+            size += some[-1].nbytes
+        self.library.mx.eval(some)
+        self.loaded_bytes += size
+
+    def _load_tokenizer(self) -> None:  # on a thread of its own
+        try:
+            tokenizer = self.library.load_tokenizer(
+                self._folder,
+                # Never the network, and never a program that came with the weights.
+                {"local_files_only": True, "trust_remote_code": False},
+                eos_token_ids=self._config.get("eos_token_id"),
+            )
+        except Exception as error:
+            log.exception("The tokenizer in %s cannot be loaded", self._folder)
+            sentence = f"The model's file tokenizer.json cannot be used: {first_line(error)}"
+            self._tokenizer.set_exception(LoadFailed(sentence))
+        else:
+            self._tokenizer.set_result(tokenizer)
+        self._wake()
 
 
 def _load_error(folder: Path, error: Exception) -> InferenceError:

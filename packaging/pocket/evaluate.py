@@ -24,13 +24,15 @@ from score import Score, score
 from talk import capital, fact, who
 from words import Dice
 
+from models import needs
 from models.builtin import read
-from models.chat import GenerateRequest, SamplingParams
-from models.engine.backend import Backend, LoadPlan, Token
+from models.chat import SamplingParams
+from models.engine.backend import Backend, Decoded, Work
 from models.engine.llama import open_llama
 from models.engine.mlx import end_thread, open_mlx
 from models.events import FinishReason
 from models.model import Kind, Model
+from models.needs import Wish
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTDATA = Path(os.environ.get("INGLENOOK_TESTDATA", ROOT.parent / "shared/testdata"))
@@ -81,24 +83,24 @@ def cases(template: Template, bfcl_folder: Path) -> Iterator[Case]:
 
 def answer(backend: Backend, asked: list[Case], woken: threading.Event) -> list[Reply]:
     """Return what the model says to each, greedily."""
-    while not backend.ready():
+    while not backend.load():
         woken.wait(0.05)
     said: dict[int, bytes] = {}
     ended: dict[int, FinishReason] = {}
     for ticket, case in enumerate(asked):
-        tokens = backend.tokenize(case.prompt)
+        tokens = backend.prompter.tokenizer.encode(case.prompt)
         said[ticket] = b""
         if len(tokens) + LONGEST_REPLY > CONTEXT:
             ended[ticket] = FinishReason.MAX_TOKENS
             continue
-        request = GenerateRequest(model="pocket", prompt=case.prompt, sampling=GREEDY)
-        backend.insert(ticket, tokens, LONGEST_REPLY, request)
+        work = Work(tokens=tuple(tokens), max_tokens=LONGEST_REPLY, sampling=GREEDY)
+        backend.insert(ticket, work)
     while len(ended) < len(asked):
         if not backend.has_work():
             woken.wait(0.2)
             woken.clear()
         for output in backend.step():
-            if isinstance(output, Token):
+            if isinstance(output, Decoded):
                 said[output.ticket] += output.piece
                 if output.finish:
                     ended[output.ticket] = output.finish
@@ -111,7 +113,9 @@ def answer(backend: Backend, asked: list[Case], woken: threading.Event) -> list[
 def run(model: Model, asked: list[Case]) -> list[Reply]:
     woken = threading.Event()
     opened = open_mlx if model.kind is Kind.MLX else open_llama
-    backend = opened(LoadPlan(model, CONTEXT, max_sequences=4), woken.set)
+    wish = Wish(asked_context=CONTEXT)
+    spec = needs.roomiest(needs.least(model, wish), wish, spare_bytes=1 << 30)
+    backend = opened(spec, woken.set)
     try:
         return answer(backend, asked, woken)
     finally:

@@ -6,6 +6,7 @@ from PySide6.QtCore import QCoreApplication, QEvent, QThread
 
 from app.chat.session import ChatSession, State
 from app.conversations import Conversations, Outcome
+from models.engine.backend import Work
 from models.errors import LoadFailed, ModelCrashed
 from tests.app.conftest import Babbler
 from tests.fakes import ScriptedBackend, a_model, scripted_residency
@@ -66,9 +67,9 @@ def test_the_message_is_on_the_disk_before_the_model_hears_of_it(
     on_disk: list[str] = []
 
     class Looking(ScriptedBackend):
-        def tokenize(self, text: str) -> list[int]:
+        def insert(self, ticket: int, work: Work) -> None:
             on_disk.extend(turn.text for turn in conversations.turns("chat-0"))
-            return super().tokenize(text)
+            super().insert(ticket, work)
 
     session = session_of(Looking("Hello."))
     session.send("Hi")
@@ -122,13 +123,13 @@ def test_a_model_that_is_not_here_is_told_at_once(session_of: MakeSession, qtbot
 
 def test_retry_asks_the_same_again(session_of: MakeSession, qtbot, conversations) -> None:
     backend = ScriptedBackend("Paris.")
-    backend.fail_ready = LoadFailed("The file is damaged.")
+    backend.fail_load = LoadFailed("The file is damaged.")
     session = session_of(backend)
     session.send("What is the capital of France?")
     qtbot.waitUntil(idle(session))
     assert session.turns[1].error == "The file is damaged."
 
-    backend.fail_ready = None
+    backend.fail_load = None
     session.retry()
     qtbot.waitUntil(idle(session))
 
@@ -141,11 +142,11 @@ def test_an_unanswered_question_and_the_next_are_one_message(
     session_of: MakeSession, qtbot
 ) -> None:
     backend = ScriptedBackend("Hello.")
-    backend.fail_ready = LoadFailed("The file is damaged.")
+    backend.fail_load = LoadFailed("The file is damaged.")
     session = session_of(backend)
     session.send("Hi")
     qtbot.waitUntil(idle(session))
-    backend.fail_ready = None
+    backend.fail_load = None
 
     session.send("Are you there?")
     qtbot.waitUntil(idle(session))

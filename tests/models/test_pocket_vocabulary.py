@@ -12,9 +12,9 @@ from transformers import AutoTokenizer
 
 import resources
 from models import builtin
-from models.engine.backend import LoadPlan
 from models.engine.llama import open_llama
 from models.model import Kind
+from tests.fakes import a_spec
 
 POCKET = Path(resources.__file__).with_name("pocket")
 WRITTEN = [
@@ -97,11 +97,11 @@ def texts() -> list[str]:
 def read_by_llama_cpp() -> dict[str, list[int]]:
     (model,) = (each for each in builtin.read(POCKET) if each.kind is Kind.LLAMA)
     woken = threading.Event()
-    backend = open_llama(LoadPlan(model, 256, max_sequences=1), woken.set)
+    backend = open_llama(a_spec(model), woken.set)
     try:
-        while not backend.ready():
+        while not backend.load():
             woken.wait(0.05)
-        return {text: backend.tokenize(text) for text in texts()}
+        return {text: backend.prompter.tokenizer.encode(text) for text in texts()}
     finally:
         backend.close()
 

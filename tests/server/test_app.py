@@ -152,7 +152,7 @@ class TestErrors:
     @pytest.mark.parametrize(("path", "asked"), ASKING)
     def test_a_model_that_cannot_be_loaded_is_an_error_with_a_status(self, serve, path, asked):
         backend = ScriptedBackend()
-        backend.fail_ready = ModelCrashed("It cannot be loaded.")
+        backend.fail_load = ModelCrashed("It cannot be loaded.")
 
         answer = serve(backend).ask("POST", path, asked | {"stream": True})
 
@@ -161,7 +161,7 @@ class TestErrors:
 
     def test_a_busy_server_says_when_to_come_again(self, serve):
         backend = ScriptedBackend()
-        backend.fail_ready = ServerBusy("Too many.")
+        backend.fail_load = ServerBusy("Too many.")
         serving = serve(backend)
 
         native = serving.ask("POST", "/api/chat", CHAT)
@@ -217,7 +217,7 @@ class TestErrors:
 
     def test_a_bug_is_logged_and_told_and_the_connection_kept(self, serve, monkeypatch, caplog):
         serving = serve()
-        monkeypatch.setattr(serving.residency, "submit", lambda *_: 1 / 0)
+        monkeypatch.setattr(serving.residency, "submit", lambda *_, **__: 1 / 0)
         connection = serving.connect()
 
         for path, asked in ASKING:
@@ -337,7 +337,9 @@ class TestClientsThatLeave:
         submit, cancelled = serving.residency.submit, list[int]()
         submitted = list[int]()
         monkeypatch.setattr(
-            serving.residency, "submit", lambda *asked: submitted.append(submit(*asked)) or 1
+            serving.residency,
+            "submit",
+            lambda *asked, **more: submitted.append(submit(*asked, **more)) or 1,
         )
         monkeypatch.setattr(serving.residency, "cancel", cancelled.append)
         data = json.dumps(CHAT).encode()

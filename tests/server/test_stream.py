@@ -8,7 +8,7 @@ import pytest
 
 from models.chat import GenerateRequest, LoadRequest
 from models.errors import ContextOverflow, ModelCrashed, ModelNotFound
-from models.events import Finished, Loaded, Started, TextDelta
+from models.events import Finished, Loaded, Progress, Started, TextDelta
 from models.residency import Residency
 from server.stream import begin, generate
 from tests.fakes import ScriptedBackend, scripted_residency
@@ -36,6 +36,7 @@ async def test_a_generation_is_started_then_text_then_finished(residency_of):
         event async for event in generate(residency_of(ScriptedBackend("Hel", "lo")), REQUEST)
     ]
 
+    events = [each for each in events if not isinstance(each, Progress)]
     assert events[:3] == [Started(2), TextDelta("Hel"), TextDelta("lo")]
     assert isinstance(events[3], Finished)
     assert len(events) == 4
@@ -105,8 +106,9 @@ async def test_a_model_that_dies_ends_the_stream_with_its_error(residency_of):
 
 
 async def test_loading_is_one_event(residency_of):
-    [event] = [each async for each in generate(residency_of(ScriptedBackend()), LOAD)]
+    *progress, event = [each async for each in generate(residency_of(ScriptedBackend()), LOAD)]
 
+    assert all(isinstance(each, Progress) for each in progress)
     assert isinstance(event, Loaded)
 
 

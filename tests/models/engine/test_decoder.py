@@ -5,7 +5,12 @@ import random
 import pytest
 
 from models.engine.decoder import Decoder
-from models.events import FinishReason
+from models.events import Delta, FinishReason, TextDelta
+
+
+def text_of(deltas: list[Delta]) -> str:
+    assert all(isinstance(delta, TextDelta) for delta in deltas)
+    return "".join(delta.text for delta in deltas if isinstance(delta, TextDelta))
 
 
 def decode(decoder: Decoder, pieces: list[bytes]) -> tuple[str, FinishReason | None]:
@@ -13,7 +18,7 @@ def decode(decoder: Decoder, pieces: list[bytes]) -> tuple[str, FinishReason | N
     for position, piece in enumerate(pieces):
         last = FinishReason.END_OF_TURN if position == len(pieces) - 1 else None
         deltas, finish = decoder.feed(piece, last)
-        said += "".join(delta.text for delta in deltas)
+        said += text_of(deltas)
         if finish:
             break
     return said, finish
@@ -43,7 +48,7 @@ def test_no_delta_is_ever_empty_or_half_a_character():
     decoder = Decoder(())
     deltas = [delta for byte in "é😀".encode() for delta in decoder.feed(bytes([byte]), None)[0]]
 
-    assert [delta.text for delta in deltas] == ["é", "😀"]
+    assert deltas == [TextDelta("é"), TextDelta("😀")]
 
 
 def test_half_a_character_at_the_end_is_dropped():
@@ -71,8 +76,8 @@ def test_the_earliest_of_several_stop_strings_wins():
 def test_the_beginning_of_a_stop_string_is_said_once_it_cannot_be_one():
     decoder = Decoder(("STOP",))
 
-    assert decoder.feed(b"a ST", None)[0][0].text == "a "
-    assert decoder.feed(b"ART", None)[0][0].text == "START"
+    assert decoder.feed(b"a ST", None)[0] == [TextDelta("a ")]
+    assert decoder.feed(b"ART", None)[0] == [TextDelta("START")]
 
 
 def test_a_possible_beginning_is_said_at_the_end():

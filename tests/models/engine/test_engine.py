@@ -8,7 +8,8 @@ import pytest
 
 from models import chat
 from models.chat import GenerateRequest, LoadRequest, Overflow, UnloadRequest
-from models.engine.backend import LoadPlan
+from models.engine.backend import LoadSpec, Work
+from models.engine.roster import Runner
 from models.errors import (
     ContextOverflow,
     EngineClosed,
@@ -29,9 +30,10 @@ from models.events import (
     TextDelta,
     Unloaded,
 )
+from models.ledger import Ledger
 from models.model import Kind
-from models.residency import Residency, Runner
-from tests.fakes import ScriptedBackend, a_model, find_among, scripted_residency
+from models.residency import Residency
+from tests.fakes import A_TEST, ScriptedBackend, a_model, find_among, scripted_residency
 from tests.listener import Listener
 
 ENOUGH_SECONDS = 5.0
@@ -41,7 +43,12 @@ def ask(residency: Residency, **changes: Any) -> tuple[Listener, int]:
     listener = Listener()
     wanted = {"model": "scripted", "prompt": "hello", "want_tokens": True}
     request = GenerateRequest(**{**wanted, **changes})
-    return listener, residency.submit(request, listener)
+    return listener, residency.submit(request, listener, origin=A_TEST)
+
+
+def error_of(end: Event) -> tuple[str, str]:
+    assert isinstance(end, Failed), end
+    return type(end.error).__name__, str(end.error)
 
 
 @pytest.fixture
@@ -212,21 +219,21 @@ def test_a_full_queue_refuses_the_newcomer_and_serves_those_in_it(residency_of: 
 
 def test_a_failed_load_is_told_to_all_who_wait_and_tried_anew(residency_of: MakeResidency):
     backend = ScriptedBackend("now it works")
-    backend.fail_ready = LoadFailed("It is broken.")
+    backend.fail_load = LoadFailed("It is broken.")
     residency = residency_of(backend)
     listener, _ = ask(residency)
 
-    assert listener.end() == Failed(backend.fail_ready)
+    assert error_of(listener.end()) == ("LoadFailed", "It is broken.")
     assert backend.closed
 
-    backend.fail_ready = None
+    backend.fail_load = None
     again, _ = ask(residency)
     again.end()
     assert again.text == "now it works"
 
 
 def test_a_crash_is_told_to_everybody_and_the_next_request_is_served(residency_of: MakeResidency):
-    backend = ScriptedBackend()
+    backend = ScriptedBackend(context_length=1 << 40)
     residency = residency_of(backend)
     listeners = [ask(residency)[0] for _ in range(3)]
     for listener in listeners:
@@ -234,7 +241,9 @@ def test_a_crash_is_told_to_everybody_and_the_next_request_is_served(residency_o
 
     backend.fail_step = ModelCrashed("It died.")
     ends = [listener.end() for listener in listeners]
-    assert all(end == Failed(backend.fail_step) or isinstance(end, Finished) for end in ends)
+    assert [error_of(end) for end in ends] == [("ModelCrashed", "It died.")] * 3
+    errors = {id(end.error) for end in ends if isinstance(end, Failed)}
+    assert len(errors) == 3, "each has one of its own: its traceback is nobody else's"
 
     backend.fail_step = None
     backend.running.clear()
@@ -246,7 +255,7 @@ def test_a_crash_is_told_to_everybody_and_the_next_request_is_served(residency_o
 
 def test_a_bug_in_a_backend_fails_its_requests_and_not_the_thread(residency_of: MakeResidency):
     class Buggy(ScriptedBackend):
-        def tokenize(self, text: str) -> list[int]:
+        def insert(self, ticket: int, work: Work) -> None:
             raise ZeroDivisionError
 
     residency = residency_of(Buggy())
@@ -265,7 +274,7 @@ def test_a_sink_that_raises_disturbs_nobody(residency_of: MakeResidency):
     def broken(event: Event) -> None:
         raise RuntimeError("the window is gone")
 
-    residency.submit(GenerateRequest(model="scripted", prompt="x"), broken)
+    residency.submit(GenerateRequest(model="scripted", prompt="x"), broken, origin=A_TEST)
     listener, _ = ask(residency)
 
     assert isinstance(listener.end(), Finished)
@@ -285,13 +294,13 @@ def test_loading_and_unloading_are_seen_in_residents(residency_of: MakeResidency
     residency = residency_of(backend)
     listener = Listener()
 
-    residency.submit(LoadRequest(model="scripted", keep_alive_seconds=60), listener)
+    residency.submit(LoadRequest(model="scripted", keep_alive_seconds=60), listener, origin=A_TEST)
     assert isinstance(listener.next(), Loaded)
     (resident,) = residency.residents()
     assert not resident.loading
     assert resident.expires_at is not None
 
-    residency.submit(UnloadRequest(model="scripted"), listener)
+    residency.submit(UnloadRequest(model="scripted"), listener, origin=A_TEST)
     assert isinstance(listener.next(), Unloaded)
     assert residency.residents() == ()
     assert backend.closed
@@ -346,9 +355,12 @@ def test_end_thread_is_the_last_call_of_the_engines_own_thread():
         },
     )
 
+    ask(residency)[0].end()
+
     residency.close()
 
-    assert names == ["engine-llama"]
+    assert len(names) == 1
+    assert names[0].startswith("lane-llama-")
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -364,24 +376,25 @@ MIB = 1 << 20
 
 
 class Computer:
-    """Memory that models take and give back."""
+    """Memory that models take and give back. Weights that are mapped do not show in it."""
 
     def __init__(self, free_bytes: int) -> None:
-        self.free_bytes = free_bytes
+        self.free_bytes = self.total_bytes = free_bytes
         self.opened: list[str] = []
-        self.plans: list[LoadPlan] = []
+        self.plans: list[LoadSpec] = []
         self.says: tuple[str, ...] = ("hi",)
 
-    def open(self, plan: LoadPlan, wake: Callable[[], None]) -> ScriptedBackend:
+    def open(self, plan: LoadSpec, wake: Callable[[], None]) -> ScriptedBackend:
         computer = self
         self.opened.append(str(plan.model.name))
         self.plans.append(plan)
-        self.free_bytes -= plan.model.size_bytes
+        shown = plan.need.total_bytes - (plan.need.weights_bytes if plan.need.mapped else 0)
+        self.free_bytes -= shown
 
         class Backend(ScriptedBackend):
             def close(self) -> None:
                 computer.opened.remove(str(plan.model.name))
-                computer.free_bytes += plan.model.size_bytes
+                computer.free_bytes += shown
 
         return Backend(*self.says, context_length=plan.context_length)
 
@@ -396,7 +409,7 @@ def computer_of():
         residency = Residency(
             find_among(*installed),
             {kind: Runner(computer.open) for kind in Kind},
-            free_bytes=lambda: computer.free_bytes,
+            ledger=Ledger(lambda: computer.free_bytes, lambda: computer.total_bytes),
         )
         built.append(residency)
         return computer, residency
@@ -423,8 +436,8 @@ def test_several_models_stay_where_there_is_room(computer_of: MakeComputer):
 def test_the_least_recently_used_model_makes_room_across_engines(computer_of: MakeComputer):
     big = 800 * MIB
     computer, residency = computer_of(
-        1024 + 2000,
-        a={"size_bytes": big, "kind": Kind.MLX},
+        1024 + 2100,
+        a={"size_bytes": big, "kind": Kind.MLX, "quantization": "4bit"},
         b={"size_bytes": big},
         c={"size_bytes": big},
     )

@@ -17,11 +17,12 @@ import pytest
 from models import chat
 from models.chat import GenerateRequest, LoadRequest, SamplingParams, UnloadRequest
 from models.engine.llama import LlamaBackend, open_llama
+from models.engine.roster import Runner
 from models.errors import InferenceError, LoadFailed, ModelCrashed
 from models.events import Failed, Finished, FinishReason, Started, TextDelta
 from models.model import Kind
-from models.residency import Residency, Runner
-from tests.fakes import a_model, find_among
+from models.residency import Residency
+from tests.fakes import A_TEST, a_model, find_among
 from tests.listener import Listener
 
 POCKET_NAME = "pocket"
@@ -61,7 +62,9 @@ def residency(opened: Opened) -> Iterator[Residency]:
 def ask(residency: Residency, **changes: Any) -> tuple[Listener, int]:
     listener = Listener()
     values: dict[str, Any] = {"model": POCKET_NAME, "prompt": FRANCE, "sampling": GREEDY}
-    return listener, residency.submit(GenerateRequest(**{**values, **changes}), listener)
+    return listener, residency.submit(
+        GenerateRequest(**{**values, **changes}), listener, origin=A_TEST
+    )
 
 
 def endless(residency: Residency) -> tuple[Listener, int]:
@@ -207,7 +210,7 @@ def test_a_child_that_hangs_can_still_be_cancelled_and_unloaded(
     residency.cancel(ticket)
     assert isinstance(listener.end(), Finished)
     gone = Listener()
-    residency.submit(UnloadRequest(model=POCKET_NAME), gone)
+    residency.submit(UnloadRequest(model=POCKET_NAME), gone, origin=A_TEST)
     gone.end()
 
     assert residency.residents() == ()
@@ -215,12 +218,12 @@ def test_a_child_that_hangs_can_still_be_cancelled_and_unloaded(
 
 def test_unloading_gives_the_memory_back(residency: Residency, opened: Opened):
     listener = Listener()
-    residency.submit(LoadRequest(model=POCKET_NAME), listener)
+    residency.submit(LoadRequest(model=POCKET_NAME), listener, origin=A_TEST)
     listener.end()
     pid = opened.backends[0].pid
     assert psutil.pid_exists(pid)
 
-    residency.submit(UnloadRequest(model=POCKET_NAME), listener)
+    residency.submit(UnloadRequest(model=POCKET_NAME), listener, origin=A_TEST)
     listener.end()
 
     assert not psutil.pid_exists(pid)
@@ -296,7 +299,7 @@ def load(path: Path) -> InferenceError:
     residency = Residency(find_among(model), {Kind.LLAMA: Runner(open_llama)})
     listener = Listener()
     try:
-        residency.submit(LoadRequest(model="bad"), listener)
+        residency.submit(LoadRequest(model="bad"), listener, origin=A_TEST)
         end = listener.end()
     finally:
         residency.close()

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -16,12 +17,21 @@ import pytest
 
 from models import chat
 from models.chat import GenerateRequest, SamplingParams
-from models.engine.backend import LoadPlan, Output, Prefilled, SequenceFailed, Token
+from models.engine.backend import (
+    Admitted,
+    Decoded,
+    Output,
+    Prefilled,
+    Prefilling,
+    SequenceFailed,
+    Work,
+)
 from models.engine.mlx import available, end_thread, open_mlx
 from models.errors import InferenceError, InvalidRequest, LoadFailed, ModelCrashed, OutOfMemory
 from models.events import FinishReason
 from models.model import Details, Kind, Model
 from models.names import ModelName
+from tests.fakes import a_spec
 
 pytestmark = pytest.mark.skipif(
     not available(), reason="MLX is not installed: pip install -e '.[mlx]'"
@@ -37,24 +47,29 @@ class Driver:
 
     def __init__(self, thread: ThreadPoolExecutor, folder: Path, max_sequences: int = 4) -> None:
         self._thread = thread
-        plan = LoadPlan(model_in(folder), context_length=2048, max_sequences=max_sequences)
-        self.backend = self.call(open_mlx, plan, lambda: None)
+        spec = a_spec(model_in(folder), context_length=2048, max_sequences=max_sequences)
+        woken = threading.Event()
+        self.backend = self.call(open_mlx, spec, woken.set)
+        while not self.call(self.backend.load):
+            if not self.backend.has_work():
+                woken.wait(5)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return self._thread.submit(function, *arguments).result()
 
     def tokens_of(self, question: str) -> list[int]:
-        template = self.backend.template
-        assert template is not None
-        return self.call(self.backend.tokenize, template.render([chat.user(question)]))
+        request = GenerateRequest(model="tiny", prompt=(chat.user(question),))
+        return list(self.backend.prompter.prepare(request).tokens)
 
     def start(
         self, ticket: int, prompt: str | list[int], max_tokens: int = 40, **sampling: Any
     ) -> None:
         sampling = {"temperature": 0.0} | sampling
-        request = GenerateRequest(model="tiny", prompt="", sampling=SamplingParams(**sampling))
         tokens = self.tokens_of(prompt) if isinstance(prompt, str) else prompt
-        self.call(self.backend.insert, ticket, tokens, max_tokens, request)
+        work = Work(
+            tokens=tuple(tokens), max_tokens=max_tokens, sampling=SamplingParams(**sampling)
+        )
+        self.call(self.backend.insert, ticket, work)
 
     def steps(self, until: Callable[[list[Output]], bool] = lambda _: False) -> list[Output]:
         """Step until there is nothing to do, or enough has come out."""
@@ -98,19 +113,19 @@ def ids_of(outputs: list[Output], ticket: int) -> list[int]:
     return [
         each
         for output in outputs
-        if isinstance(output, Token) and output.ticket == ticket
-        for each in output.ids
+        if isinstance(output, Decoded) and output.ticket == ticket
+        for each in output.ids or ()
     ]
 
 
 def text_of(outputs: list[Output], ticket: int = 99) -> str:
-    pieces = [each.piece for each in outputs if isinstance(each, Token) and each.ticket == ticket]
+    pieces = [each.piece for each in outputs if isinstance(each, Decoded) and each.ticket == ticket]
     return b"".join(pieces).decode()
 
 
 def finish_of(outputs: list[Output], ticket: int = 99) -> FinishReason | None:
     last = [each for each in outputs if each.ticket == ticket][-1]
-    assert isinstance(last, Token)
+    assert isinstance(last, Decoded)
     return last.finish
 
 
@@ -163,7 +178,8 @@ def test_it_answers_a_question(driver: Driver) -> None:
     outputs = driver.answer("What is the capital of France?")
 
     assert text_of(outputs) == "The capital of France is Paris."
-    assert isinstance(outputs[0], Prefilled)
+    assert isinstance(outputs[0], Admitted)
+    assert [type(each) for each in outputs[1:3]] == [Prefilling, Prefilled]
     assert finish_of(outputs) is FinishReason.END_OF_TURN
     assert ids_of(outputs, 99)[-1] == END_OF_TURN
     assert not driver.backend.has_work()
@@ -184,7 +200,7 @@ def test_a_prompt_of_one_token_is_enough(driver: Driver) -> None:
 def test_generation_config_adds_tokens_that_end_the_turn(
     opened: Callable[..., Driver], copy: Path
 ) -> None:
-    paris = opened(copy).call(opened(copy).backend.tokenize, " Paris")
+    paris = opened(copy).backend.prompter.tokenizer.encode(" Paris")
     (copy / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, paris[0]]}))
 
     outputs = opened(copy).answer("What is the capital of France?")
@@ -273,14 +289,6 @@ def test_penalties_that_look_back_on_nothing_change_nothing(driver: Driver) -> N
     assert text_of(outputs) == "The capital of France is Paris."
 
 
-def test_what_only_llama_cpp_can_do_is_refused_by_name(driver: Driver) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        driver.start(1, "Hello!", typical_p=0.5)
-
-    assert caught.value.field == "typical_p"
-    assert not driver.backend.has_work()
-
-
 @pytest.mark.parametrize("stranger", [-1, 1426, 1_000_000])
 def test_tokens_of_another_model_are_refused(driver: Driver, stranger: int) -> None:
     with pytest.raises(InvalidRequest):
@@ -294,7 +302,7 @@ def test_tokens_of_another_model_are_refused(driver: Driver, stranger: int) -> N
 
 def test_a_newcomer_with_a_long_prompt_lets_the_others_go_on(driver: Driver) -> None:
     driver.start(1, "Count from 1 to 10.")
-    outputs = driver.steps(until=lambda so_far: any(isinstance(each, Token) for each in so_far))
+    outputs = driver.steps(until=lambda so_far: any(isinstance(each, Decoded) for each in so_far))
     driver.start(2, LONG_PROMPT, max_tokens=3)
 
     outputs = driver.steps(until=lambda so_far: Prefilled(2, 0) in so_far)
@@ -447,7 +455,7 @@ def test_a_folder_that_is_gone_is_named_without_asking_the_network(
 
 
 def test_special_tokens_are_read_and_never_said(driver: Driver) -> None:
-    assert driver.call(driver.backend.tokenize, "<|im_end|>") == [END_OF_TURN]
+    assert driver.backend.prompter.tokenizer.encode("<|im_end|>") == [END_OF_TURN]
 
     # A negative penalty has the model say the prompt again and again.
     outputs = driver.answer([1, 1], max_tokens=8, presence_penalty=-1000.0)
@@ -553,15 +561,20 @@ def test_a_program_that_used_it_on_a_thread_exits_in_peace(tiny: Path) -> None:
         from pathlib import Path
         from types import SimpleNamespace
         from models.chat import GenerateRequest, SamplingParams
-        from models.engine.backend import LoadPlan
+        from models.engine.backend import Work
         from models.engine.mlx import end_thread, open_mlx
 
         def work():
             model = SimpleNamespace(path=Path(sys.argv[1]), name="tiny")
-            backend = open_mlx(LoadPlan(model, 2048, 4), lambda: None)
+            spec = SimpleNamespace(model=model, context_length=2048, max_sequences=4)
+            backend = open_mlx(spec, lambda: None)
+            while not backend.load():
+                pass
+            prompt = backend.prompter.prepare(
+                GenerateRequest(model="tiny", prompt="The capital of France is")
+            )
             greedy = SamplingParams(temperature=0.0)
-            request = GenerateRequest(model="tiny", prompt="", sampling=greedy)
-            backend.insert(1, backend.tokenize("The capital of France is"), 2, request)
+            backend.insert(1, Work(tokens=prompt.tokens, max_tokens=2, sampling=greedy))
             while backend.has_work():
                 print(backend.step())
             backend.close()

@@ -1,0 +1,274 @@
+"""A model that is loaded, or loading: its backend, its queue and its generations.
+
+No threads and no clock to wait on: a lane calls it, and it says what is to be told to whom.
+While it drains, what it has goes on and nobody new is let in.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+from models.chat import GenerateRequest, LoadRequest
+from models.engine.backend import Backend, Decoded, LoadSpec, Output, Prefilled, Work
+from models.engine.generation import Generation
+from models.engine.job import Group, Job, State
+from models.engine.prompt import Prompt
+from models.errors import InferenceError
+from models.events import (
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Loaded,
+    Progress,
+    Sink,
+    Stage,
+    Unloaded,
+)
+from models.model import Model
+from models.resident import Resident
+
+log = logging.getLogger(__name__)
+
+# Longer than this is reported as "no end"; datetime cannot hold infinity.
+_FOREVER_SECONDS = 1e9
+# Prompts in preparation at a time: each is a thread, and most of the work is one core's.
+_MOST_PREPARING = 4
+
+Told: TypeAlias = tuple[Sink, Event]
+
+
+class LoadedModel:
+    """Only its lane's thread calls it.
+
+    ``start_preparing`` makes the prompt of a group elsewhere, and has ``prepared`` called
+    with what came of it.
+    """
+
+    def __init__(
+        self,
+        spec: LoadSpec,
+        backend: Backend,
+        keep_alive_seconds: float,
+        start_preparing: Callable[["LoadedModel", Group], None],
+    ) -> None:
+        self.spec = spec
+        self.backend = backend
+        self.ready = False
+        self.draining = False
+        self._model = spec.model
+        self._names = {spec.model.name.key}
+        self._keep_alive_seconds = keep_alive_seconds
+        self._start_preparing = start_preparing
+        self._last_used = time.monotonic()
+        self._told_bytes = -1  # of the weights, in the latest word on loading
+        self._waiting: deque[Group] = deque()  # for it to be ready, or for their preparation
+        self._preparing: list[Group] = []
+        self._running: dict[int, Job] = {}
+        self._unloaders: list[Sink] = []  # of those who asked for its end
+
+    # -- What it is -----------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._running or self._waiting or self._preparing)
+
+    @property
+    def count(self) -> int:
+        """How many requests it has, waiting ones included."""
+        groups = (*self._waiting, *self._preparing)
+        return len(self._running) + sum(len(each.jobs) for each in groups)
+
+    @property
+    def idle(self) -> bool:
+        return self.ready and not self.busy
+
+    @property
+    def done(self) -> bool:
+        """Whether it is to be closed now."""
+        if self.draining:
+            return not self.busy
+        return self.idle and self.expires <= time.monotonic()
+
+    @property
+    def expires(self) -> float:
+        """When it goes if nobody comes, by ``time.monotonic``."""
+        return self._last_used + self._keep_alive_seconds
+
+    def serves(self, asked_context: int | None) -> bool:
+        """Whether its context is as long as is asked for, or as the model can have it."""
+        trained = self._model.details.context_length
+        wanted = min(asked_context or 0, trained or asked_context or 0)
+        return wanted <= self.spec.context_length
+
+    def resident(self) -> Resident:
+        seconds = self.expires - time.monotonic()
+        stay = timedelta(seconds=min(max(0.0, seconds), _FOREVER_SECONDS))
+        return Resident(
+            model=self._model,
+            names=frozenset(self._names),
+            loading=not self.ready,
+            need=self.spec.need,
+            loaded_bytes=self.backend.loaded_bytes,
+            context_length=self.spec.context_length,
+            expires_at=None if seconds > _FOREVER_SECONDS else datetime.now(UTC) + stay,
+            running=self.count,
+            last_used=self._last_used,
+        )
+
+    # -- Requests -------------------------------------------------------------
+
+    def add(self, group: Group) -> Iterator[Told]:
+        """Take a group in; only while it is not draining."""
+        group.move(State.WAITING)
+        self._called(group.model)
+        self._waiting.append(group)
+        if self.ready:
+            yield from self._advance()
+        else:
+            yield from self._tell_loading([group])
+
+    def prepared(self, group: Group, made: Prompt | InferenceError) -> Iterator[Told]:
+        """Take the prompt of a group, or what was wrong with it."""
+        if group not in self._preparing:
+            return  # all of it was cancelled meanwhile
+        self._preparing.remove(group)
+        for job in group.jobs:
+            if isinstance(made, Prompt):
+                yield from self._insert(job, made)
+            else:
+                yield self._end(job, Failed(made.again()))
+        yield from self._advance()
+
+    def cancel(self, ticket: int) -> Iterator[Told]:
+        """End a request before its next token. Harmless where it is unknown or over."""
+        if job := self._running.pop(ticket, None):
+            self.backend.remove(ticket)
+            assert job.generation
+            yield self._end(job, job.generation.cancel())
+            return
+        for groups in (self._waiting, self._preparing):
+            for group in list(groups):
+                if job := group.take_out(ticket):
+                    if not group.jobs:
+                        groups.remove(group)
+                    yield self._end(job, Finished(FinishReason.CANCELLED))
+        yield from self._advance()
+
+    def unload(self, sink: Sink) -> None:
+        """Let it go when what it has is done; ``sink`` is told."""
+        self._unloaders.append(sink)
+        self.draining = True
+
+    # -- Steps ----------------------------------------------------------------
+
+    def step(self) -> Iterator[Told]:
+        """Go on with loading, or give each sequence its turn.
+
+        Raises:
+            LoadFailed, OutOfMemory, ModelCrashed: it is of no more use.
+        """
+        if not self.ready:
+            self.ready = self.backend.load()
+            if not self.ready:
+                yield from self._tell_loading(self._waiting)
+                return
+            yield from self._advance()
+        if self.backend.has_work():
+            for output in self.backend.step():
+                yield from self._deliver(output)
+
+    def fail(self, error: InferenceError) -> Iterator[Told]:
+        """Tell everybody that it is gone."""
+        jobs = list(self._running.values())
+        jobs += [job for group in (*self._preparing, *self._waiting) for job in group.jobs]
+        self._running.clear()
+        self._preparing.clear()
+        self._waiting.clear()
+        for job in jobs:
+            yield self._end(job, Failed(error.again()))
+        yield from self.closed()
+
+    def closed(self) -> Iterator[Told]:
+        """Tell those who asked for its end that it has come."""
+        for sink in self._unloaders:
+            yield sink, Unloaded()
+        self._unloaders.clear()
+
+    # -- Inside ---------------------------------------------------------------
+
+    def _called(self, model: Model) -> None:
+        self._model = model
+        self._names.add(model.name.key)
+
+    def _advance(self) -> Iterator[Told]:
+        """Prepare as many prompts as may be in preparation."""
+        while self._waiting and self.ready:
+            if len(self._preparing) >= _MOST_PREPARING:
+                return
+            group = self._waiting.popleft()
+            self._use(group.request)
+            if isinstance(group.request, LoadRequest):
+                for job in group.jobs:
+                    yield self._end(job, Loaded(time.monotonic() - job.submitted))
+                continue
+            group.move(State.PREPARING)
+            self._preparing.append(group)
+            self._start_preparing(self, group)
+
+    def _use(self, request: GenerateRequest | LoadRequest) -> None:
+        self._last_used = time.monotonic()
+        if request.keep_alive_seconds is not None:
+            self._keep_alive_seconds = request.keep_alive_seconds
+
+    def _insert(self, job: Job, prompt: Prompt) -> Iterator[Told]:
+        assert isinstance(job.request, GenerateRequest)
+        work = Work(
+            tokens=prompt.tokens, max_tokens=prompt.max_tokens, sampling=job.request.sampling
+        )
+        try:
+            self.backend.insert(job.ticket, work)
+        except InferenceError as error:
+            yield self._end(job, Failed(error))
+            return
+        except Exception:
+            log.exception("A request to %s could not be started", self._model.name)
+            error = InferenceError("The request failed unexpectedly: see the log.")
+            yield self._end(job, Failed(error))
+            return
+        job.generation = Generation(job.request, prompt, job.submitted)
+        job.move(State.INSERTED)
+        self._running[job.ticket] = job
+
+    def _deliver(self, output: Output) -> Iterator[Told]:
+        job = self._running.get(output.ticket)
+        if job is None:
+            return  # a stop string or a cancel ended it earlier in this same step
+        assert job.generation
+        if job.state is State.INSERTED and isinstance(output, Prefilled | Decoded):
+            job.move(State.DECODING)
+        for event in job.generation.take(output):
+            if isinstance(event, Finished | Failed):
+                del self._running[output.ticket]
+                self.backend.remove(output.ticket)
+                yield self._end(job, event)
+                return
+            yield job.sink, event
+
+    def _end(self, job: Job, last: Event) -> Told:
+        job.move(State.ENDED)
+        self._last_used = time.monotonic()
+        return job.sink, last
+
+    def _tell_loading(self, groups: Iterable[Group]) -> Iterator[Told]:
+        done = min(self.backend.loaded_bytes, self._model.size_bytes)
+        if groups is self._waiting and done == self._told_bytes:
+            return  # nothing new
+        self._told_bytes = done
+        event = Progress(Stage.LOADING, done, self._model.size_bytes)
+        for group in groups:
+            for job in group.jobs:
+                yield job.sink, event
