@@ -20,7 +20,7 @@ def test_a_model_of_the_list():
         "model": "Org/Tiny:Q4_K_M",
         "modified_at": "2026-01-02T03:04:05.000000Z",
         "size": 1000,
-        "digest": a_model("Org/Model:v1").digest,
+        "digest": a_model("Org/Tiny:Q4_K_M").digest,
         "details": {
             "parent_model": "",
             "format": "gguf",
