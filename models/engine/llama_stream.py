@@ -16,7 +16,7 @@ from models.events import FinishReason
 
 log = logging.getLogger(__name__)
 
-_FINISH_REASONS = {
+FINISH_REASONS = {
     "eos": FinishReason.END_OF_TURN,
     "limit": FinishReason.MAX_TOKENS,
 }
@@ -84,7 +84,7 @@ class LlamaStream(threading.Thread):
         ids: list[int] = chunk["tokens"]
         # Of a character in several tokens llama.cpp tells the last id alone.
         known = tuple(ids) if len(ids) == count else None
-        finish = _FINISH_REASONS[chunk["stop_type"]] if chunk["stop"] else None
+        finish = FINISH_REASONS[chunk["stop_type"]] if chunk["stop"] else None
         yield Decoded(self._ticket, chunk["content"].encode(), known, finish, count)
 
     def _progress(self, progress: dict[str, Any]) -> Output:

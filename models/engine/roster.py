@@ -144,8 +144,9 @@ class Roster:
             if loaded is None:
                 self._park(group)
                 return
+            told = list(loaded.add(group))
             self._publish()
-            self._tell(loaded, loaded.add(group))
+            self._tell(loaded, told)
 
     def _park(self, group: Group) -> None:
         group.move(State.PARKED)

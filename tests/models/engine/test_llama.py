@@ -16,7 +16,9 @@ import pytest
 
 from models import chat
 from models.chat import GenerateRequest, LoadRequest, SamplingParams, UnloadRequest
+from models.engine import llama_process, llama_stream
 from models.engine.llama import LlamaBackend, open_llama
+from models.engine.llama_process import LlamaProcess
 from models.engine.roster import Runner
 from models.errors import InferenceError, LoadFailed, ModelCrashed
 from models.events import Failed, Finished, FinishReason, Started, TextDelta
@@ -312,3 +314,58 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         threading.Event().wait(0.01)
+
+
+def test_a_stopped_child_is_not_noticed_by_another_model(opened: Opened) -> None:
+    models = [
+        replace(a_model(name, context_length=2048, kv_bytes_per_token=1024), path=POCKET_FILE)
+        for name in ("one", "two")
+    ]
+    residency = Residency(find_among(*models), {Kind.LLAMA: Runner(opened)})
+    try:
+        for name in ("one", "two"):
+            ask(residency, model=name)[0].end()
+        os.kill(opened.backends[0].pid, signal.SIGSTOP)
+        stuck, ticket = ask(residency, model="one")
+
+        healthy, _ = ask(residency, model="two")
+
+        assert isinstance(healthy.end(), Finished)
+        assert stuck.nothing_more()
+        residency.cancel(ticket)
+        assert isinstance(stuck.end(), Finished)
+    finally:
+        residency.close()
+
+
+@pytest.mark.parametrize("line", ["no JSON at all", "[1, 2]", '"text"'])
+def test_a_child_that_says_something_else_is_a_failed_load(
+    line: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    worker = tmp_path / "worker.py"
+    worker.write_text(f"import sys\nsys.stdin.readline()\nprint({line!r}, flush=True)\n")
+    monkeypatch.setattr(llama_process, "_WORKER", worker)
+    changed = threading.Event()
+    process = LlamaProcess({}, model_name="odd", on_change=changed.set)
+
+    try:
+        assert changed.wait(20)
+        with pytest.raises(LoadFailed, match="'odd' cannot be loaded"):
+            process.ready()
+    finally:
+        process.close()
+
+
+def test_an_answer_that_is_not_understood_fails_its_sequence_alone(
+    residency: Residency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, _ = ask(residency, prompt="Once", sampling=HOT, max_tokens=200)
+    other.until(Started)
+    monkeypatch.delitem(llama_stream.FINISH_REASONS, "eos")
+
+    failed, _ = ask(residency)
+
+    end = failed.end()
+    assert isinstance(end, Failed)
+    assert "could not be understood" in str(end.error)
+    assert isinstance(other.end(), Finished)
