@@ -6,6 +6,7 @@
     │   └── ContextOverflow   the prompt is longer than the context
     ├── ModelNotFound         no such model on this computer
     ├── LoadFailed            the model's files are there and cannot be run
+    ├── DiskFull              there is no room for the model on the disk
     ├── OutOfMemory           the model or its KV cache does not fit
     ├── ModelCrashed          the process that ran the model has died
     ├── ServerBusy            too many requests are waiting already
@@ -22,6 +23,10 @@ class InferenceError(Exception):
     """``str(error)`` is one sentence that a person can act on."""
 
     status_hint: ClassVar[int] = 500  # for the families that speak HTTP
+
+    def __str__(self) -> str:
+        # A file's name need not be UTF-8, and a sentence must pass every wire and terminal.
+        return super().__str__().encode("utf-8", "replace").decode()
 
     @property
     def callers_fault(self) -> bool:
@@ -67,6 +72,10 @@ class ModelNotFound(InferenceError):
 
 class LoadFailed(InferenceError):
     pass
+
+
+class DiskFull(InferenceError):
+    status_hint = 507
 
 
 class OutOfMemory(InferenceError):

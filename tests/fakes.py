@@ -10,7 +10,7 @@ from models.engine.backend import LoadPlan, Output, Prefilled, Token
 from models.engine.template import ChatTemplate
 from models.errors import InferenceError, ModelNotFound
 from models.events import FinishReason
-from models.model import Details, Kind, Model
+from models.model import Details, Files, Kind, Model
 from models.names import ModelName
 from models.residency import Residency, Runner
 
@@ -105,7 +105,7 @@ def a_model(
     return Model(
         name=ModelName.parse(name),
         kind=kind,
-        path=Path(f"{name}.gguf"),
+        files=Files(Path(), f"{name}.gguf"),
         size_bytes=size_bytes,
         digest="0" * 64,
         modified_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),

@@ -19,7 +19,7 @@ def written(folder: Path, raw: bytes, name: str = "model.gguf") -> Path:
 
 
 def test_a_real_file_tells_what_it_is(testdata: Path):
-    details = facts.of_gguf(testdata / "models/tinychat/tinychat-1m-Q8_0.gguf")
+    details = facts.read(testdata / "models/tinychat/tinychat-1m-Q8_0.gguf").details
 
     assert details.architecture == "qwen3"
     assert details.parameter_count == 970_368
@@ -31,7 +31,7 @@ def test_a_real_file_tells_what_it_is(testdata: Path):
 
 
 def test_a_real_file_without_a_file_type_is_named_after_its_tensors(testdata: Path):
-    details = facts.of_gguf(testdata / "models/stories260K.gguf")
+    details = facts.read(testdata / "models/stories260K.gguf").details
 
     assert details.quantization == "F32"
     assert not details.chat
@@ -40,10 +40,14 @@ def test_a_real_file_without_a_file_type_is_named_after_its_tensors(testdata: Pa
 @pytest.mark.parametrize(
     "name", ["stories260K.gguf", "all-MiniLM-L6-v2-Q8_0.gguf", "tinychat/tinychat-1m-F16.gguf"]
 )
-def test_the_expected_size_of_a_real_file_is_its_size(testdata: Path, name: str):
-    path = testdata / "models" / name
+def test_a_real_file_is_whole_and_not_so_without_its_last_byte(
+    testdata: Path, tmp_path: Path, name: str
+):
+    raw = (testdata / "models" / name).read_bytes()
 
-    assert gguf.read(path).file_bytes == path.stat().st_size
+    assert gguf.read(written(tmp_path, raw)).tensors
+    with pytest.raises(LoadFailed, match="cut short"):
+        gguf.read(written(tmp_path, raw[:-1]))
 
 
 def test_the_template_comes_with_its_tokens(testdata: Path):
@@ -87,19 +91,19 @@ def test_a_real_file_has_its_longest_token_counted_as_it_is_spelled(testdata: Pa
 
 def test_a_projector_is_not_a_model(testdata: Path):
     with pytest.raises(LoadFailed, match="a part that goes with a model"):
-        facts.of_gguf(testdata / "models/tinychat/mmproj-tiny-random-F32.gguf")
+        facts.read(testdata / "models/tinychat/mmproj-tiny-random-F32.gguf")
 
 
 def test_each_layer_may_have_its_own_number_of_heads(tmp_path: Path):
     metadata = TINY | {"tiny.attention.head_count_kv": [4, 0]}
 
-    details = facts.of_gguf(written(tmp_path, gguf_bytes(metadata)))
+    details = facts.read(written(tmp_path, gguf_bytes(metadata))).details
 
     assert details.kv_bytes_per_token == 4 * (16 + 16) * 2
 
 
 def test_version_2_is_read_too(tmp_path: Path):
-    assert gguf.read(written(tmp_path, gguf_bytes(TINY, version=2))).version == 2
+    assert gguf.read(written(tmp_path, gguf_bytes(TINY, version=2))).metadata == TINY
 
 
 def test_a_type_of_tensor_from_the_future_leaves_the_size_open(tmp_path: Path):
@@ -112,15 +116,15 @@ def test_the_shards_of_a_model_count_together(tmp_path: Path):
     first = written(tmp_path, gguf_bytes(TINY), "m-00001-of-00002.gguf")
     second = written(tmp_path, gguf_bytes({}, tensors=2), "m-00002-of-00002.gguf")
 
-    assert facts.of_gguf(first).parameter_count == 3 * 64
+    assert facts.read(first).details.parameter_count == 3 * 64
     with pytest.raises(LoadFailed, match=r"name its first file, m-00001-of-00002\.gguf"):
-        facts.of_gguf(second)
+        facts.read(second)
 
     second.unlink()
     with pytest.raises(
         LoadFailed, match=r"m-00002-of-00002\.gguf, a part of the model, is missing"
     ):
-        facts.of_gguf(first)
+        facts.read(first)
 
 
 @pytest.mark.parametrize(
@@ -167,12 +171,12 @@ def test_what_cannot_be_believed_is_refused_in_a_sentence(
 )
 def test_facts_that_make_no_sense_are_refused(tmp_path: Path, wrong: dict[str, object]):
     with pytest.raises(LoadFailed):
-        facts.of_gguf(written(tmp_path, gguf_bytes(TINY | wrong)))
+        facts.read(written(tmp_path, gguf_bytes(TINY | wrong)))
 
 
 def test_a_vocabulary_alone_is_not_a_model(tmp_path: Path):
     with pytest.raises(LoadFailed, match="no weights"):
-        facts.of_gguf(written(tmp_path, gguf_bytes(TINY, tensors=0)))
+        facts.read(written(tmp_path, gguf_bytes(TINY, tensors=0)))
 
 
 def test_damage_anywhere_in_a_header_is_an_error_or_harmless(tmp_path: Path):
@@ -186,7 +190,7 @@ def test_damage_anywhere_in_a_header_is_an_error_or_harmless(tmp_path: Path):
         path = written(
             tmp_path, bytes(raw)[: chance.choice([len(raw), chance.randrange(len(raw))])]
         )
-        for read in (facts.of_gguf, gguf.read_template):
+        for read in (facts.read, gguf.read_template):
             try:
                 read(path)
             except LoadFailed as error:
@@ -197,11 +201,11 @@ def test_nothing_and_half_a_model_are_refused_with_the_way_out(tmp_path: Path):
     (tmp_path / "part.safetensors").write_bytes(b"")
 
     with pytest.raises(InvalidRequest, match="There is no file or folder"):
-        facts.of(tmp_path / "missing.gguf")
+        facts.read(tmp_path / "missing.gguf")
     with pytest.raises(InvalidRequest, match="name its folder"):
-        facts.of(tmp_path / "part.safetensors")
+        facts.read(tmp_path / "part.safetensors")
     with pytest.raises(InvalidRequest, match=r"has no config\.json"):
-        facts.of(tmp_path)
+        facts.read(tmp_path)
     written(tmp_path, gguf_bytes(TINY))
     with pytest.raises(InvalidRequest, match=r"name the GGUF file in it, model\.gguf"):
-        facts.of(tmp_path)
+        facts.read(tmp_path)

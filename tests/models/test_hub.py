@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import resources
+from models import builtin
 from models.hub import Hub, HubError, HubModel, PullCancelled, PullFailed, PullProgress
 from models.hub_errors import NothingSuitable
 from models.hub_files import RemoteFile, choose, quantization
@@ -16,7 +16,7 @@ from models.model import Kind
 from models.store import Store
 from tests.hub_server import FakeHub, running
 
-POCKET = Path(resources.__file__).with_name("pocket")
+POCKET = builtin.FOLDER
 GGUF = (POCKET / "gguf/pocket.gguf").read_bytes()
 needs_mlx = pytest.mark.skipif(find_spec("mlx_lm") is None, reason="MLX is not on this computer")
 

@@ -82,7 +82,7 @@ def test_a_sentencepiece_file_may_be_the_tokenizer(folder: Path) -> None:
         (with_file("config.json", '{"model_ty'), "config.json is damaged"),
         (with_file("config.json", b"\xff\xfe"), "config.json is damaged"),
         (with_file("config.json", "[]"), "config.json is damaged"),
-        (with_file("config.json", "{}"), "hidden_size"),
+        (with_file("config.json", "{}"), "model_type"),
         (without("model.safetensors"), "no weights"),
         (with_file("model.safetensors", b""), "model.safetensors is (damaged|not)"),
         (with_file("model.safetensors", "version https://git-lfs"), "model.safetensors is not"),

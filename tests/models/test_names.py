@@ -45,7 +45,7 @@ def test_names_that_differ_in_case_are_one():
         "-flag",
         "a\n",
         "ä",
-        "a" * 81,
+        "a" * 97,
         "a\x00",
         "C:\\model",
     ],

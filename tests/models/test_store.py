@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import resources
-from models import atomic
+from models import atomic, builtin
 from models.errors import (
+    DiskFull,
     InvalidModelName,
     InvalidRequest,
     LoadFailed,
@@ -23,7 +23,7 @@ from models.model import Kind
 from models.store import Store
 from tests.gguf_bytes import TINY, gguf_bytes
 
-POCKET = Path(resources.__file__).with_name("pocket")
+POCKET = builtin.FOLDER
 REPOSITORY = POCKET.parent.parent
 
 
@@ -209,7 +209,7 @@ def test_a_disk_that_is_full_is_told_before_anything_is_copied(
     full = shutil.disk_usage(tmp_path)._replace(free=10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
 
-    with pytest.raises(LoadFailed, match="The disk is too full"):
+    with pytest.raises(DiskFull, match="The disk is too full"):
         store.import_path(gguf_file(tmp_path), "mine", copy=True)
 
 
@@ -404,7 +404,7 @@ def test_what_a_killed_process_left_is_cleared_away_when_it_is_old(
     make_old(old, days=2)
     make_old(manifests / ".89ab.tmp", days=2)
 
-    Store(home, builtin=None)
+    store.sweep()
 
     assert sorted(path.name for path in files.iterdir()) == [".4567.tmp", kept.digest]
     assert [path.name for path in manifests.iterdir()] == ["mine@latest.json"]
@@ -416,7 +416,7 @@ def test_a_download_is_kept_for_weeks(home: Path):
         (partial / name).mkdir(parents=True)
         make_old(partial / name, days)
 
-    Store(home, builtin=None)
+    Store(home, builtin=None).sweep()
 
     assert [path.name for path in partial.iterdir()] == ["young"]
 

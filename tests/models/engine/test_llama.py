@@ -18,7 +18,7 @@ from models.chat import GenerateRequest, LoadRequest, Message, SamplingParams, U
 from models.engine.llama import LlamaBackend, open_llama
 from models.errors import InferenceError, LoadFailed, ModelCrashed
 from models.events import Failed, Finished, FinishReason, Started, TextDelta
-from models.model import Kind
+from models.model import Files, Kind
 from models.residency import Residency, Runner
 from tests.fakes import a_model, find_among
 from tests.listener import Listener
@@ -49,7 +49,8 @@ def opened() -> Opened:
 def residency(opened: Opened) -> Iterator[Residency]:
     pocket = a_model(POCKET_NAME, context_length=2048, kv_bytes_per_token=1024)
     residency = Residency(
-        find_among(replace(pocket, path=POCKET_FILE)), {Kind.LLAMA: Runner(opened)}
+        find_among(replace(pocket, files=Files(POCKET_FILE.parent, POCKET_FILE.name))),
+        {Kind.LLAMA: Runner(opened)},
     )
     yield residency
     residency.close()
@@ -290,7 +291,7 @@ def test_a_truncated_file_is_told_in_words(tmp_path: Path):
 
 def load(path: Path) -> InferenceError:
     """Load the file at ``path`` through an engine, as if it had been imported."""
-    model = replace(a_model("bad"), path=path)
+    model = replace(a_model("bad"), files=Files(path.parent, path.name))
     residency = Residency(find_among(model), {Kind.LLAMA: Runner(open_llama)})
     listener = Listener()
     try:
