@@ -1,8 +1,8 @@
 """The record of one installed model, as a small JSON file."""
 
 import json
-from collections.abc import Callable
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -13,6 +13,17 @@ from models.names import ModelName
 
 _VERSION = 2
 T = TypeVar("T")
+
+
+def _facts() -> Iterator[tuple[str, type[Any], object]]:
+    """Each fact's name and type, and what stands for it where it is missing."""
+    for field in fields(Details):
+        kind = cast("type[Any]", field.type)
+        yield field.name, kind, kind() if field.default is MISSING else field.default
+
+
+_FACTS = tuple(_facts())
+_PROFILE = tuple(field.name for field in fields(Profile))
 
 
 class UnreadableManifest(Exception):
@@ -114,22 +125,20 @@ def _details(record: dict[str, Any]) -> tuple[Details, bool]:
     """Return the facts, and whether all of them are there."""
     facts: dict[str, Any] = {}
     whole = True
-    for field in fields(Details):
-        kind = cast("type[Any]", field.type)
-        value = record.get(field.name)
+    for name, kind, default in _FACTS:
+        value = record.get(name)
         if not isinstance(value, kind):
             whole = False
-            value = kind() if field.default is MISSING else field.default
-        facts[field.name] = value
+            value = default
+        facts[name] = value
     return Details(**facts), whole
 
 
 def _profile(record: dict[str, Any]) -> Profile:
-    known = {field.name: record[field.name] for field in fields(Profile) if field.name in record}
-    profile = Profile(**known)
-    return replace(
-        profile, messages=tuple(profile.messages), adapters=tuple(profile.adapters)
-    )  # JSON has lists alone
+    known = {key: record[key] for key in _PROFILE if key in record}
+    for key in ("messages", "adapters"):  # JSON has lists alone
+        known[key] = tuple(known.get(key, ()))
+    return Profile(**known)
 
 
 def _from_1(record: dict[str, Any]) -> dict[str, Any]:

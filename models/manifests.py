@@ -6,8 +6,9 @@ changed, which another process may have done at any time.
 
 import logging
 import os
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,9 +31,19 @@ _Stamp: TypeAlias = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    stamp: _Stamp
-    manifest: Manifest
+class Records:
+    """All records that can be read, the newest first, and whether there are others."""
+
+    found: Sequence[Manifest]
+    readable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """All records, as long as the folder looks like this."""
+
+    stamps: Mapping[str, _Stamp]
+    records: Records
 
 
 class Manifests:
@@ -45,7 +56,8 @@ class Manifests:
     def __init__(self, folder: Path, files: Path) -> None:
         self.folder = folder
         self._files = files
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, tuple[_Stamp, Manifest]] = {}  # by the name of the file
+        self._listing = _Listing({}, Records((), readable=True))
         self._warned_about: set[str] = set()
         # What facts could not be read from, and how it was then: nothing will have changed.
         self._without_facts: dict[Path, _Stamp | None] = {}
@@ -58,36 +70,26 @@ class Manifests:
             UnreadableManifest: it is damaged, or from a newer program.
         """
         path = self._path(name)
-        return self._look(path, os.stat(path))
+        return self._read(path.name, _stamp_of(path.stat()))
 
-    def all(self) -> tuple[Sequence[Manifest], bool]:
-        """Return the records in no order, and whether all of them could be read."""
-        found: list[Manifest] = []
-        readable = True
-        seen: set[str] = set()
-        for entry in _entries(self.folder):
-            if not entry.name.endswith(_SUFFIX):
-                continue
-            seen.add(entry.path)
-            try:
-                found.append(self._look(entry.path, entry.stat()))
-            except FileNotFoundError:
-                pass  # removed since
-            except (UnreadableManifest, OSError) as error:
-                readable = False
-                self._warn(entry.path, error)
-        for path in list(self._kept):
-            if path not in seen:
-                self._kept.pop(path, None)
-        return found, readable
+    def all(self) -> Records:
+        stamps = _stamps_in(self.folder)
+        listing = self._listing
+        if stamps != listing.stamps:
+            listing = _Listing(stamps, self._read_all(stamps))
+            kept = {name: each for name, each in self._kept.copy().items() if name in stamps}
+            self._kept = kept
+            if len(kept) == len(stamps):  # each may be believed until its file changes
+                self._listing = listing
+        return listing.records
 
     def put(self, record: Manifest) -> None:
         """Write a record, over one that its name may have."""
-        atomic.write(Path(self._path(record.model.name)), manifest.encode(record))
+        atomic.write(self._path(record.model.name), manifest.encode(record))
 
     def remove(self, name: ModelName) -> None:
         """Raises FileNotFoundError where there is no such record."""
-        os.unlink(self._path(name))
+        self._path(name).unlink()
 
     def renew(self) -> None:
         """Write down the facts that had to be read again for records of an older program."""
@@ -101,19 +103,33 @@ class Manifests:
 
     # -- Inside --------------------------------------------
 
-    def _path(self, name: ModelName) -> str:
-        return os.path.join(self.folder, name.file_stem + _SUFFIX)
+    def _path(self, name: ModelName) -> Path:
+        return self.folder / (name.file_stem + _SUFFIX)
 
-    def _look(self, path: str, status: os.stat_result) -> Manifest:
-        stamp = _stamp_of(status)
-        kept = self._kept.get(path)
-        if kept is not None and kept.stamp == stamp:
-            return kept.manifest
-        with open(path, "rb") as file:
-            found = self._with_facts(manifest.decode(file.read(), self._files))
-        settled = time.time_ns() - status.st_mtime_ns > _CLOCK_STEP_NS
+    def _read_all(self, stamps: Mapping[str, _Stamp]) -> Records:
+        found: list[Manifest] = []
+        readable = True
+        for name, stamp in stamps.items():
+            try:
+                found.append(self._read(name, stamp))
+            except FileNotFoundError:
+                pass  # removed since
+            except (UnreadableManifest, OSError) as error:
+                readable = False
+                self._warn(name, error)
+        found.sort(key=lambda each: each.model.modified_at, reverse=True)
+        return Records(found, readable)
+
+    def _read(self, name: str, stamp: _Stamp) -> Manifest:
+        """Return what a file holds that had this stamp a moment ago."""
+        kept = self._kept.get(name)
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        raw = (self.folder / name).read_bytes()
+        found = self._with_facts(manifest.decode(raw, self._files))
+        settled = time.time_ns() - stamp[0] > _CLOCK_STEP_NS
         if settled and found.facts_version >= facts.VERSION:
-            self._kept[path] = _Kept(stamp, found)
+            self._kept[name] = stamp, found
         return found
 
     def _with_facts(self, found: Manifest) -> Manifest:
@@ -133,18 +149,32 @@ class Manifests:
         details = replace(details, description=model.details.description)
         return replace(found, model=replace(model, details=details), facts_version=facts.VERSION)
 
-    def _warn(self, path: str, error: Exception) -> None:
-        if path not in self._warned_about:
-            self._warned_about.add(path)
-            log.warning("%s is not a model's record that can be read: %s", path, error)
+    def _warn(self, name: str, error: Exception) -> None:
+        if name not in self._warned_about:
+            self._warned_about.add(name)
+            log.warning("%s is not a model's record that can be read: %s", name, error)
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _stamps_in(folder: Path) -> dict[str, _Stamp]:
+    """Return the stamps of the records in a folder, by their names."""
     try:
-        with os.scandir(folder) as entries:
-            return list(entries)
+        # By its descriptor the system finds the folder once, and not for each file again.
+        opened = folder if sys.platform == "win32" else os.open(folder, os.O_RDONLY)
     except FileNotFoundError:
-        return []
+        return {}
+    stamps: dict[str, _Stamp] = {}
+    try:
+        with os.scandir(opened) as entries:
+            for entry in entries:
+                if entry.name.endswith(_SUFFIX):
+                    with suppress(FileNotFoundError):  # removed since
+                        stamps[entry.name] = _stamp_of(entry.stat())
+    except FileNotFoundError:
+        return {}
+    finally:
+        if sys.platform != "win32":
+            os.close(opened)
+    return stamps
 
 
 def _stamp(path: Path) -> _Stamp | None:

@@ -55,9 +55,7 @@ class Store:
 
         A model whose files have gone is among them, so that it can be removed.
         """
-        own = [each.model for each in self._manifests.all()[0]]
-        own.sort(key=lambda model: model.modified_at, reverse=True)
-        return [*own, *self._builtins]
+        return [*(each.model for each in self._manifests.all().found), *self._builtins]
 
     def find(self, name: str) -> Model:
         """Return the model of this name, in any spelling.
@@ -207,9 +205,9 @@ class Store:
 
     def _move_in(self, name: ModelName, found: Found, hashes: Mapping[str, str]) -> Model:
         """Make a folder of weights our own, under their digest, and record it."""
-        weights.check_names(hashes)
-        digest = weights.digest_of(hashes)
         files = self._weights.prepare(found.files)
+        weights.check_names(weights.names_of(files))
+        digest = weights.digest_of(hashes)
         size_bytes = weights.bytes_in(files.folder)
         with atomic.lock(self._lock):
             own = self._weights.adopt(files.folder, digest)
@@ -225,9 +223,9 @@ class Store:
 
     def _delete_unused(self) -> None:
         """Delete weights of our own that no record names. Called under the lock."""
-        records, readable = self._manifests.all()
-        if readable:  # one that is not may name any of them
-            self._weights.delete_all_but({each.own for each in records})
+        records = self._manifests.all()
+        if records.readable:  # one that is not may name any of them
+            self._weights.delete_all_but({each.own for each in records.found})
 
     def _free_name(self, name: str) -> ModelName:
         """Parse a name for a new model, in the spelling of an older one that has it.

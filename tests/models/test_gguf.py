@@ -9,6 +9,7 @@ import pytest
 
 from models import facts, gguf
 from models.errors import InvalidRequest, LoadFailed
+from models.model import Files
 from tests.gguf_bytes import ARRAY, STRING, TINY, U32, gguf_bytes
 
 
@@ -177,6 +178,123 @@ def test_facts_that_make_no_sense_are_refused(tmp_path: Path, wrong: dict[str, o
 def test_a_vocabulary_alone_is_not_a_model(tmp_path: Path):
     with pytest.raises(LoadFailed, match="no weights"):
         facts.read(written(tmp_path, gguf_bytes(TINY, tensors=0)))
+
+
+# -- What a model is able to do ------------------------
+
+
+def test_an_embedding_model_is_known_as_one(testdata: Path):
+    details = facts.read(testdata / "models/all-MiniLM-L6-v2-Q8_0.gguf").details
+
+    assert (details.completes, details.chat, details.pooling) == (False, False, "mean")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "completes", "pooling"),
+    [
+        ({}, True, ""),
+        ({"tiny.pooling_type": 0}, True, ""),
+        ({"tiny.pooling_type": 3}, False, "last"),  # a decoder that was made to embed
+        ({"tiny.pooling_type": 4}, False, "rank"),
+        ({"tiny.attention.causal": struct.pack("<I?", 7, False)}, False, ""),
+        ({"tiny.attention.causal": struct.pack("<I?", 7, True)}, True, ""),
+    ],
+)
+def test_what_pools_or_reads_both_ways_cannot_go_on_with_a_text(
+    tmp_path: Path, metadata: dict[str, object], completes: bool, pooling: str
+):
+    template = {"tokenizer.chat_template": "{{ messages }}"}
+
+    details = facts.read(written(tmp_path, gguf_bytes(TINY | template | metadata))).details
+
+    assert (details.completes, details.chat, details.pooling) == (completes, completes, pooling)
+
+
+def of_architecture(name: str) -> dict[str, object]:
+    renamed = {key.replace("tiny.", name + "."): value for key, value in TINY.items()}
+    return renamed | {"general.architecture": name}
+
+
+def test_an_encoder_decoder_is_refused_and_its_encoder_alone_is_not(tmp_path: Path):
+    with pytest.raises(LoadFailed, match=r"model\.gguf is an encoder-decoder \(t5\)"):
+        facts.read(written(tmp_path, gguf_bytes(of_architecture("t5"))))
+
+    encoder = facts.read(written(tmp_path, gguf_bytes(of_architecture("t5encoder"))))
+    assert not encoder.details.completes
+
+
+def projector(width: int) -> bytes:
+    return gguf_bytes(
+        {
+            "general.architecture": "clip",
+            "general.type": "mmproj",
+            "clip.vision.projection_dim": width,
+        }
+    )
+
+
+def test_a_projector_that_lies_beside_a_model_lets_it_see(tmp_path: Path):
+    path = written(tmp_path, gguf_bytes(TINY))
+    assert not facts.read(path).details.vision
+
+    written(tmp_path, projector(999), "mmproj-of-another.gguf")
+    written(tmp_path, b"GGUF", "mmproj-damaged.gguf")
+    assert not facts.read(path).details.vision
+
+    written(tmp_path, projector(64), "mmproj-F16.gguf")
+    written(tmp_path, projector(64) + bytes(99), "a-larger-mmproj.gguf")
+    found = facts.read(path)
+    assert found.details.vision
+    assert found.files == Files(tmp_path, "model.gguf", "mmproj-F16.gguf")
+
+
+def test_a_model_may_have_its_eyes_within(tmp_path: Path):
+    metadata = TINY | {"tiny.vision.block_count": 3}
+
+    assert facts.read(written(tmp_path, gguf_bytes(metadata))).details.vision
+
+
+@pytest.mark.parametrize(
+    ("metadata", "insert"),
+    [
+        ({"tokenizer.ggml.tokens": ["a", "<fim_prefixes>", "x<fim_prefix>"]}, False),
+        ({"tokenizer.ggml.tokens": ["a", "<fim_prefix>", "b"]}, True),
+        ({"tokenizer.ggml.tokens": ["a"], "tokenizer.ggml.fim_pre_token_id": 0}, True),
+        ({"tokenizer.ggml.tokens": ["<PRE>"], "tiny.pooling_type": 1}, False),
+        ({}, False),
+    ],
+)
+def test_a_vocabulary_tells_whether_a_model_fills_in(
+    tmp_path: Path, metadata: dict[str, object], insert: bool
+):
+    details = facts.read(written(tmp_path, gguf_bytes(TINY | metadata))).details
+
+    assert details.insert is insert
+
+
+@pytest.mark.parametrize(
+    ("name", "tools", "thinking"),
+    [
+        ("Qwen-Qwen3-0.6B", True, True),
+        ("Qwen-Qwen2.5-7B-Instruct", True, False),
+        ("HuggingFaceTB-SmolLM3-3B", False, True),
+        ("deepseek-ai-DeepSeek-R1-Distill-Llama-8B", False, True),
+        ("mistralai-Ministral-3-14B-Reasoning-2512", True, True),
+        ("openai-gpt-oss-120b", True, True),
+        ("meta-llama-Llama-3.2-3B-Instruct", True, False),
+        ("google-gemma-2-2b-it", False, False),
+        ("chatml", False, False),
+    ],
+)
+def test_a_real_template_gives_away_what_it_was_made_for(
+    testdata: Path, tmp_path: Path, name: str, tools: bool, thinking: bool
+):
+    template = (testdata / f"chat-templates/{name}.jinja").read_text(encoding="utf-8")
+    metadata = TINY | {"tokenizer.chat_template": template}
+
+    details = facts.read(written(tmp_path, gguf_bytes(metadata))).details
+
+    assert (details.tools, details.thinking) == (tools, thinking)
 
 
 def test_damage_anywhere_in_a_header_is_an_error_or_harmless(tmp_path: Path):
