@@ -59,6 +59,8 @@ class Manifests:
         self._kept: dict[str, tuple[_Stamp, Manifest]] = {}  # by the name of the file
         self._listing = _Listing({}, Records((), readable=True))
         self._warned_about: set[str] = set()
+        # By the name of the file: a record as it is, and with today's facts.
+        self._renewed: dict[str, tuple[Manifest, Manifest]] = {}
         # What facts could not be read from, and how it was then: nothing will have changed.
         self._without_facts: dict[Path, _Stamp | None] = {}
 
@@ -91,15 +93,19 @@ class Manifests:
         """Raises FileNotFoundError where there is no such record."""
         self._path(name).unlink()
 
+    @property
+    def outdated(self) -> bool:
+        """Whether facts had to be read again for a record that was looked at."""
+        return bool(self._renewed)
+
     def renew(self) -> None:
-        """Write down the facts that had to be read again for records of an older program."""
-        for path in sorted(self.folder.glob("*" + _SUFFIX)):
+        """Write down those facts, where the record is still the one that lacked them."""
+        while self._renewed:
+            name, (written, renewed) = self._renewed.popitem()
             with suppress(UnreadableManifest, FileNotFoundError):
-                written = manifest.decode(path.read_bytes(), self._files)
-                if written.facts_version < facts.VERSION:
-                    read = self._with_facts(written)
-                    if read != written:
-                        self.put(read)
+                raw = (self.folder / name).read_bytes()
+                if manifest.decode(raw, self._files) == written:
+                    self.put(renewed)
 
     # -- Inside --------------------------------------------
 
@@ -125,8 +131,10 @@ class Manifests:
         kept = self._kept.get(name)
         if kept is not None and kept[0] == stamp:
             return kept[1]
-        raw = (self.folder / name).read_bytes()
-        found = self._with_facts(manifest.decode(raw, self._files))
+        written = manifest.decode((self.folder / name).read_bytes(), self._files)
+        found = self._with_facts(written)
+        if found is not written:
+            self._renewed[name] = written, found
         settled = time.time_ns() - stamp[0] > _CLOCK_STEP_NS
         if settled and found.facts_version >= facts.VERSION:
             self._kept[name] = stamp, found

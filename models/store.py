@@ -175,7 +175,8 @@ class Store:
     def sweep(self) -> None:
         """Clear away what killed processes left, and bring records of older programs up to date.
 
-        It may take a second for each such record. Whoever runs models calls it, once.
+        Whoever runs models calls it, once. Records of an older program take as long as
+        reading the headers of their models does.
         """
         try:
             for folder in (self._manifests.folder, self._weights.folder, self.partial):
@@ -184,7 +185,7 @@ class Store:
                 for download in self.partial.iterdir():
                     if atomic.age_seconds(download) > _PARTIAL_SECONDS:
                         atomic.remove_tree(download)
-            if self._weights.folder.is_dir() or self._manifests.folder.is_dir():
+            if self._unused() or self._manifests.outdated:
                 with atomic.lock(self._lock):
                     self._manifests.renew()
                     self._delete_unused()
@@ -223,9 +224,14 @@ class Store:
 
     def _delete_unused(self) -> None:
         """Delete weights of our own that no record names. Called under the lock."""
+        for folder in self._unused():
+            atomic.remove_tree(folder)
+
+    def _unused(self) -> Sequence[Path]:
         records = self._manifests.all()
-        if records.readable:  # one that is not may name any of them
-            self._weights.delete_all_but({each.own for each in records.found})
+        if not records.readable:  # what cannot be read may name any of them
+            return ()
+        return self._weights.all_but({each.own for each in records.found})
 
     def _free_name(self, name: str) -> ModelName:
         """Parse a name for a new model, in the spelling of an older one that has it.

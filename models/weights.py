@@ -152,13 +152,15 @@ class Weights:
             atomic.sync_folder(self.folder)
         return own
 
-    def delete_all_but(self, used: AbstractSet[str | None]) -> None:
-        """Delete the folders whose names are not among ``used``."""
+    def all_but(self, used: AbstractSet[str | None]) -> list[Path]:
+        """Return the folders whose names are not among ``used``."""
         if not self.folder.is_dir():
-            return
-        for folder in self.folder.iterdir():
-            if folder.name not in used and not folder.name.startswith("."):
-                atomic.remove_tree(folder)
+            return []
+        return [
+            folder
+            for folder in self.folder.iterdir()
+            if folder.name not in used and not folder.name.startswith(".")
+        ]
 
 
 def bytes_in(folder: Path) -> int:

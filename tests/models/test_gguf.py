@@ -211,7 +211,9 @@ def test_what_pools_or_reads_both_ways_cannot_go_on_with_a_text(
 
 
 def of_architecture(name: str) -> dict[str, object]:
-    renamed = {key.replace("tiny.", name + "."): value for key, value in TINY.items()}
+    renamed: dict[str, object] = {
+        key.replace("tiny.", name + "."): value for key, value in TINY.items()
+    }
     return renamed | {"general.architecture": name}
 
 
