@@ -98,8 +98,11 @@ def lock(path: Path, *, wait: bool = True) -> Generator[None]:
     import filelock  # noqa: PLC0415  # takes a tenth of a second: who only looks is spared it
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One object a holder: threads keep each other out as processes do.
-    held = filelock.FileLock(path, blocking=wait, poll_interval=_LOCK_POLL_SECONDS)
+    # One object a holder: threads keep each other out as processes do, and another thread
+    # may give back what one has taken.
+    held = filelock.FileLock(
+        path, blocking=wait, poll_interval=_LOCK_POLL_SECONDS, thread_local=False
+    )
     try:
         held.acquire()
     except filelock.Timeout:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,18 @@ def test_who_does_not_wait_is_told_that_it_is_held(tmp_path: Path):
     ask()
 
     assert said == ["held", "free"]
+
+
+def test_another_thread_may_give_it_back(tmp_path: Path):
+    held = ExitStack()
+    held.enter_context(atomic.lock(tmp_path / ".lock"))
+
+    thread = threading.Thread(target=held.close)
+    thread.start()
+    thread.join()
+
+    with atomic.lock(tmp_path / ".lock", wait=False):
+        pass
 
 
 def test_a_lock_ends_with_the_process_that_held_it(tmp_path: Path):
