@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import resources
 from app.settings import Settings
+from models import builtin
 from models.engine import mlx
 from models.engine.llama import open_llama
 from models.engine.roster import Runner
@@ -32,7 +32,8 @@ class Services:
 
 def open_services(home: Path, settings: Settings) -> Services:
     """Open the models under ``home``, with the built-in one. Loads nothing yet."""
-    store = Store(home, builtin=Path(resources.__file__).with_name("pocket"))
+    store = Store(home, builtin=builtin.FOLDER)
+    store.sweep()
     runners = {Kind.LLAMA: Runner(open_llama)}
     if mlx.available():
         runners[Kind.MLX] = Runner(mlx.open_mlx, mlx.end_thread)

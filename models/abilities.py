@@ -61,7 +61,16 @@ def check(request: GenerateRequest, model: Model) -> None:
 
 
 def _made_for(details: Details) -> frozenset[Ability]:
-    return frozenset(Ability)
+    if not details.completes:
+        return frozenset({Ability.EMBEDDING})
+    made_for = {
+        Ability.TOOLS: details.tools,
+        Ability.THINKING: details.thinking,
+        Ability.VISION: details.vision,
+        Ability.INSERT: details.insert,
+    }
+    always = set(Ability) - {*made_for, Ability.EMBEDDING}
+    return frozenset({*always, *(each for each, can in made_for.items() if can)})
 
 
 def _has_images(prompt: tuple[Message, ...] | str) -> bool:

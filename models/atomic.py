@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, whatever happens to the computer meanwhile."""
 
+import errno
 import os
 import secrets
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 # Nothing else of ours begins with a dot and ends like this: see ``sweep``.
 _TEMPORARY = ".tmp"
+_LOCK_POLL_SECONDS = 0.01
 
 
 def write(path: Path, data: bytes) -> None:
@@ -93,18 +95,19 @@ def lock(path: Path, *, wait: bool = True) -> Generator[None]:
     Raises:
         BlockingIOError: somebody else holds it, and ``wait`` is False.
     """
+    import filelock  # noqa: PLC0415  # takes a tenth of a second: who only looks is spared it
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        if sys.platform == "win32":
-            import msvcrt  # noqa: PLC0415  # is only there
-
-            file.seek(0)
-            try:
-                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-            except OSError as error:
-                raise BlockingIOError(error.errno, "is locked") from None
-        else:
-            import fcntl  # noqa: PLC0415  # is not on Windows
-
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    # One object a holder: threads keep each other out as processes do, and another thread
+    # may give back what one has taken.
+    held = filelock.FileLock(
+        path, blocking=wait, poll_interval=_LOCK_POLL_SECONDS, thread_local=False
+    )
+    try:
+        held.acquire()
+    except filelock.Timeout:
+        raise BlockingIOError(errno.EAGAIN, "is locked", str(path)) from None
+    try:
         yield
+    finally:
+        held.release()

@@ -2,15 +2,19 @@
 
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
+import resources
 from models import facts, weights
 from models.model import Model
 from models.names import ModelName
 
+FOLDER = Path(resources.__file__).with_name("pocket")
+_SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
 _DESCRIPTION = (
     "A very small language model that ships with Inglenook, to try the set-up with. "
     "It knows a few facts and forms of answer, and little else."
@@ -25,23 +29,33 @@ def read(folder: Path) -> list[Model]:
     there is no other.
     """
     gguf_path, mlx_path = folder / "gguf" / "pocket.gguf", folder / "mlx"
+    sums = _sums(folder)
     if find_spec("mlx_lm") is None:
-        return [_model("latest", gguf_path)]
+        return [_model("latest", gguf_path, sums)]
     if sys.platform == "darwin" and platform.machine() == "arm64":
-        return [_model("latest", mlx_path), _model("gguf", gguf_path)]
-    return [_model("latest", gguf_path), _model("mlx", mlx_path)]
+        return [_model("latest", mlx_path, sums), _model("gguf", gguf_path, sums)]
+    return [_model("latest", gguf_path, sums), _model("mlx", mlx_path, sums)]
 
 
-def _model(tag: str, path: Path) -> Model:
-    kind, details = facts.of(path)
-    files = weights.files_of(path)
+def _sums(folder: Path) -> Mapping[Path, str]:
+    """Return the SHA-256 of the files that were told when they were made."""
+    path = folder / _SUMS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    pairs = (line.split("  ", 1) for line in lines)
+    return {folder / name: sha256 for sha256, name in pairs}
+
+
+def _model(tag: str, path: Path, sums: Mapping[Path, str]) -> Model:
+    found = facts.read(path)
+    folder, names = found.files.folder, weights.names_of(found.files)
+    hashes = {name: sums.get(folder / name) or weights.hash_of(folder / name) for name in names}
     return Model(
         name=ModelName("pocket", tag=tag),
-        kind=kind,
-        path=path,
-        size_bytes=sum(each.stat().st_size for each in files),
-        digest=weights.digest_of(weights.hashes_of(files)),
+        kind=found.kind,
+        files=found.files,
+        size_bytes=weights.size_of(folder, names),
+        digest=weights.digest_of(hashes),
         modified_at=datetime.fromtimestamp(path.stat().st_mtime, UTC),
-        details=replace(details, description=_DESCRIPTION),
+        details=replace(found.details, description=_DESCRIPTION),
         builtin=True,
     )

@@ -7,6 +7,7 @@
     │   └── NotAble           the model, or its engine, cannot do that
     ├── ModelNotFound         no such model on this computer
     ├── LoadFailed            the model's files are there and cannot be run
+    ├── DiskFull              there is no room for the model on the disk
     ├── OutOfMemory           the model or its KV cache does not fit
     ├── ModelCrashed          the process that ran the model has died
     ├── ServerBusy            too many requests are waiting already
@@ -28,6 +29,10 @@ class InferenceError(Exception):
         same = type(self).__new__(type(self), *self.args)
         same.__dict__.update(self.__dict__)
         return same
+
+    def __str__(self) -> str:
+        # A file's name need not be UTF-8, and a sentence must pass every wire and terminal.
+        return super().__str__().encode("utf-8", "replace").decode()
 
 
 class InvalidRequest(InferenceError):
@@ -83,6 +88,10 @@ class ModelNotFound(InferenceError):
 
 class LoadFailed(InferenceError):
     pass
+
+
+class DiskFull(InferenceError):
+    status_hint = 507
 
 
 class OutOfMemory(InferenceError):

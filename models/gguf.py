@@ -1,126 +1,29 @@
-"""Reads the header of a GGUF file: what it says of itself, and where its tensors are.
-
-The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Versions 2 and 3,
-little-endian. Files come from people we do not know: every count and length is held
-against the bytes that are there before anything is read or kept.
-"""
+"""Reads the header of a GGUF file: what it says of itself, and where its tensors are."""
 
 import os
 import re
 import struct
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
 
 from models.errors import LoadFailed
-
-# Far above anything published, and low enough to be read in seconds.
-_LONGEST_HEADER = 128 << 20  # bytes; one with a vocabulary of 260,000 has some 20 million
-_MOST_KEYS = 100_000
-_MOST_TENSORS = 1_000_000
-_LONGEST_STRING = 16 << 20  # bytes; chat templates have some 10,000
-_LONGEST_KEPT_ARRAY = 4096  # numbers; per-layer settings have some 100
-_MOST_BYTES = 1 << 50  # in a file, or elements in a tensor
-_MOST_DIMENSIONS = 4  # GGML_MAX_DIMS
-_DEFAULT_ALIGNMENT = 32
-
-_STRING, _ARRAY = 8, 9
-_SCALARS = {
-    0: struct.Struct("<B"),
-    1: struct.Struct("<b"),
-    2: struct.Struct("<H"),
-    3: struct.Struct("<h"),
-    4: struct.Struct("<I"),
-    5: struct.Struct("<i"),
-    6: struct.Struct("<f"),
-    7: struct.Struct("<?"),
-    10: struct.Struct("<Q"),
-    11: struct.Struct("<q"),
-    12: struct.Struct("<d"),
-}
-_U32, _U64 = _SCALARS[4], _SCALARS[10]
-
-# ggml_type: name, elements a block, bytes a block (ggml/src/ggml.c, type_traits).
-_TENSOR_TYPES = {
-    0: ("F32", 1, 4),
-    1: ("F16", 1, 2),
-    2: ("Q4_0", 32, 18),
-    3: ("Q4_1", 32, 20),
-    6: ("Q5_0", 32, 22),
-    7: ("Q5_1", 32, 24),
-    8: ("Q8_0", 32, 34),
-    9: ("Q8_1", 32, 40),
-    10: ("Q2_K", 256, 84),
-    11: ("Q3_K", 256, 110),
-    12: ("Q4_K", 256, 144),
-    13: ("Q5_K", 256, 176),
-    14: ("Q6_K", 256, 210),
-    15: ("Q8_K", 256, 292),
-    16: ("IQ2_XXS", 256, 66),
-    17: ("IQ2_XS", 256, 74),
-    18: ("IQ3_XXS", 256, 98),
-    19: ("IQ1_S", 256, 50),
-    20: ("IQ4_NL", 32, 18),
-    21: ("IQ3_S", 256, 110),
-    22: ("IQ2_S", 256, 82),
-    23: ("IQ4_XS", 256, 136),
-    24: ("I8", 1, 1),
-    25: ("I16", 1, 2),
-    26: ("I32", 1, 4),
-    27: ("I64", 1, 8),
-    28: ("F64", 1, 8),
-    29: ("IQ1_M", 256, 56),
-    30: ("BF16", 1, 2),
-    34: ("TQ1_0", 256, 54),
-    35: ("TQ2_0", 256, 66),
-    39: ("MXFP4", 32, 17),
-    40: ("NVFP4", 64, 36),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class LongArray:
-    """An array that was passed over: how long it is, and where its first entry lies."""
-
-    length: int
-    element_type: int
-    offset: int  # bytes from the start of the file
-
-
-Scalar: TypeAlias = int | float | bool | str
-Value: TypeAlias = Scalar | tuple[Scalar, ...] | LongArray
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    name: str
-    shape: tuple[int, ...]  # the fastest-running dimension first
-    type_name: str  # "Q4_K"; "type 99" where we do not know it
-    end: int  # bytes from the start of the tensor data
-
-    @property
-    def element_count(self) -> int:
-        return prod(self.shape)
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    version: int
-    metadata: Mapping[str, Value]
-    tensors: tuple[Tensor, ...]
-    file_bytes: int  # that the file must have to hold its tensors
+from models.gguf_header import STRING, Header, HeaderReader, LongArray, NotReadable, Value
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateSource:
-    """A chat template, and what its variables ``bos_token`` and ``eos_token`` stand for."""
+    """A chat template, what its ``bos_token`` and ``eos_token`` stand for, and its tokenizer."""
 
     text: str | None  # None: the model has no chat template
     bos_token: str
     eos_token: str
+    # As the file spells it, which is never shorter than the text that the token stands for:
+    # a byte may be written as a character of two, a space as one of three.
+    longest_token_bytes: int = 0  # 0: it has no vocabulary
+    tokenizer_model: str = ""  # "gpt2", "llama", "bert", "t5"
+    pre_tokenizer: str = ""  # "qwen2": how "gpt2" cuts a text up first
 
 
 def read(path: Path) -> Header:
@@ -142,11 +45,36 @@ def read_template(path: Path) -> TemplateSource:
     with _opened(path) as reader:
         metadata = reader.header().metadata
         text = metadata.get("tokenizer.chat_template")
+        tokens = metadata.get("tokenizer.ggml.tokens")
         return TemplateSource(
             text if isinstance(text, str) and text.strip() else None,
             reader.token(metadata, "tokenizer.ggml.bos_token_id"),
             reader.token(metadata, "tokenizer.ggml.eos_token_id"),
+            tokens.longest_bytes if isinstance(tokens, LongArray) else 0,
+            _text(metadata, "tokenizer.ggml.model"),
+            _text(metadata, "tokenizer.ggml.pre"),
         )
+
+
+def has_token(path: Path, header: Header, texts: Iterable[str]) -> bool:
+    """Whether one of ``texts``, as the file spells them, is in the vocabulary of ``header``.
+
+    Raises:
+        LoadFailed: the file cannot be read.
+    """
+    tokens = header.metadata.get("tokenizer.ggml.tokens")
+    if not isinstance(tokens, LongArray) or tokens.element_type != STRING:
+        return False
+    with _opened(path) as reader:
+        raw = reader.raw(tokens)
+    wanted = (text.encode() for text in texts)
+    # A length and a text behind it stand nowhere but where a token begins.
+    return any(struct.pack("<Q", len(each)) + each in raw for each in wanted)
+
+
+def _text(metadata: Mapping[str, Value], key: str) -> str:
+    value = metadata.get(key)
+    return value if isinstance(value, str) else ""
 
 
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
@@ -178,154 +106,11 @@ def shards(path: Path) -> list[Path]:
 
 
 @contextmanager
-def _opened(path: Path) -> Generator["_Reader"]:
+def _opened(path: Path) -> Generator[HeaderReader]:
     try:
         with path.open("rb") as file:
-            yield _Reader(file, os.fstat(file.fileno()).st_size)
-    except _NotReadable as error:
+            yield HeaderReader(file, os.fstat(file.fileno()).st_size)
+    except NotReadable as error:
         raise LoadFailed(f"{path.name} {error}.") from None
     except OSError as error:
         raise LoadFailed(f"{path.name} cannot be read: {error.strerror}.") from None
-
-
-class _NotReadable(Exception):
-    """Ends a sentence that begins with the file's name."""
-
-
-_DAMAGED = "is damaged: its header does not make sense"
-_CUT_SHORT = "is cut short inside its header: download or copy it again"
-
-
-class _Reader:
-    def __init__(self, file: BinaryIO, file_bytes: int) -> None:
-        self._file = file
-        self._file_bytes = file_bytes
-        self._limit = min(file_bytes, _LONGEST_HEADER)
-        self._at = 0
-
-    def header(self) -> Header:
-        version = self._version()
-        tensor_count = self._count(_MOST_TENSORS)
-        key_count = self._count(_MOST_KEYS)
-        metadata: dict[str, Value] = {}
-        for _ in range(key_count):
-            key = self._string()
-            metadata[key] = self._value(self._integer(_U32))
-        tensors = tuple(self._tensor() for _ in range(tensor_count))
-        alignment = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
-        if not isinstance(alignment, int) or alignment < 1:
-            raise _NotReadable(_DAMAGED)
-        start = -(-self._at // alignment) * alignment
-        needed = start + max((tensor.end for tensor in tensors), default=0)
-        if needed > self._file_bytes:
-            raise _NotReadable(
-                f"is cut short: it has {self._file_bytes:,} of {needed:,} bytes; "
-                "download or copy it again"
-            )
-        return Header(version, metadata, tensors, needed)
-
-    def token(self, metadata: Mapping[str, Value], id_key: str) -> str:
-        """Return one entry of the vocabulary, found by the key that holds its number."""
-        tokens, index = metadata.get("tokenizer.ggml.tokens"), metadata.get(id_key)
-        if not isinstance(tokens, LongArray) or tokens.element_type != _STRING:
-            return ""
-        if not isinstance(index, int) or not 0 <= index < tokens.length:
-            return ""
-        self._seek(tokens.offset)
-        self._skip_strings(index)
-        return self._string()
-
-    # -- The parts of a header -----------------------------
-
-    def _version(self) -> int:
-        if self._file_bytes < _U64.size or self._take(4) != b"GGUF":
-            raise _NotReadable("is not a GGUF file")
-        version = self._integer(_U32)
-        if version & 0xFFFF == 0:
-            raise _NotReadable("is a GGUF file for big-endian computers, which this is not")
-        if version == 1:
-            raise _NotReadable("is in the first GGUF format, of 2023: convert the model again")
-        if version not in (2, 3):
-            raise _NotReadable(f"is in GGUF version {version}, which is not known yet")
-        return version
-
-    def _value(self, kind: int) -> Value:
-        if kind == _STRING:
-            return self._string()
-        if kind == _ARRAY:
-            return self._array()
-        if kind not in _SCALARS:
-            raise _NotReadable(_DAMAGED)
-        return self._number(_SCALARS[kind])
-
-    def _array(self) -> Value:
-        element_type = self._integer(_U32)
-        if element_type == _STRING:
-            length = self._count(self._limit // _U64.size)
-            array = LongArray(length, element_type, self._at)
-            self._skip_strings(length)
-            return array
-        if element_type not in _SCALARS:  # llama.cpp knows no arrays of arrays either
-            raise _NotReadable(_DAMAGED)
-        scalar = _SCALARS[element_type]
-        length = self._count(self._limit // scalar.size)
-        if length <= _LONGEST_KEPT_ARRAY:
-            return tuple(self._number(scalar) for _ in range(length))
-        array = LongArray(length, element_type, self._at)
-        self._seek(self._at + length * scalar.size)
-        return array
-
-    def _tensor(self) -> Tensor:
-        name = self._string()
-        shape = tuple(self._count(_MOST_BYTES) for _ in range(self._count(_MOST_DIMENSIONS, _U32)))
-        kind = self._integer(_U32)
-        offset = self._count(_MOST_BYTES)
-        if prod(shape) > _MOST_BYTES:
-            raise _NotReadable(_DAMAGED)
-        type_name, block, block_bytes = _TENSOR_TYPES.get(kind, (f"type {kind}", 1, 0))
-        return Tensor(name, shape, type_name, offset + prod(shape) // block * block_bytes)
-
-    # -- The parts of those --------------------------------
-
-    def _string(self) -> str:
-        length = self._count(_LONGEST_STRING)
-        return self._take(length).decode("utf-8", "replace")
-
-    def _skip_strings(self, count: int) -> None:
-        # A vocabulary is the bulk of a header: this loop is what reading one costs.
-        read, seek, unpack, at = self._file.read, self._file.seek, _U64.unpack, self._at
-        for _ in range(count):
-            if at > self._limit - _U64.size:
-                raise _NotReadable(_DAMAGED)
-            (length,) = unpack(read(_U64.size))
-            at += _U64.size + length
-            if at > self._limit:
-                raise _NotReadable(_DAMAGED)
-            seek(at)
-        self._at = at
-
-    def _count(self, most: int, scalar: struct.Struct = _U64) -> int:
-        count = self._integer(scalar)
-        if count > most:
-            raise _NotReadable(_DAMAGED)
-        return count
-
-    def _integer(self, scalar: struct.Struct) -> int:
-        return int(self._number(scalar))
-
-    def _number(self, scalar: struct.Struct) -> float | bool:
-        return scalar.unpack(self._take(scalar.size))[0]
-
-    def _take(self, size: int) -> bytes:
-        if self._at + size > self._limit:
-            raise _NotReadable(_DAMAGED if self._limit < self._file_bytes else _CUT_SHORT)
-        raw = self._file.read(size)
-        if len(raw) < size:  # somebody is writing it
-            raise _NotReadable(_CUT_SHORT)
-        self._at += size
-        return raw
-
-    def _seek(self, offset: int) -> None:
-        if offset > self._limit:
-            raise _NotReadable(_DAMAGED)
-        self._at = self._file.seek(offset)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from models import atomic, download
+from models.disk import check_room
 from models.download import wait_for
 from models.errors import InferenceError, ModelNotFound
 from models.hub_errors import (
@@ -28,7 +29,7 @@ from models.hub_errors import (
 from models.hub_files import Choice, RemoteFile, choose
 from models.model import Kind, Model
 from models.names import ModelName
-from models.store import Store, check_room
+from models.store import Store
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -105,7 +106,7 @@ class Hub:
         parsed = ModelName.parse(name)
         if not parsed.namespace:
             return self._already_here(name, on_progress)
-        folder = self._store.partial / parsed.key.replace("/", "+").replace(":", "@")
+        folder = self._store.partial / parsed.file_stem
         report = _Report(on_progress)
         with told(PullFailed, parsed.repo), _alone(folder, name):
             report.say("pulling manifest")
@@ -235,7 +236,7 @@ class Hub:
             model = self._store.find(str(name))
             if not self._store.owns(model):
                 return None
-            folder = model.path if model.kind is Kind.MLX else model.path.parent
+            folder = model.files.folder
             alone = choice.main_file is not None and len(choice.files) == 1
             present = model.path if alone else folder / file.name
             sha256 = _right(present, file, cancelled)

@@ -22,6 +22,7 @@ class Need:
     # The weights are pages of a file: the system counts them as available although a step
     # reads every one of them (a 568 MB model lowered "available" by 78 to 104 MB).
     mapped: bool = False
+    guessed: bool = False  # the files do not tell enough for more
 
     @property
     def total_bytes(self) -> int:
@@ -152,8 +153,9 @@ class Ledger:
 
 
 def _out_of_memory(owner: str, least: Need, most: int) -> OutOfMemory:
+    about = "about " if least.guessed else ""
     return OutOfMemory(
-        f"{owner} needs {_gib(least.total_bytes)} of memory, and {_gib(most)} can be had: "
+        f"{owner} needs {about}{_gib(least.total_bytes)} of memory, and {_gib(most)} can be had: "
         "close other programs, or choose a smaller model or a shorter context."
     )
 

@@ -1,91 +1,160 @@
 """The record of one installed model, as a small JSON file."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from models.errors import InferenceError
-from models.model import Details, Kind, Model
+from models.model import Details, Files, Kind, Model, Profile
 from models.names import ModelName
 
-_VERSION = 1
+_VERSION = 2
 T = TypeVar("T")
 
 
-class DamagedManifest(Exception):
+def _facts() -> Iterator[tuple[str, type[Any], object]]:
+    """Each fact's name and type, and what stands for it where it is missing."""
+    for field in fields(Details):
+        kind = cast("type[Any]", field.type)
+        yield field.name, kind, kind() if field.default is MISSING else field.default
+
+
+_FACTS = tuple(_facts())
+_PROFILE = tuple(field.name for field in fields(Profile))
+
+
+class UnreadableManifest(Exception):
+    """A record that tells us nothing."""
+
+
+class DamagedManifest(UnreadableManifest):
     """A file that should hold a manifest holds something else."""
+
+
+class NewerManifest(UnreadableManifest):
+    """A manifest in a form that a later version of this program has brought."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """``folder`` is the model's own below ``files``; None where it lies elsewhere."""
+    """``own`` is the model's folder below ``files``; None where it lies elsewhere."""
 
     model: Model
-    folder: str | None
+    own: str | None
+    facts_version: int  # of ``models.facts``, when the details were read; 0: some are missing
 
 
 def encode(manifest: Manifest) -> bytes:
-    """The path of files of our own is written relative to them: the home may be moved."""
+    """The folder of files of our own is not written down: the home may be moved."""
     model = manifest.model
+    files = model.files
     record = {
         "version": _VERSION,
         "name": str(model.name),
         "kind": model.kind.value,
-        "folder": manifest.folder,
-        "path": str(model.path) if manifest.folder is None else _inner_path(manifest),
+        "own": manifest.own,
+        "files": {
+            "folder": str(files.folder) if manifest.own is None else None,
+            "main": files.main,
+            "projector": files.projector,
+            "adapters": files.adapters,
+        },
         "size_bytes": model.size_bytes,
         "digest": model.digest,
         "modified_at": model.modified_at.isoformat(),
+        "facts_version": manifest.facts_version,
         "details": asdict(model.details),
+        "profile": asdict(model.profile),
     }
-    return (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode()
+    # In ASCII, since a path need not be UTF-8.
+    return (json.dumps(record, indent=1) + "\n").encode()
 
 
 def decode(raw: bytes, files: Path) -> Manifest:
-    """``files`` is the folder that folders of our own are in.
+    """Read a record of any version up to ours. Keys that we do not know are passed over.
+
+    ``files`` is the folder that folders of our own are in. Facts that are missing have
+    the value of nothing, and ``facts_version`` says so.
 
     Raises:
-        DamagedManifest: these bytes are no manifest, or one of a later version.
+        DamagedManifest: these bytes are no manifest.
+        NewerManifest: they are one of a later version.
     """
     try:
         record = cast("dict[str, Any]", json.loads(raw))
-        if record["version"] != _VERSION:
-            raise DamagedManifest(f"version {record['version']!r}")
-        folder = None if record["folder"] is None else _plain_name(record["folder"])
-        path = Path(_typed(record, "path", str))
-        model = Model(
-            name=ModelName.parse(_typed(record, "name", str)),
-            kind=Kind(record["kind"]),
-            path=path if folder is None else files / folder / path,
-            size_bytes=_typed(record, "size_bytes", int),
-            digest=_typed(record, "digest", str),
-            modified_at=_aware(datetime.fromisoformat(record["modified_at"])),
-            details=_details(cast("dict[str, Any]", _typed(record, "details", dict))),
-        )
+        version = _typed(record, "version", int)
+        if version > _VERSION:
+            raise NewerManifest("written by a newer Inglenook")
+        for older in range(version, _VERSION):
+            record = _MIGRATIONS[older](record)
+        return _decode(record, files)
     except (ValueError, KeyError, TypeError, RecursionError, InferenceError) as error:
         raise DamagedManifest(repr(error)) from None
-    return Manifest(model, folder)
 
 
-def _inner_path(manifest: Manifest) -> str:
-    """``.`` for an MLX folder, else the name of the GGUF file in it."""
-    model = manifest.model
-    return "." if model.path.name == manifest.folder else model.path.name
-
-
-def _details(record: dict[str, Any]) -> Details:
-    return Details(
-        architecture=_typed(record, "architecture", str),
-        parameter_count=_typed(record, "parameter_count", int),
-        quantization=_typed(record, "quantization", str),
-        context_length=_typed(record, "context_length", int),
-        embedding_length=_typed(record, "embedding_length", int),
-        kv_bytes_per_token=_typed(record, "kv_bytes_per_token", int),
-        chat=_typed(record, "chat", bool),
-        description=_typed(record, "description", str),
+def _decode(record: dict[str, Any], files: Path) -> Manifest:
+    own = None if record["own"] is None else _plain_name(record["own"])
+    details, whole = _details(_object(record, "details"))
+    model = Model(
+        name=ModelName.parse(_typed(record, "name", str)),
+        kind=Kind(record["kind"]),
+        files=_files(_object(record, "files"), None if own is None else files / own),
+        size_bytes=_typed(record, "size_bytes", int),
+        digest=_typed(record, "digest", str),
+        modified_at=_aware(datetime.fromisoformat(record["modified_at"])),
+        details=details,
+        profile=_profile(_object(record, "profile")),
     )
+    return Manifest(model, own, _typed(record, "facts_version", int) if whole else 0)
+
+
+def _files(record: dict[str, Any], own: Path | None) -> Files:
+    main = _typed(record, "main", str)
+    return Files(
+        folder=Path(_typed(record, "folder", str)) if own is None else own,
+        main=_plain_name(main) if main else "",
+        projector=_plain_name(record["projector"]) if record.get("projector") else "",
+        adapters=tuple(_plain_name(each) for each in record.get("adapters", ())),
+    )
+
+
+def _details(record: dict[str, Any]) -> tuple[Details, bool]:
+    """Return the facts, and whether all of them are there."""
+    facts: dict[str, Any] = {}
+    whole = True
+    for name, kind, default in _FACTS:
+        value = record.get(name)
+        if not isinstance(value, kind):
+            whole = False
+            value = default
+        facts[name] = value
+    return Details(**facts), whole
+
+
+def _profile(record: dict[str, Any]) -> Profile:
+    known = {key: record[key] for key in _PROFILE if key in record}
+    for key in ("messages", "adapters"):  # JSON has lists alone
+        known[key] = tuple(known.get(key, ()))
+    return Profile(**known)
+
+
+def _from_1(record: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 had one path, whose meaning depended on the kind, and no profile."""
+    path = Path(_typed(record, "path", str))
+    folder, main = (path, "") if record["kind"] == Kind.MLX else (path.parent, path.name)
+    own = record["folder"]
+    files = {"folder": str(folder) if own is None else None, "main": main}
+    return record | {"own": own, "files": files, "facts_version": 0, "profile": {}}
+
+
+_MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+
+
+def _object(record: dict[str, Any], key: str) -> dict[str, Any]:
+    return cast("dict[str, Any]", _typed(record, key, dict))
 
 
 def _typed(record: dict[str, Any], key: str, kind: type[T]) -> T:

@@ -1,6 +1,7 @@
 """One installed model: what it is, where its files are, what it needs."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,9 +16,28 @@ class Kind(StrEnum):
     LLAMA = "llama"  # a GGUF file
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where a model lies. The names are those of files in ``folder``."""
+
+    folder: Path
+    main: str  # the (first) GGUF file; empty where an engine opens the folder as a whole
+    projector: str = ""  # the GGUF file that turns images into embeddings
+    adapters: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """What an engine is told to open."""
+        return self.folder / self.main
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """Facts that the files themselves tell, read once when the model is added."""
+    """Facts that the files themselves tell, read when the model is added.
+
+    A number that they do not tell is 0. An estimate of memory that is made of such a
+    number is a guess, and whoever shows it should say so.
+    """
 
     architecture: str  # "qwen3", "llama"
     parameter_count: int
@@ -25,17 +45,42 @@ class Details:
     context_length: int  # tokens the model was trained to read
     embedding_length: int  # width of the hidden state
     kv_bytes_per_token: int  # of a 16-bit KV cache, all layers together
-    chat: bool  # has a chat template
+    chat: bool  # completes, and has a chat template
     description: str = ""
+    completes: bool = True  # goes on with a text; an embedding model does not
+    pooling: str = ""  # what makes one embedding of many: "mean", "cls", "last", "rank"
+    vision: bool = False  # has a part that reads images, in its files or beside them
+    tools: bool = False  # its chat template knows tools
+    thinking: bool = False  # its chat template knows reasoning
+    insert: bool = False  # its vocabulary has the tokens of fill-in-the-middle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How a model is wanted here. What is left out is as the model itself has it."""
+
+    context_length: int | None = None  # tokens
+    sampling: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
+    template: str | None = None
+    system: str | None = None
+    messages: tuple[object, ...] = field(default=(), hash=False)  # JSON values
+    keep_alive_seconds: float | None = None
+    adapters: tuple[str, ...] = ()  # of the model's files, those that are put on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     name: ModelName
     kind: Kind
-    path: Path  # the GGUF file, or the MLX folder
+    files: Files
     size_bytes: int
     digest: str  # 64 hex digits
     modified_at: datetime  # aware, UTC
     details: Details
+    profile: Profile = Profile()
     builtin: bool = False  # ships with the program and cannot be removed
+
+    @property
+    def path(self) -> Path:
+        """The GGUF file, or the MLX folder."""
+        return self.files.path

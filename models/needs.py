@@ -41,7 +41,7 @@ def roomiest(smallest: LoadSpec, wish: Wish, spare_bytes: int) -> LoadSpec:
     """Grow the context to the default and the batch to its most, within half of the rest."""
     model = smallest.model
     rest = max(0, spare_bytes - smallest.need.total_bytes)
-    kv_bytes = max(1, model.details.kv_bytes_per_token)
+    kv_bytes = _kv_bytes(model)
     budget = rest // 2 + kv_bytes * smallest.context_length
     context = smallest.context_length
     if wish.asked_context is None:
@@ -57,13 +57,14 @@ def roomiest(smallest: LoadSpec, wish: Wish, spare_bytes: int) -> LoadSpec:
 
 
 def _spec(model: Model, context: int, sequences: int, prompt_cache_bytes: int) -> LoadSpec:
-    kv_bytes = max(1, model.details.kv_bytes_per_token) * context * sequences
+    kv_bytes = _kv_bytes(model) * context * sequences
     weights = int(model.size_bytes * _growth(model))
     need = Need(
         weights_bytes=weights,
         cache_bytes=kv_bytes + prompt_cache_bytes,
         working_bytes=_WORKING_BYTES + int(weights * _WORKING_SHARE),
         mapped=model.kind is Kind.LLAMA,
+        guessed=not model.details.kv_bytes_per_token,
     )
     return LoadSpec(
         model=model,
@@ -72,6 +73,15 @@ def _spec(model: Model, context: int, sequences: int, prompt_cache_bytes: int) -
         need=need,
         prompt_cache_bytes=prompt_cache_bytes,
     )
+
+
+def _kv_bytes(model: Model) -> int:
+    """Of one token. Where the files do not tell it: a guess from models that do.
+
+    A 7B model without grouped heads has 512 KiB a token and 13 GiB of weights; most have
+    far less.
+    """
+    return max(1, model.details.kv_bytes_per_token or model.size_bytes // 25_000)
 
 
 def _growth(model: Model) -> float:

@@ -11,18 +11,21 @@ a manifest and its files does so under a lock.
 
 import logging
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from models import atomic, builtin, facts, manifest, weights
+from models import atomic, builtin, facts, weights
+from models.disk import room_needed
 from models.errors import InferenceError, InvalidRequest, LoadFailed, ModelNotFound
-from models.manifest import DamagedManifest, Manifest
-from models.model import Kind, Model
+from models.facts import Found
+from models.manifest import DamagedManifest, Manifest, NewerManifest
+from models.manifests import Manifests
+from models.model import Model
 from models.names import ModelName
+from models.weights import Weights
 
 log = logging.getLogger(__name__)
 
@@ -32,17 +35,18 @@ _PARTIAL_SECONDS = 30 * _DAY_SECONDS
 
 
 class Store:
-    """Everything may be called from any thread. Nothing is kept in memory between calls."""
+    """Everything may be called from any thread. Looking writes nothing and takes no lock.
+
+    ``builtin`` is the folder of the model that ships with the program, if one does.
+    """
 
     def __init__(self, home: Path, builtin: Path | None) -> None:
         root = home / "models"
-        self._manifests = root / "manifests"
-        self._files = root / "files"
         self.partial = root / "partial"
+        self._weights = Weights(root / "files")
+        self._manifests = Manifests(root / "manifests", root / "files")
         self._lock = root / ".lock"
         self._builtin_folder = builtin
-        self._told_of: set[Path] = set()
-        self._sweep()
 
     # -- Looking -------------------------------------------
 
@@ -51,9 +55,7 @@ class Store:
 
         A model whose files have gone is among them, so that it can be removed.
         """
-        own = [each.model for each in self._read_all()[0]]
-        own.sort(key=lambda model: model.modified_at, reverse=True)
-        return [*own, *self._builtins]
+        return [*(each.model for each in self._manifests.all().found), *self._builtins]
 
     def find(self, name: str) -> Model:
         """Return the model of this name, in any spelling.
@@ -61,16 +63,20 @@ class Store:
         Raises:
             InvalidModelName: it cannot be a name.
             ModelNotFound: there is no such model.
-            LoadFailed: there was one, and its files or its record are gone.
+            LoadFailed: there is one, and its files or its record are gone or unknown to us.
         """
         wanted = ModelName.parse(name)
         for model in self._builtins:
             if model.name == wanted:
                 return model
         try:
-            model = self._read(self._manifest_path(wanted)).model
+            model = self._manifests.find(wanted).model
         except FileNotFoundError:
             raise ModelNotFound(name) from None
+        except NewerManifest:
+            raise LoadFailed(
+                f"Model {name!r} was written by a newer Inglenook: update this one to use it."
+            ) from None
         except DamagedManifest:
             raise LoadFailed(
                 f"The record of model {name!r} is damaged: import or pull it again."
@@ -84,7 +90,7 @@ class Store:
 
     def owns(self, model: Model) -> bool:
         """Whether the model's files are our own, and not imported in place."""
-        return model.path.is_relative_to(self._files)
+        return self._weights.owns(model.files)
 
     # -- Changing ------------------------------------------
 
@@ -97,25 +103,25 @@ class Store:
         Raises:
             InvalidModelName, InvalidRequest: the name or the path will not do.
             LoadFailed: the files are damaged, or no model that we can run.
-            OSError: the disk is full, or cannot be written.
+            DiskFull: there is no room for them.
+            OSError: the disk cannot be read or written.
         """
         wanted = self._free_name(name)
         path = Path(os.path.abspath(path.expanduser()))
-        kind, details = facts.of(path)
-        files = weights.files_of(path)
-        if copy:
-            return self._copy_in(wanted, path, files)
-        model = Model(
-            name=wanted,
-            kind=kind,
-            path=path,
-            size_bytes=sum(each.stat().st_size for each in files),
-            digest=weights.digest_of(weights.hashes_of(files)),
-            modified_at=datetime.now(UTC),
-            details=details,
-        )
-        with atomic.lock(self._lock):
-            self._record(model, folder=None)
+        found = facts.read(path)
+        folder = found.files.folder
+        names = weights.names_of(found.files)
+        with room_needed():
+            if copy:
+                with self._weights.new_folder(weights.size_of(folder, names)) as target:
+                    hashes = weights.copy(names, folder, target)
+                    files = replace(found.files, folder=target)
+                    return self._move_in(wanted, replace(found, files=files), hashes)
+            weights.check_names([path, *names])
+            digest = weights.digest_of(weights.hashes_of(folder, names))
+            model = _model(wanted, found, weights.size_of(folder, names), digest)
+            with atomic.lock(self._lock):
+                self._record(Manifest(model, None, facts.VERSION))
         return model
 
     def adopt(self, path: Path, name: str, hashes: Mapping[str, str]) -> Model:
@@ -126,7 +132,8 @@ class Store:
 
         Raises: as ``import_path``.
         """
-        return self._move_in(self._free_name(name), path, hashes)
+        with room_needed():
+            return self._move_in(self._free_name(name), facts.read(path), hashes)
 
     def copy(self, source: str, destination: str) -> Model:
         """Give a model a second name. The files are shared.
@@ -134,13 +141,18 @@ class Store:
         Raises:
             InvalidModelName, InvalidRequest: ``destination`` will not do.
             ModelNotFound, LoadFailed: as ``find`` of ``source``.
+            DiskFull: there is no room for the record.
         """
         wanted = self._free_name(destination)
-        with atomic.lock(self._lock):
+        with room_needed(), atomic.lock(self._lock):
             model = self.find(source)
-            folder = None if model.builtin else self._read(self._manifest_path(model.name)).folder
+            written = None if model.builtin else self._manifests.find(model.name)
             alias = replace(model, name=wanted, modified_at=datetime.now(UTC), builtin=False)
-            self._record(alias, folder)
+            self._record(
+                Manifest(alias, None, facts.VERSION)
+                if written is None
+                else replace(written, model=alias)
+            )
         return alias
 
     def remove(self, name: str) -> None:
@@ -155,10 +167,30 @@ class Store:
         self._refuse_builtin(wanted, "removed")
         with atomic.lock(self._lock):
             try:
-                self._manifest_path(wanted).unlink()
+                self._manifests.remove(wanted)
             except FileNotFoundError:
                 raise ModelNotFound(name) from None
             self._delete_unused()
+
+    def sweep(self) -> None:
+        """Clear away what killed processes left, and bring records of older programs up to date.
+
+        Whoever runs models calls it, once. Records of an older program take as long as
+        reading the headers of their models does.
+        """
+        try:
+            for folder in (self._manifests.folder, self._weights.folder, self.partial):
+                atomic.sweep(folder, _DAY_SECONDS)
+            if self.partial.is_dir():
+                for download in self.partial.iterdir():
+                    if atomic.age_seconds(download) > _PARTIAL_SECONDS:
+                        atomic.remove_tree(download)
+            if self._unused() or self._manifests.outdated:
+                with atomic.lock(self._lock):
+                    self._manifests.renew()
+                    self._delete_unused()
+        except OSError:
+            log.exception("What an earlier run left behind could not be cleared away")
 
     # -- Inside --------------------------------------------
 
@@ -172,64 +204,54 @@ class Store:
             log.exception("The model that ships with the program cannot be read")
             return ()
 
-    def _copy_in(self, name: ModelName, path: Path, files: Sequence[Path]) -> Model:
-        self._files.mkdir(parents=True, exist_ok=True)
-        check_room(self._files, sum(each.stat().st_size for each in files))
-        folder = atomic.temporary_beside(self._files / "new")
-        folder.mkdir()
-        try:
-            hashes = weights.copy(files, folder)
-            return self._move_in(name, folder if path.is_dir() else folder / path.name, hashes)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _move_in(self, name: ModelName, path: Path, hashes: Mapping[str, str]) -> Model:
+    def _move_in(self, name: ModelName, found: Found, hashes: Mapping[str, str]) -> Model:
         """Make a folder of weights our own, under their digest, and record it."""
-        kind, details = facts.of(path)
-        folder = path.parent if kind is Kind.LLAMA else path
-        if kind is Kind.LLAMA and len(hashes) == 1:  # the digest knows no name: nor may we
-            path = path.rename(folder / "model.gguf")
-        weights.flush(folder)
+        files = self._weights.prepare(found.files)
+        weights.check_names(weights.names_of(files))
         digest = weights.digest_of(hashes)
-        own = self._files / digest
-        model = Model(
-            name=name,
-            kind=kind,
-            path=own / path.name if kind is Kind.LLAMA else own,
-            size_bytes=_folder_bytes(folder),
-            digest=digest,
-            modified_at=datetime.now(UTC),
-            details=details,
-        )
-        self._files.mkdir(parents=True, exist_ok=True)
+        size_bytes = weights.bytes_in(files.folder)
         with atomic.lock(self._lock):
-            if own.exists() and _folder_bytes(own) != model.size_bytes:
-                atomic.remove_tree(own)  # somebody has damaged it
-            if own.exists():
-                atomic.remove_tree(folder)
-            else:
-                os.replace(folder, own)
-                atomic.sync_folder(self._files)
-            self._record(model, folder=digest)
+            own = self._weights.adopt(files.folder, digest)
+            moved = replace(found, files=replace(files, folder=own))
+            model = _model(name, moved, size_bytes, digest)
+            self._record(Manifest(model, own.name, facts.VERSION))
         return model
 
-    def _record(self, model: Model, folder: str | None) -> None:
-        """Called under the lock: with the manifest, a folder of our own comes into use."""
-        atomic.write(self._manifest_path(model.name), manifest.encode(Manifest(model, folder)))
+    def _record(self, record: Manifest) -> None:
+        """Called under the lock: with the record, a folder of our own comes into use."""
+        self._manifests.put(record)
         self._delete_unused()  # of a model that had the name before
+
+    def _delete_unused(self) -> None:
+        """Delete weights of our own that no record names. Called under the lock."""
+        for folder in self._unused():
+            atomic.remove_tree(folder)
+
+    def _unused(self) -> Sequence[Path]:
+        records = self._manifests.all()
+        if not records.readable:  # what cannot be read may name any of them
+            return ()
+        return self._weights.all_but({each.own for each in records.found})
 
     def _free_name(self, name: str) -> ModelName:
         """Parse a name for a new model, in the spelling of an older one that has it.
 
         Raises:
-            InvalidModelName, InvalidRequest: it is no name, or one of ours.
+            InvalidModelName, InvalidRequest: it is no name, or one of ours, or taken by
+                a model that only a newer program knows.
         """
         wanted = ModelName.parse(name)
         self._refuse_builtin(wanted, "replaced")
         try:
-            return self._read(self._manifest_path(wanted)).model.name
+            return self._manifests.find(wanted).model.name
         except (FileNotFoundError, DamagedManifest):
             return wanted
+        except NewerManifest:
+            raise InvalidRequest(
+                f"Model '{name}' was written by a newer Inglenook: update this one, "
+                "remove the model, or choose another name.",
+                field="model",
+            ) from None
 
     def _refuse_builtin(self, name: ModelName, verb: str) -> None:
         if any(model.name == name for model in self._builtins):
@@ -237,63 +259,14 @@ class Store:
                 f"Model '{name}' ships with Inglenook and cannot be {verb}.", field="model"
             )
 
-    def _manifest_path(self, name: ModelName) -> Path:
-        # Neither character is ever part of a name, or forbidden in a file's name.
-        return self._manifests / (name.key.replace("/", "+").replace(":", "@") + ".json")
 
-    def _read(self, path: Path) -> Manifest:
-        return manifest.decode(path.read_bytes(), self._files)
-
-    def _read_all(self) -> tuple[Sequence[Manifest], bool]:
-        """Return the manifests, and whether all of them could be read."""
-        found: list[Manifest] = []
-        whole = True
-        for path in self._manifests.glob("*.json"):
-            try:
-                found.append(self._read(path))
-            except FileNotFoundError:
-                pass  # removed since
-            except (DamagedManifest, OSError) as error:
-                whole = False
-                if path not in self._told_of:
-                    self._told_of.add(path)
-                    log.warning("%s is not a model's record: %s", path, error)
-        return found, whole
-
-    def _delete_unused(self) -> None:
-        """Delete weights of our own that no manifest names. Called under the lock."""
-        manifests, whole = self._read_all()
-        if not whole or not self._files.is_dir():
-            return  # one that cannot be read may name any of them
-        used = {each.folder for each in manifests}
-        for folder in self._files.iterdir():
-            if folder.name not in used and not folder.name.startswith("."):
-                atomic.remove_tree(folder)
-
-    def _sweep(self) -> None:
-        try:
-            for folder in (self._manifests, self._files, self.partial):
-                atomic.sweep(folder, _DAY_SECONDS)
-            if self.partial.is_dir():
-                for download in self.partial.iterdir():
-                    if atomic.age_seconds(download) > _PARTIAL_SECONDS:
-                        atomic.remove_tree(download)
-            if self._files.is_dir():
-                with atomic.lock(self._lock):
-                    self._delete_unused()
-        except OSError:
-            log.exception("What an earlier run left behind could not be cleared away")
-
-
-def check_room(folder: Path, needed_bytes: int) -> None:
-    """Raises LoadFailed where the disk has no room for that much more."""
-    free = shutil.disk_usage(folder).free
-    if free < needed_bytes:
-        raise LoadFailed(
-            f"The disk is too full: the model needs {needed_bytes / 1e9:.1f} GB, "
-            f"and {free / 1e9:.1f} GB are free."
-        )
-
-
-def _folder_bytes(folder: Path) -> int:
-    return sum(each.stat().st_size for each in folder.iterdir())
+def _model(name: ModelName, found: Found, size_bytes: int, digest: str) -> Model:
+    return Model(
+        name=name,
+        kind=found.kind,
+        files=found.files,
+        size_bytes=size_bytes,
+        digest=digest,
+        modified_at=datetime.now(UTC),
+        details=found.details,
+    )

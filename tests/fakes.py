@@ -14,7 +14,7 @@ from models.engine.template import ChatTemplate
 from models.errors import InferenceError, ModelNotFound
 from models.events import FinishReason
 from models.ledger import Need
-from models.model import Details, Kind, Model
+from models.model import Details, Files, Kind, Model
 from models.names import ModelName
 from models.residency import Residency
 
@@ -120,7 +120,7 @@ def a_model(
     return Model(
         name=ModelName.parse(name),
         kind=kind,
-        path=Path(f"{name}.gguf"),
+        files=Files(Path(), f"{name}.gguf"),
         size_bytes=size_bytes,
         digest=sha256(name.lower().encode()).hexdigest(),
         modified_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),

@@ -4,9 +4,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import resources
 from app.commands import text
-from models import paths
+from models import builtin, paths
 from models.errors import InferenceError
 from models.model import Kind, Model
 from models.store import Store
@@ -15,7 +14,7 @@ _ENGINES = {Kind.LLAMA: "llama.cpp (GGUF)", Kind.MLX: "MLX"}
 
 
 def open_store() -> Store:
-    return Store(paths.home(), builtin=Path(resources.__file__).with_name("pocket"))
+    return Store(paths.home(), builtin=builtin.FOLDER)
 
 
 def list_all() -> int:

@@ -2,13 +2,14 @@
 
     export.py TRAINED FOLDER
 
-TRAINED holds tokenizer.json and network.pt; FOLDER gets gguf/pocket.gguf and mlx/.
+TRAINED holds tokenizer.json and network.pt; FOLDER gets gguf/pocket.gguf, mlx/ and SHA256SUMS.
 """
 
 # The types of torch, gguf and safetensors are partly unknown.
 # pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportMissingTypeStubs=false
 
+import hashlib
 import json
 import shutil
 import sys
@@ -157,6 +158,16 @@ def _write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
+def write_sums(folder: Path) -> None:
+    """Tell the SHA-256 of each file, so that the program need not read them all at start."""
+    files = sorted(path for kind in ("gguf", "mlx") for path in (folder / kind).iterdir())
+    lines = (
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
+        for path in files
+    )
+    (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
+
+
 def main(trained: Path, folder: Path) -> None:
     state = torch.load(trained / "network.pt", map_location="cpu")
     shape = Shape(**state["shape"])
@@ -165,6 +176,7 @@ def main(trained: Path, folder: Path) -> None:
         weights[f"layers.{layer}.self_attn.o_proj.bias"] = torch.zeros(shape.width)
     write_mlx(folder / "mlx", shape, weights, trained / "tokenizer.json")
     write_gguf(folder / "gguf/pocket.gguf", shape, weights, trained / "tokenizer.json")
+    write_sums(folder)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pytest
 
 from models import facts, gguf
 from models.errors import InvalidRequest, LoadFailed
+from models.model import Files
 from tests.gguf_bytes import ARRAY, STRING, TINY, U32, gguf_bytes
 
 
@@ -19,7 +20,7 @@ def written(folder: Path, raw: bytes, name: str = "model.gguf") -> Path:
 
 
 def test_a_real_file_tells_what_it_is(testdata: Path):
-    details = facts.of_gguf(testdata / "models/tinychat/tinychat-1m-Q8_0.gguf")
+    details = facts.read(testdata / "models/tinychat/tinychat-1m-Q8_0.gguf").details
 
     assert details.architecture == "qwen3"
     assert details.parameter_count == 970_368
@@ -31,7 +32,7 @@ def test_a_real_file_tells_what_it_is(testdata: Path):
 
 
 def test_a_real_file_without_a_file_type_is_named_after_its_tensors(testdata: Path):
-    details = facts.of_gguf(testdata / "models/stories260K.gguf")
+    details = facts.read(testdata / "models/stories260K.gguf").details
 
     assert details.quantization == "F32"
     assert not details.chat
@@ -40,10 +41,14 @@ def test_a_real_file_without_a_file_type_is_named_after_its_tensors(testdata: Pa
 @pytest.mark.parametrize(
     "name", ["stories260K.gguf", "all-MiniLM-L6-v2-Q8_0.gguf", "tinychat/tinychat-1m-F16.gguf"]
 )
-def test_the_expected_size_of_a_real_file_is_its_size(testdata: Path, name: str):
-    path = testdata / "models" / name
+def test_a_real_file_is_whole_and_not_so_without_its_last_byte(
+    testdata: Path, tmp_path: Path, name: str
+):
+    raw = (testdata / "models" / name).read_bytes()
 
-    assert gguf.read(path).file_bytes == path.stat().st_size
+    assert gguf.read(written(tmp_path, raw)).tensors
+    with pytest.raises(LoadFailed, match="cut short"):
+        gguf.read(written(tmp_path, raw[:-1]))
 
 
 def test_the_template_comes_with_its_tokens(testdata: Path):
@@ -56,24 +61,50 @@ def test_the_template_comes_with_its_tokens(testdata: Path):
 def test_a_model_without_a_template_says_so(testdata: Path):
     source = gguf.read_template(testdata / "models/stories260K.gguf")
 
-    assert source == gguf.TemplateSource(None, "<s>", "</s>")
+    assert (source.text, source.bos_token, source.eos_token) == (None, "<s>", "</s>")
+
+
+def test_the_longest_token_is_known_without_keeping_the_vocabulary(tmp_path: Path):
+    tokens = [*("ab" * 9_000), "wood", "\u00e9" * 40, *("c" * 9_000), "wood" * 15_000, "x"]
+    metadata = TINY | {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "qwen2",
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.bos_token_id": len(tokens) - 1,
+    }
+
+    source = gguf.read_template(written(tmp_path, gguf_bytes(metadata)))
+
+    assert source.longest_token_bytes == 60_000
+    assert (source.tokenizer_model, source.pre_tokenizer) == ("gpt2", "qwen2")
+    assert source.bos_token == "x"
+
+
+def test_a_real_file_has_its_longest_token_counted_as_it_is_spelled(testdata: Path):
+    chat = gguf.read_template(testdata / "models/tinychat/tinychat-1m-F16.gguf")
+    story = gguf.read_template(testdata / "models/stories260K.gguf")
+
+    assert chat.tokenizer_model == "gpt2"
+    assert chat.longest_token_bytes == len("<|endoftext|>")
+    assert story.tokenizer_model == "llama"
+    assert story.longest_token_bytes == len("▁friend".encode())
 
 
 def test_a_projector_is_not_a_model(testdata: Path):
     with pytest.raises(LoadFailed, match="a part that goes with a model"):
-        facts.of_gguf(testdata / "models/tinychat/mmproj-tiny-random-F32.gguf")
+        facts.read(testdata / "models/tinychat/mmproj-tiny-random-F32.gguf")
 
 
 def test_each_layer_may_have_its_own_number_of_heads(tmp_path: Path):
     metadata = TINY | {"tiny.attention.head_count_kv": [4, 0]}
 
-    details = facts.of_gguf(written(tmp_path, gguf_bytes(metadata)))
+    details = facts.read(written(tmp_path, gguf_bytes(metadata))).details
 
     assert details.kv_bytes_per_token == 4 * (16 + 16) * 2
 
 
 def test_version_2_is_read_too(tmp_path: Path):
-    assert gguf.read(written(tmp_path, gguf_bytes(TINY, version=2))).version == 2
+    assert gguf.read(written(tmp_path, gguf_bytes(TINY, version=2))).metadata == TINY
 
 
 def test_a_type_of_tensor_from_the_future_leaves_the_size_open(tmp_path: Path):
@@ -86,15 +117,15 @@ def test_the_shards_of_a_model_count_together(tmp_path: Path):
     first = written(tmp_path, gguf_bytes(TINY), "m-00001-of-00002.gguf")
     second = written(tmp_path, gguf_bytes({}, tensors=2), "m-00002-of-00002.gguf")
 
-    assert facts.of_gguf(first).parameter_count == 3 * 64
+    assert facts.read(first).details.parameter_count == 3 * 64
     with pytest.raises(LoadFailed, match=r"name its first file, m-00001-of-00002\.gguf"):
-        facts.of_gguf(second)
+        facts.read(second)
 
     second.unlink()
     with pytest.raises(
         LoadFailed, match=r"m-00002-of-00002\.gguf, a part of the model, is missing"
     ):
-        facts.of_gguf(first)
+        facts.read(first)
 
 
 @pytest.mark.parametrize(
@@ -141,12 +172,131 @@ def test_what_cannot_be_believed_is_refused_in_a_sentence(
 )
 def test_facts_that_make_no_sense_are_refused(tmp_path: Path, wrong: dict[str, object]):
     with pytest.raises(LoadFailed):
-        facts.of_gguf(written(tmp_path, gguf_bytes(TINY | wrong)))
+        facts.read(written(tmp_path, gguf_bytes(TINY | wrong)))
 
 
 def test_a_vocabulary_alone_is_not_a_model(tmp_path: Path):
     with pytest.raises(LoadFailed, match="no weights"):
-        facts.of_gguf(written(tmp_path, gguf_bytes(TINY, tensors=0)))
+        facts.read(written(tmp_path, gguf_bytes(TINY, tensors=0)))
+
+
+# -- What a model is able to do ------------------------
+
+
+def test_an_embedding_model_is_known_as_one(testdata: Path):
+    details = facts.read(testdata / "models/all-MiniLM-L6-v2-Q8_0.gguf").details
+
+    assert (details.completes, details.chat, details.pooling) == (False, False, "mean")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "completes", "pooling"),
+    [
+        ({}, True, ""),
+        ({"tiny.pooling_type": 0}, True, ""),
+        ({"tiny.pooling_type": 3}, False, "last"),  # a decoder that was made to embed
+        ({"tiny.pooling_type": 4}, False, "rank"),
+        ({"tiny.attention.causal": struct.pack("<I?", 7, False)}, False, ""),
+        ({"tiny.attention.causal": struct.pack("<I?", 7, True)}, True, ""),
+    ],
+)
+def test_what_pools_or_reads_both_ways_cannot_go_on_with_a_text(
+    tmp_path: Path, metadata: dict[str, object], completes: bool, pooling: str
+):
+    template = {"tokenizer.chat_template": "{{ messages }}"}
+
+    details = facts.read(written(tmp_path, gguf_bytes(TINY | template | metadata))).details
+
+    assert (details.completes, details.chat, details.pooling) == (completes, completes, pooling)
+
+
+def of_architecture(name: str) -> dict[str, object]:
+    renamed: dict[str, object] = {
+        key.replace("tiny.", name + "."): value for key, value in TINY.items()
+    }
+    return renamed | {"general.architecture": name}
+
+
+def test_an_encoder_decoder_is_refused_and_its_encoder_alone_is_not(tmp_path: Path):
+    with pytest.raises(LoadFailed, match=r"model\.gguf is an encoder-decoder \(t5\)"):
+        facts.read(written(tmp_path, gguf_bytes(of_architecture("t5"))))
+
+    encoder = facts.read(written(tmp_path, gguf_bytes(of_architecture("t5encoder"))))
+    assert not encoder.details.completes
+
+
+def projector(width: int) -> bytes:
+    return gguf_bytes(
+        {
+            "general.architecture": "clip",
+            "general.type": "mmproj",
+            "clip.vision.projection_dim": width,
+        }
+    )
+
+
+def test_a_projector_that_lies_beside_a_model_lets_it_see(tmp_path: Path):
+    path = written(tmp_path, gguf_bytes(TINY))
+    assert not facts.read(path).details.vision
+
+    written(tmp_path, projector(999), "mmproj-of-another.gguf")
+    written(tmp_path, b"GGUF", "mmproj-damaged.gguf")
+    assert not facts.read(path).details.vision
+
+    written(tmp_path, projector(64), "mmproj-F16.gguf")
+    written(tmp_path, projector(64) + bytes(99), "a-larger-mmproj.gguf")
+    found = facts.read(path)
+    assert found.details.vision
+    assert found.files == Files(tmp_path, "model.gguf", "mmproj-F16.gguf")
+
+
+def test_a_model_may_have_its_eyes_within(tmp_path: Path):
+    metadata = TINY | {"tiny.vision.block_count": 3}
+
+    assert facts.read(written(tmp_path, gguf_bytes(metadata))).details.vision
+
+
+@pytest.mark.parametrize(
+    ("metadata", "insert"),
+    [
+        ({"tokenizer.ggml.tokens": ["a", "<fim_prefixes>", "x<fim_prefix>"]}, False),
+        ({"tokenizer.ggml.tokens": ["a", "<fim_prefix>", "b"]}, True),
+        ({"tokenizer.ggml.tokens": ["a"], "tokenizer.ggml.fim_pre_token_id": 0}, True),
+        ({"tokenizer.ggml.tokens": ["<PRE>"], "tiny.pooling_type": 1}, False),
+        ({}, False),
+    ],
+)
+def test_a_vocabulary_tells_whether_a_model_fills_in(
+    tmp_path: Path, metadata: dict[str, object], insert: bool
+):
+    details = facts.read(written(tmp_path, gguf_bytes(TINY | metadata))).details
+
+    assert details.insert is insert
+
+
+@pytest.mark.parametrize(
+    ("name", "tools", "thinking"),
+    [
+        ("Qwen-Qwen3-0.6B", True, True),
+        ("Qwen-Qwen2.5-7B-Instruct", True, False),
+        ("HuggingFaceTB-SmolLM3-3B", False, True),
+        ("deepseek-ai-DeepSeek-R1-Distill-Llama-8B", False, True),
+        ("mistralai-Ministral-3-14B-Reasoning-2512", True, True),
+        ("openai-gpt-oss-120b", True, True),
+        ("meta-llama-Llama-3.2-3B-Instruct", True, False),
+        ("google-gemma-2-2b-it", False, False),
+        ("chatml", False, False),
+    ],
+)
+def test_a_real_template_gives_away_what_it_was_made_for(
+    testdata: Path, tmp_path: Path, name: str, tools: bool, thinking: bool
+):
+    template = (testdata / f"chat-templates/{name}.jinja").read_text(encoding="utf-8")
+    metadata = TINY | {"tokenizer.chat_template": template}
+
+    details = facts.read(written(tmp_path, gguf_bytes(metadata))).details
+
+    assert (details.tools, details.thinking) == (tools, thinking)
 
 
 def test_damage_anywhere_in_a_header_is_an_error_or_harmless(tmp_path: Path):
@@ -160,7 +310,7 @@ def test_damage_anywhere_in_a_header_is_an_error_or_harmless(tmp_path: Path):
         path = written(
             tmp_path, bytes(raw)[: chance.choice([len(raw), chance.randrange(len(raw))])]
         )
-        for read in (facts.of_gguf, gguf.read_template):
+        for read in (facts.read, gguf.read_template):
             try:
                 read(path)
             except LoadFailed as error:
@@ -171,11 +321,11 @@ def test_nothing_and_half_a_model_are_refused_with_the_way_out(tmp_path: Path):
     (tmp_path / "part.safetensors").write_bytes(b"")
 
     with pytest.raises(InvalidRequest, match="There is no file or folder"):
-        facts.of(tmp_path / "missing.gguf")
+        facts.read(tmp_path / "missing.gguf")
     with pytest.raises(InvalidRequest, match="name its folder"):
-        facts.of(tmp_path / "part.safetensors")
+        facts.read(tmp_path / "part.safetensors")
     with pytest.raises(InvalidRequest, match=r"has no config\.json"):
-        facts.of(tmp_path)
+        facts.read(tmp_path)
     written(tmp_path, gguf_bytes(TINY))
     with pytest.raises(InvalidRequest, match=r"name the GGUF file in it, model\.gguf"):
-        facts.of(tmp_path)
+        facts.read(tmp_path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import resources
+from models import builtin
 from models.hub import Hub, HubError, HubModel, PullCancelled, PullFailed, PullProgress
 from models.hub_errors import NothingSuitable
 from models.hub_files import RemoteFile, choose, quantization
@@ -16,7 +16,7 @@ from models.model import Kind
 from models.store import Store
 from tests.hub_server import FakeHub, running
 
-POCKET = Path(resources.__file__).with_name("pocket")
+POCKET = builtin.FOLDER
 GGUF = (POCKET / "gguf/pocket.gguf").read_bytes()
 needs_mlx = pytest.mark.skipif(find_spec("mlx_lm") is None, reason="MLX is not on this computer")
 
@@ -95,6 +95,37 @@ def test_a_gguf_model_is_pulled_by_its_quantisation(hub: Hub, store: Store, fake
     assert model.path.read_bytes() == GGUF
     assert model.details.quantization == "F16"
     assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "https://huggingface.co/org/Tiny-GGUF:F16",
+        "https://huggingface.co/org/Tiny-GGUF/blob/main/tiny-F16.gguf",
+    ],
+)
+def test_a_model_is_pulled_by_the_address_of_its_page(hub: Hub, store: Store, pasted: str):
+    model = pull(hub, pasted)
+
+    assert model.path.read_bytes() == GGUF
+    assert store.find(pasted) == model
+
+
+def test_a_model_is_pulled_by_the_longest_name_that_the_hub_has(
+    hub: Hub, store: Store, fake: FakeHub
+):
+    repo = "org/" + "r" * 96
+    fake.repos[repo] = {"tiny-F16.gguf": GGUF}
+
+    pull(hub, f"https://huggingface.co/{repo}/tree/main/")
+
+    assert store.find(repo).path.read_bytes() == GGUF
+
+
+@pytest.mark.parametrize("name", ["library/pocket", "registry.ollama.ai/library/pocket:latest"])
+def test_what_ollama_calls_it_by_is_already_here(hub: Hub, fake: FakeHub, name: str):
+    assert pull(hub, name).builtin
+    assert not fake.requests
 
 
 @needs_mlx

@@ -9,6 +9,7 @@ import pytest
 
 from models import facts
 from models.errors import LoadFailed
+from models.model import Details
 
 CONFIG = {
     "model_type": "qwen3",
@@ -22,6 +23,15 @@ WEIGHTS = {
     "a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
     "b": {"dtype": "F32", "shape": [1], "data_offsets": [8, 12]},
 }
+DETAILS = Details(
+    architecture="qwen3",
+    parameter_count=3,
+    quantization="F32",
+    context_length=64,
+    embedding_length=8,
+    kv_bytes_per_token=2 * 2 * (4 + 4) * 2,  # layers, heads, key + value, bytes
+    chat=False,
+)
 
 
 @pytest.fixture
@@ -55,8 +65,8 @@ def index(*names: str) -> str:
     return json.dumps({"weight_map": {f"layer.{name}": name for name in names}})
 
 
-def test_a_whole_folder_is_fine(folder: Path) -> None:
-    facts.of_mlx(folder)
+def test_a_whole_folder_tells_what_it_is(folder: Path) -> None:
+    assert facts.of_mlx(folder) == DETAILS
 
 
 def test_weights_in_several_files_are_fine_when_all_are_there(folder: Path) -> None:
@@ -66,13 +76,119 @@ def test_weights_in_several_files_are_fine_when_all_are_there(folder: Path) -> N
         folder
     )
 
-    facts.of_mlx(folder)
+    assert facts.of_mlx(folder) == DETAILS
 
 
-def test_a_sentencepiece_file_may_be_the_tokenizer(folder: Path) -> None:
-    (folder / "tokenizer.json").rename(folder / "tokenizer.model")
+@pytest.mark.parametrize("names", [["tokenizer.model"], ["vocab.json", "merges.txt"]])
+def test_the_tokenizer_may_be_in_other_files(folder: Path, names: list[str]) -> None:
+    without("tokenizer.json")(folder)
+    for name in names:
+        with pytest.raises(LoadFailed, match="no tokenizer"):
+            facts.of_mlx(folder)
+        with_file(name, "{}")(folder)
 
-    facts.of_mlx(folder)
+    assert facts.of_mlx(folder) == DETAILS
+
+
+# -- What configurations call their numbers ------------
+
+EXAONE = {
+    "model_type": "exaone",
+    "hidden_size": 64,
+    "num_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "max_position_embeddings": 512,
+}
+GPT2 = {"model_type": "gpt2", "n_ctx": 1024, "n_embd": 64, "n_head": 4, "n_layer": 3}
+OPENELM = {
+    "model_type": "openelm",
+    "model_dim": 64,
+    "num_transformer_layers": 2,
+    "num_query_heads": [4, 8],
+    "num_kv_heads": [1, 2],
+    "head_dim": 16,
+    "max_context_length": 256,
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "context_length", "width", "kv_bytes"),
+    [
+        (EXAONE, 512, 64, 2 * 2 * (16 + 16) * 2),  # layers, heads, key + value, bytes
+        (GPT2, 1024, 64, 3 * 4 * (16 + 16) * 2),
+        (OPENELM, 256, 64, (1 + 2) * (16 + 16) * 2),
+        ({"model_type": "mamba", "hidden_size": 64.0}, 2048, 64, 0),  # and one without heads
+        ({"model_type": "new", "smell": "of roses"}, 2048, 0, 0),
+    ],
+)
+def test_numbers_are_found_under_other_names_and_may_be_missing(
+    folder: Path, config: dict[str, Any], context_length: int, width: int, kv_bytes: int
+) -> None:
+    with_file("config.json", json.dumps(config))(folder)
+
+    details = facts.of_mlx(folder)
+
+    assert details.architecture == config["model_type"]
+    assert details.context_length == context_length
+    assert details.embedding_length == width
+    assert details.kv_bytes_per_token == kv_bytes
+
+
+@pytest.mark.parametrize("wrong", [-1, "two", 1 << 50, 1.5])
+def test_a_number_that_makes_no_sense_is_named(folder: Path, wrong: object) -> None:
+    with_file("config.json", json.dumps(CONFIG | {"num_hidden_layers": wrong}))(folder)
+
+    with pytest.raises(LoadFailed, match="num_hidden_layers makes no sense"):
+        facts.of_mlx(folder)
+
+
+# -- What a model is able to do ------------------------
+
+
+def test_an_encoder_decoder_is_refused(folder: Path) -> None:
+    with_file("config.json", json.dumps(CONFIG | {"is_encoder_decoder": True}))(folder)
+
+    with pytest.raises(LoadFailed, match="is an encoder-decoder"):
+        facts.of_mlx(folder)
+
+
+def test_an_embedding_model_is_told_by_its_modules(folder: Path) -> None:
+    modules = [
+        {"name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    ]
+    with_file("modules.json", json.dumps(modules))(folder)
+    with_file("chat_template.jinja", "{{ messages }}")(folder)
+
+    details = facts.of_mlx(folder)
+    assert (details.completes, details.chat, details.pooling) == (False, False, "")
+
+    (folder / "1_Pooling").mkdir()
+    modes = {"pooling_mode_mean_tokens": False, "pooling_mode_lasttoken": True}
+    with_file("1_Pooling/config.json", json.dumps(modes))(folder)
+    assert facts.of_mlx(folder).pooling == "last"
+
+
+def test_a_model_that_sees_has_a_vision_config(folder: Path) -> None:
+    config = {"model_type": "seer", "text_config": CONFIG, "vision_config": {"depth": 2}}
+    with_file("config.json", json.dumps(config))(folder)
+
+    assert facts.of_mlx(folder).vision
+
+
+def test_the_template_and_the_vocabulary_tell_the_rest(folder: Path) -> None:
+    with_file("chat_template.jinja", "{% if tools %}x{% endif %}{{ enable_thinking }}")(folder)
+    tokens = {"added_tokens": [{"id": 1, "content": "<|fim_prefix|>"}]}
+    with_file("tokenizer.json", json.dumps(tokens))(folder)
+
+    details = facts.of_mlx(folder)
+
+    assert (details.chat, details.tools, details.thinking, details.insert) == (True,) * 4
+
+
+# -- What is missing -----------------------------------
 
 
 @pytest.mark.parametrize(
@@ -82,7 +198,7 @@ def test_a_sentencepiece_file_may_be_the_tokenizer(folder: Path) -> None:
         (with_file("config.json", '{"model_ty'), "config.json is damaged"),
         (with_file("config.json", b"\xff\xfe"), "config.json is damaged"),
         (with_file("config.json", "[]"), "config.json is damaged"),
-        (with_file("config.json", "{}"), "hidden_size"),
+        (with_file("config.json", "{}"), "model_type"),
         (without("model.safetensors"), "no weights"),
         (with_file("model.safetensors", b""), "model.safetensors is (damaged|not)"),
         (with_file("model.safetensors", "version https://git-lfs"), "model.safetensors is not"),
@@ -122,12 +238,22 @@ def test_or_the_chat_template_stands_in_the_tokenizers_configuration(folder: Pat
     assert facts.mlx_chat_template(folder) == "the configuration's"
 
 
-def test_of_several_chat_templates_the_default_is_taken(folder: Path) -> None:
-    several = [
-        {"name": "tool_use", "template": "for tools"},
-        {"name": "default", "template": "for all"},
-    ]
-    with_file("tokenizer_config.json", json.dumps({"chat_template": several}))(folder)
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "chat_template.json"])
+@pytest.mark.parametrize(
+    "several",
+    [
+        "for all",
+        {"tool_use": "for tools", "default": "for all"},
+        [
+            {"name": "tool_use", "template": "for tools"},
+            {"name": "default", "template": "for all"},
+        ],
+    ],
+)
+def test_of_several_chat_templates_the_default_is_taken(
+    folder: Path, name: str, several: object
+) -> None:
+    with_file(name, json.dumps({"chat_template": several}))(folder)
 
     assert facts.mlx_chat_template(folder) == "for all"
 
@@ -138,3 +264,21 @@ def test_a_base_model_has_no_chat_template(folder: Path, config: dict[str, Any] 
         with_file("tokenizer_config.json", json.dumps(config))(folder)
 
     assert facts.mlx_chat_template(folder) is None
+
+
+def test_the_default_may_lie_among_templates_in_a_folder(folder: Path) -> None:
+    with_file("tokenizer_config.json", '{"chat_template": "the configuration\'s"}')(folder)
+    (folder / "additional_chat_templates").mkdir()
+    with_file("additional_chat_templates/tool_use.jinja", "for tools")(folder)
+    assert facts.mlx_chat_template(folder) == "the configuration's"
+
+    with_file("additional_chat_templates/default.jinja", "for all")(folder)
+    assert facts.mlx_chat_template(folder) == "for all"
+
+
+def test_the_tokenizers_template_goes_before_the_processors(folder: Path) -> None:
+    with_file("chat_template.json", '{"chat_template": "the processor\'s"}')(folder)
+    assert facts.mlx_chat_template(folder) == "the processor's"
+
+    with_file("tokenizer_config.json", '{"chat_template": "the tokenizer\'s"}')(folder)
+    assert facts.mlx_chat_template(folder) == "the tokenizer's"

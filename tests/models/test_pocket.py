@@ -7,11 +7,10 @@ from typing import Any
 
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-import resources
-from models import facts, gguf
+from models import builtin, facts, gguf
 from tests.conftest import REPOSITORY
 
-POCKET = Path(resources.__file__).with_name("pocket")
+POCKET = builtin.FOLDER
 TEXTS = ["", "hi", "  spaced \n", '"quoted" <b> & é 日本', "{{ x }}", "two\n\nlines", "<|im_end|>"]
 TOOLS: list[Any] = [
     None,
@@ -128,8 +127,8 @@ def test_the_template_shares_one_turn_among_results_and_drops_old_thoughts():
 
 
 def test_both_layouts_are_the_same_model():
-    of_gguf = facts.of_gguf(POCKET / "gguf/pocket.gguf")
-    of_mlx = facts.of_mlx(POCKET / "mlx")
+    of_gguf = facts.read(POCKET / "gguf/pocket.gguf").details
+    of_mlx = facts.read(POCKET / "mlx").details
 
     assert of_gguf == of_mlx
     assert of_gguf.chat

@@ -4,19 +4,17 @@
 
 import random
 import threading
-from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-import resources
 from models import builtin
 from models.engine.llama import open_llama
 from models.model import Kind
 from tests.fakes import a_spec
 
-POCKET = Path(resources.__file__).with_name("pocket")
+POCKET = builtin.FOLDER
 WRITTEN = [
     "What is the capital of France?",
     "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n",

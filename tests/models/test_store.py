@@ -1,5 +1,6 @@
 """The store: what is added stays, what is removed goes, and nobody else's files do."""
 
+import errno
 import json
 import os
 import shutil
@@ -11,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-import resources
-from models import atomic
+from models import atomic, builtin, facts, weights
 from models.errors import (
+    DiskFull,
     InvalidModelName,
     InvalidRequest,
     LoadFailed,
     ModelNotFound,
 )
-from models.model import Kind
+from models.model import Files, Kind
 from models.store import Store
 from tests.gguf_bytes import TINY, gguf_bytes
 
-POCKET = Path(resources.__file__).with_name("pocket")
+POCKET = builtin.FOLDER
 REPOSITORY = POCKET.parent.parent
 
 
@@ -209,8 +210,57 @@ def test_a_disk_that_is_full_is_told_before_anything_is_copied(
     full = shutil.disk_usage(tmp_path)._replace(free=10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
 
-    with pytest.raises(LoadFailed, match="The disk is too full"):
+    with pytest.raises(DiskFull, match="The disk is too full"):
         store.import_path(gguf_file(tmp_path), "mine", copy=True)
+
+
+def test_a_disk_that_becomes_full_is_told_and_leaves_nothing_behind(
+    store: Store, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = gguf_file(tmp_path)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for copy in (False, True):
+        with pytest.raises(DiskFull, match="has become full") as raised:
+            store.import_path(path, "mine", copy=copy)
+        assert raised.value.status_hint == 507
+    monkeypatch.undo()
+
+    assert not store.list()
+    assert not weights_of_our_own(home)
+
+
+def test_a_projector_comes_with_its_model(store: Store, tmp_path: Path):
+    source = tmp_path / "source"
+    source.mkdir()
+    path = gguf_file(source)
+    blind = store.import_path(path, "blind", copy=True)
+    eyes = gguf_bytes({"general.architecture": "clip", "clip.vision.projection_dim": 64})
+    (source / "mmproj-F16.gguf").write_bytes(eyes)
+
+    in_place = store.import_path(path, "there")
+    model = store.import_path(path, "here", copy=True)
+
+    assert model.files == Files(model.path.parent, "model.gguf", "mmproj-F16.gguf")
+    assert (model.path.parent / model.files.projector).read_bytes() == eyes
+    assert store.find("here") == model
+    assert model.digest == in_place.digest != blind.digest
+    assert model.size_bytes == in_place.size_bytes == path.stat().st_size + len(eyes)
+    assert store.find("blind").path.exists()
+
+
+def test_templates_in_a_folder_of_their_own_come_with_a_copy(store: Store, tmp_path: Path):
+    folder = mlx_folder(tmp_path)
+    (folder / "additional_chat_templates").mkdir()
+    (folder / "chat_template.jinja").rename(folder / "additional_chat_templates/default.jinja")
+
+    model = store.import_path(folder, "mine", copy=True)
+
+    assert facts.mlx_chat_template(model.path) == facts.mlx_chat_template(folder)
+    assert model.size_bytes == store.import_path(folder, "there").size_bytes
 
 
 @pytest.mark.parametrize("name", ["", "../../etc/passwd", "a b"])
@@ -369,6 +419,27 @@ def test_the_pocket_model_is_there_and_cannot_be_lost(home: Path, tmp_path: Path
             change()
 
 
+def test_the_sums_of_the_pocket_model_are_those_of_its_files():
+    files = [path for kind in ("gguf", "mlx") for path in (POCKET / kind).iterdir()]
+
+    told = (POCKET / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+
+    assert sorted(told) == sorted(
+        f"{weights.hash_of(path)}  {path.relative_to(POCKET).as_posix()}" for path in files
+    )
+
+
+def test_the_digest_of_the_pocket_model_does_not_depend_on_its_sums(home: Path, tmp_path: Path):
+    told = {str(each.name): each.digest for each in Store(home, builtin=POCKET).list()}
+    copied = shutil.copytree(POCKET, tmp_path / "pocket")
+    (copied / "SHA256SUMS").unlink()
+
+    counted = {str(each.name): each.digest for each in Store(home, builtin=copied).list()}
+
+    assert told == counted
+    assert len(set(told.values())) == len(told)
+
+
 def test_an_alias_of_the_pocket_model_can_be_removed_again(home: Path):
     store = Store(home, builtin=POCKET)
 
@@ -404,7 +475,7 @@ def test_what_a_killed_process_left_is_cleared_away_when_it_is_old(
     make_old(old, days=2)
     make_old(manifests / ".89ab.tmp", days=2)
 
-    Store(home, builtin=None)
+    store.sweep()
 
     assert sorted(path.name for path in files.iterdir()) == [".4567.tmp", kept.digest]
     assert [path.name for path in manifests.iterdir()] == ["mine@latest.json"]
@@ -416,7 +487,7 @@ def test_a_download_is_kept_for_weeks(home: Path):
         (partial / name).mkdir(parents=True)
         make_old(partial / name, days)
 
-    Store(home, builtin=None)
+    Store(home, builtin=None).sweep()
 
     assert [path.name for path in partial.iterdir()] == ["young"]
 

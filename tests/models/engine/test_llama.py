@@ -22,13 +22,14 @@ from models.engine.llama_process import LlamaProcess
 from models.engine.roster import Runner
 from models.errors import InferenceError, LoadFailed, ModelCrashed
 from models.events import Failed, Finished, FinishReason, Started, TextDelta
-from models.model import Kind
+from models.model import Files, Kind
 from models.residency import Residency
 from tests.fakes import A_TEST, a_model, find_among
 from tests.listener import Listener
 
 POCKET_NAME = "pocket"
 POCKET_FILE = next((Path(__file__).parents[3] / "resources/pocket").rglob("*.gguf"))
+FILES = Files(POCKET_FILE.parent, POCKET_FILE.name)
 FRANCE = (chat.user("What is the capital of France?"),)
 GREEDY = SamplingParams(temperature=0.0)
 
@@ -53,7 +54,8 @@ def opened() -> Opened:
 def residency(opened: Opened) -> Iterator[Residency]:
     pocket = a_model(POCKET_NAME, context_length=2048, kv_bytes_per_token=1024)
     residency = Residency(
-        find_among(replace(pocket, path=POCKET_FILE)), {Kind.LLAMA: Runner(opened)}
+        find_among(replace(pocket, files=FILES)),
+        {Kind.LLAMA: Runner(opened)},
     )
     yield residency
     residency.close()
@@ -297,7 +299,7 @@ def test_a_truncated_file_is_told_in_words(tmp_path: Path):
 
 def load(path: Path) -> InferenceError:
     """Load the file at ``path`` through an engine, as if it had been imported."""
-    model = replace(a_model("bad"), path=path)
+    model = replace(a_model("bad"), files=Files(path.parent, path.name))
     residency = Residency(find_among(model), {Kind.LLAMA: Runner(open_llama)})
     listener = Listener()
     try:
@@ -318,7 +320,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def test_a_stopped_child_is_not_noticed_by_another_model(opened: Opened) -> None:
     models = [
-        replace(a_model(name, context_length=2048, kv_bytes_per_token=1024), path=POCKET_FILE)
+        replace(a_model(name, context_length=2048, kv_bytes_per_token=1024), files=FILES)
         for name in ("one", "two")
     ]
     residency = Residency(find_among(*models), {Kind.LLAMA: Runner(opened)})

@@ -29,7 +29,7 @@ from models.engine.backend import (
 from models.engine.mlx import available, end_thread, open_mlx
 from models.errors import InferenceError, InvalidRequest, LoadFailed, ModelCrashed, OutOfMemory
 from models.events import FinishReason
-from models.model import Details, Kind, Model
+from models.model import Details, Files, Kind, Model
 from models.names import ModelName
 from tests.fakes import a_spec
 
@@ -101,7 +101,7 @@ def model_in(folder: Path) -> Model:
     return Model(
         name=ModelName.parse("tiny"),
         kind=Kind.MLX,
-        path=folder,
+        files=Files(folder, ""),
         size_bytes=1_945_576,
         digest="0" * 64,
         modified_at=datetime(2026, 1, 1, tzinfo=UTC),

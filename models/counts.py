@@ -1,0 +1,65 @@
+"""What can be counted of a model: the numbers of its settings, its tensors by type."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
+
+from models.errors import LoadFailed
+
+_LARGEST = 1 << 40  # of any count in a model: what is larger is damage
+
+
+class Counts:
+    """The counts among a model's settings, none of them negative or absurd.
+
+    Reads ``settings``, which stand in ``source``; ``prefix`` is in front of each key.
+
+    A key may have several spellings: the first that is there is read. Everything here
+    raises LoadFailed where a count makes no sense.
+    """
+
+    def __init__(self, source: str, settings: Mapping[str, object], prefix: str = "") -> None:
+        self._source = source
+        self._settings = settings
+        self._prefix = prefix
+
+    def required(self, key: str) -> int:
+        """Raises LoadFailed where the key is missing, or 0."""
+        value = self.optional(key)
+        if not value:
+            raise LoadFailed(f"{self._source} does not tell the model's {self._prefix}{key}.")
+        return value
+
+    def optional(self, *keys: str) -> int:
+        """Return 0 where the keys are missing, and the largest where each layer has its own."""
+        return max(self.each(*keys), default=0)
+
+    def each(self, *keys: str) -> Sequence[int]:
+        """Return what each layer has, or one number for all; nothing where it is missing."""
+        for key in keys:
+            value = self._settings.get(self._prefix + key)
+            values = cast(
+                "Sequence[object]", value if isinstance(value, tuple | list) else (value,)
+            )
+            found = [self._plausible(key, each) for each in values if each is not None]
+            if found:
+                return found
+        return ()
+
+    def _plausible(self, key: str, value: object) -> int:
+        if isinstance(value, int | float) and 0 <= value <= _LARGEST and value == int(value):
+            return int(value)
+        raise LoadFailed(f"{self._source} is damaged: {self._prefix}{key} makes no sense.")
+
+
+def kv_heads_of_all_layers(layers: int, kv_heads: Sequence[int]) -> int:
+    """``kv_heads`` has one entry a layer, or one for all of them."""
+    return sum(kv_heads) if len(kv_heads) > 1 else layers * sum(kv_heads)
+
+
+def commonest_type(tensors: Iterable[tuple[str, int]]) -> str:
+    """``tensors`` are the type and the number of elements of each; there is at least one."""
+    sizes: Counter[str] = Counter()
+    for type_name, element_count in tensors:
+        sizes[type_name] += element_count
+    return sizes.most_common(1)[0][0]

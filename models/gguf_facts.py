@@ -1,0 +1,188 @@
+"""What a GGUF file says of its model: architecture, size, quantisation, what it is able to do."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from models import gguf, pooling
+from models.counts import Counts, commonest_type, kv_heads_of_all_layers
+from models.errors import LoadFailed
+from models.gguf_header import Header, Value
+from models.model import Details, Files
+from models.template_signs import knows_thinking, knows_tools
+
+_KV_BYTES = 2  # a number of a 16-bit KV cache
+
+# llama.cpp ends the whole process over these (llama-model.cpp: no memory for a decoder
+# that reads an encoder's output).
+_ENCODER_DECODERS = ("t5",)
+# Read a text as a whole and embed it: they have no way to go on with one.
+_ENCODERS = frozenset(
+    (
+        "bert",
+        "eurobert",
+        "gemma-embedding",
+        "jina-bert-v2",
+        "jina-bert-v3",
+        "llama-embed",
+        "modern-bert",
+        "neo-bert",
+        "nomic-bert",
+        "nomic-bert-moe",
+        "t5encoder",
+    )
+)
+# The first token of fill-in-the-middle, in the spellings that llama.cpp knows
+# (src/llama-vocab.cpp) when no key names it.
+_FILL_IN_KEYS = ("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id")
+FILL_IN_TOKENS = (
+    "<|fim_prefix|>",
+    "<fim-prefix>",
+    "<fim_prefix>",
+    "<\uff5cfim\u2581begin\uff5c>",
+    "<PRE>",
+    "▁<PRE>",
+    "<|code_prefix|>",
+    "<|prefix|>",
+)
+
+# llama_ftype (include/llama.h) as Ollama writes it (fs/ggml/type.go).
+_FILE_TYPES = {
+    0: "F32",
+    1: "F16",
+    2: "Q4_0",
+    3: "Q4_1",
+    4: "MXFP4",
+    7: "Q8_0",
+    8: "Q5_0",
+    9: "Q5_1",
+    10: "Q2_K",
+    11: "Q3_K_S",
+    12: "Q3_K_M",
+    13: "Q3_K_L",
+    14: "Q4_K_S",
+    15: "Q4_K_M",
+    16: "Q5_K_S",
+    17: "Q5_K_M",
+    18: "Q6_K",
+    19: "IQ2_XXS",
+    20: "IQ2_XS",
+    21: "Q2_K_S",
+    22: "IQ3_XS",
+    23: "IQ3_XXS",
+    24: "IQ1_S",
+    25: "IQ4_NL",
+    26: "IQ3_S",
+    27: "IQ3_M",
+    28: "IQ2_S",
+    29: "IQ2_M",
+    30: "IQ4_XS",
+    31: "IQ1_M",
+    32: "BF16",
+    36: "TQ1_0",
+    37: "TQ2_0",
+    38: "MXFP4",
+    39: "NVFP4",
+}
+
+
+def of_gguf(files: Files) -> Details:
+    """Read the facts of a GGUF file, all its shards together.
+
+    Raises:
+        LoadFailed: it cannot be read, or is not a language model that we can run.
+    """
+    path = files.path
+    headers = [gguf.read(each) for each in gguf.shards(path)]
+    metadata = headers[0].metadata
+    architecture = _architecture(path.name, metadata)
+    tensors = [tensor for header in headers for tensor in header.tensors]
+    if not tensors:
+        raise LoadFailed(f"{path.name} has no weights in it: it is a vocabulary alone.")
+    counts = Counts(path.name, metadata, prefix=architecture + ".")
+    pooled = pooling.OF_GGUF.get(counts.optional("pooling_type"), "")
+    causal = metadata.get(f"{architecture}.attention.causal") is not False
+    completes = architecture not in _ENCODERS and not pooled and causal
+    template = _template(metadata)
+    return Details(
+        architecture=architecture,
+        parameter_count=sum(tensor.element_count for tensor in tensors),
+        quantization=_file_type(metadata)
+        or commonest_type((each.type_name, each.element_count) for each in tensors),
+        context_length=counts.required("context_length"),
+        embedding_length=counts.required("embedding_length"),
+        kv_bytes_per_token=_kv_bytes(counts),
+        chat=completes and template is not None,
+        completes=completes,
+        pooling=pooled,
+        vision=bool(files.projector) or bool(counts.optional("vision.block_count")),
+        tools=knows_tools(template),
+        thinking=knows_thinking(template),
+        insert=completes and _fills_in(path, headers[0]),
+    )
+
+
+def projector_beside(path: Path) -> str:
+    """Return the name of the projector that goes with the GGUF file ``path``; "" for none.
+
+    It lies in the same folder with "mmproj" in its name, as repositories have it, and
+    makes embeddings of the model's width. Of several the smallest is taken.
+    """
+    found: list[tuple[int, str]] = []
+    width = None
+    for each in path.parent.glob("*mmproj*.gguf"):
+        if each.name == path.name:
+            continue
+        try:
+            width = width or _width(gguf.read(path))
+            metadata = gguf.read(each).metadata
+        except LoadFailed:
+            continue  # a file of somebody else's, or the model itself: that is told later
+        made = metadata.get("clip.vision.projection_dim", width)
+        if metadata.get("general.architecture") == "clip" and made == width:
+            found.append((each.stat().st_size, each.name))
+    return min(found)[1] if found else ""
+
+
+def _width(header: Header) -> Value | None:
+    return header.metadata.get(f"{header.metadata.get('general.architecture')}.embedding_length")
+
+
+def _architecture(name: str, metadata: Mapping[str, Value]) -> str:
+    """Raises LoadFailed where there is none, or none that we can run."""
+    architecture = metadata.get("general.architecture")
+    kind = metadata.get("general.type", "model")
+    if not isinstance(architecture, str) or not architecture:
+        raise LoadFailed(f"{name} does not say what model it is.")
+    if architecture == "clip" or kind != "model":
+        raise LoadFailed(f"{name} is a part that goes with a model ({kind}), not a model.")
+    if architecture in _ENCODER_DECODERS:
+        raise LoadFailed(
+            f"{name} is an encoder-decoder ({architecture}), which cannot be run here: "
+            "look for a model that is a decoder alone."
+        )
+    return architecture
+
+
+def _template(metadata: Mapping[str, Value]) -> str | None:
+    text = metadata.get("tokenizer.chat_template")
+    return text if isinstance(text, str) and text.strip() else None
+
+
+def _fills_in(path: Path, header: Header) -> bool:
+    named = any(key in header.metadata for key in _FILL_IN_KEYS)
+    return named or gguf.has_token(path, header, FILL_IN_TOKENS)
+
+
+def _file_type(metadata: Mapping[str, Value]) -> str | None:
+    value = metadata.get("general.file_type")
+    return _FILE_TYPES.get(value) if isinstance(value, int) else None
+
+
+def _kv_bytes(counts: Counts) -> int:
+    layers = counts.required("block_count")
+    heads = counts.optional("attention.head_count")
+    kv_heads: Sequence[int] = counts.each("attention.head_count_kv") or [heads]
+    fallback = counts.required("embedding_length") // max(1, heads)
+    key = counts.optional("attention.key_length") or fallback
+    value = counts.optional("attention.value_length") or fallback
+    return kv_heads_of_all_layers(layers, kv_heads) * (key + value) * _KV_BYTES
