@@ -24,7 +24,7 @@ class Composer(QFrame):
         self._theme = theme
         self._busy = False
         self.input = _Input()
-        self.input.submitted.connect(self._on_button)
+        self.input.submitted.connect(self._on_submitted)
         self.input.escaped.connect(self._on_escaped)
         self.input.textChanged.connect(self._refresh)
         self.button = QPushButton()
@@ -56,8 +56,13 @@ class Composer(QFrame):
     @Slot()
     def _on_button(self) -> None:
         if self._busy:
-            if self.sender() is self.button:
-                self.stopped.emit()
+            self.stopped.emit()
+        else:
+            self._on_submitted()
+
+    @Slot()
+    def _on_submitted(self) -> None:
+        if self._busy:
             return
         text = self.input.toPlainText().strip()
         if text:
