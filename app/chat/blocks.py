@@ -36,6 +36,7 @@ _CODE_MARGIN_TOP = 4
 _CODE_HEAD = 33
 _LINE_HEIGHT, _CODE_LINE_HEIGHT = 23, 19  # pixels
 _RULE_HEIGHT = 17  # a line of one pixel, and air
+_LONGEST_WORD = 1000  # letters
 
 
 def open_link(url: QUrl) -> None:
@@ -46,6 +47,16 @@ def open_link(url: QUrl) -> None:
 
 def copy(text: str) -> None:
     QGuiApplication.clipboard().setText(text)
+
+
+def wrap_mode_of(text: str) -> QTextOption.WrapMode:
+    """Return how its lines break: between words, where it has any.
+
+    Qt looks for words in vain for minutes where a million letters have no space.
+    """
+    if any(len(word) > _LONGEST_WORD for word in text.split()):
+        return QTextOption.WrapMode.WrapAnywhere
+    return QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere
 
 
 class CopyButton(IconButton):
@@ -95,7 +106,7 @@ class TextBlock(QTextBrowser):
 
     def show_plain(self, text: str) -> None:
         option = QTextOption()
-        option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        option.setWrapMode(wrap_mode_of(text))
         self.document().setDefaultTextOption(option)
         self.setPlainText(text)
         cursor = QTextCursor(self.document())

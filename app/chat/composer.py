@@ -2,10 +2,11 @@
 
 import math
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtCore import QMimeData, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton
 
+from app.chat.blocks import wrap_mode_of
 from app.icons import icon
 from app.theme import Theme
 
@@ -101,6 +102,7 @@ class _Input(QPlainTextEdit):
 
     @Slot()
     def _fit(self) -> None:
+        self._wrap(self.toPlainText())
         # The size of a plain text's document is counted in lines, wrapped ones included.
         lines = min(_MOST_LINES, max(1, round(self.document().size().height())))
         height = math.ceil(lines * self.fontMetrics().lineSpacing()) + 2 * _MARGIN
@@ -111,6 +113,15 @@ class _Input(QPlainTextEdit):
         self.setVerticalScrollBarPolicy(
             policy.ScrollBarAsNeeded if more else policy.ScrollBarAlwaysOff
         )
+
+    def _wrap(self, text: str) -> None:
+        mode = wrap_mode_of(text)
+        if mode != self.wordWrapMode():
+            self.setWordWrapMode(mode)
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        self._wrap(source.text())  # now, for it is laid out before anybody hears of it
+        super().insertFromMimeData(source)
 
     def resizeEvent(self, e: QResizeEvent) -> None:
         super().resizeEvent(e)

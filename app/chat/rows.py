@@ -205,6 +205,7 @@ class ReplyRow(Row):
                 self._bars.append(QRect(left + x, top, _BAR_WIDTH, y + height - top))
             above, bottom = bars, y + height
             y = bottom + _BLOCK_GAP
+        self.update()
         return y
 
     def paintEvent(self, event: QPaintEvent) -> None:

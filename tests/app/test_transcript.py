@@ -286,6 +286,23 @@ def test_a_heading_is_as_large_as_the_style_sheet_says(desk_of) -> None:
     assert sizes == [21, 18, 16]
 
 
+def test_a_message_without_a_space_is_pasted_and_drawn_at_once(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Thanks."))
+    composer = desk.window.chat.composer
+    pasted = "x" * 400_000
+    QGuiApplication.clipboard().setText(pasted)
+
+    began = time.process_time()
+    composer.input.paste()
+    composer.button.click()
+    finish(desk, qtbot)
+    bar(desk).setValue(0)
+    QApplication.processEvents()
+
+    assert time.process_time() - began < 8  # one or two; it took minutes
+    assert transcript(desk).rows[0].findChildren(TextBlock)[0].toPlainText() == pasted
+
+
 def test_a_failure_stands_in_the_chat_and_can_be_tried_again(desk_of, qtbot) -> None:
     backend = ScriptedBackend("Paris.", loading_steps=1)
     desk = desk_of(backend)
