@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 from app.icons import IconButton
 from app.theme import Theme
 
-Kind: TypeAlias = Literal["notice", "error"]
+Tone: TypeAlias = Literal["notice", "error"]
 Action: TypeAlias = tuple[str, Callable[[], object]]
 
 
@@ -30,7 +30,7 @@ class Banners(QWidget):
         subject: str,
         sentence: str,
         *actions: Action,
-        kind: Kind = "notice",
+        kind: Tone = "notice",
         for_seconds: float = 0,  # 0: until it is closed
     ) -> None:
         self.clear(subject)
@@ -51,6 +51,8 @@ class Banners(QWidget):
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
+        for banner in self._shown.values():
+            banner.set_theme(theme)
 
     def _expire(self, banner: "_Banner") -> None:
         for subject, shown in list(self._shown.items()):
@@ -63,7 +65,7 @@ class _Banner(QFrame):
         self,
         sentence: str,
         actions: Sequence[Action],
-        kind: Kind,
+        kind: Tone,
         close: Callable[[], None],
         theme: Theme,
     ) -> None:
@@ -81,7 +83,10 @@ class _Banner(QFrame):
             button.clicked.connect(close)
             button.clicked.connect(act)
             line.addWidget(button)
-        closer = IconButton("close", "Close this message", theme, size=14)
-        closer.clicked.connect(close)
-        line.addWidget(closer)
+        self._closer = IconButton("close", "Close this message", theme, size=14)
+        self._closer.clicked.connect(close)
+        line.addWidget(self._closer)
         self.setAccessibleName(sentence)
+
+    def set_theme(self, theme: Theme) -> None:
+        self._closer.set_theme(theme)

@@ -1,7 +1,7 @@
 """The widgets of one block each: rich text, code with its Copy button, a rule."""
 
 import math
-from typing import Any, Protocol
+from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, QUrl, Slot
 from PySide6.QtGui import (
@@ -30,20 +30,13 @@ from app.theme import Theme, code_font, rich_text_style
 _SAFE_SCHEMES = ("http", "https", "mailto")
 _COPIED_MS = 1500
 LIST_INDENT = 22  # pixels
+QUOTE_INDENT = 15
 _CODE_MARGIN = 12
 _CODE_MARGIN_TOP = 4
 _CODE_HEAD = 33
 _LINE_HEIGHT, _CODE_LINE_HEIGHT = 23, 19  # pixels
 _RULE_HEIGHT = 17  # a line of one pixel, and air
-
-
-class BlockWidget(Protocol):
-    """What a row asks of a block."""
-
-    def show_block(self, block: Block, *, growing: bool) -> None: ...
-    def fit(self, width: int) -> int:
-        """Return how high the block is at this width, in pixels."""
-        ...
+_LONGEST_WORD = 1000  # letters
 
 
 def open_link(url: QUrl) -> None:
@@ -54,6 +47,16 @@ def open_link(url: QUrl) -> None:
 
 def copy(text: str) -> None:
     QGuiApplication.clipboard().setText(text)
+
+
+def wrap_mode_of(text: str) -> QTextOption.WrapMode:
+    """Return how its lines break: between words, where it has any.
+
+    Qt looks for words in vain for minutes where a million letters have no space.
+    """
+    if any(len(word) > _LONGEST_WORD for word in text.split()):
+        return QTextOption.WrapMode.WrapAnywhere
+    return QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere
 
 
 class CopyButton(IconButton):
@@ -103,7 +106,7 @@ class TextBlock(QTextBrowser):
 
     def show_plain(self, text: str) -> None:
         option = QTextOption()
-        option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        option.setWrapMode(wrap_mode_of(text))
         self.document().setDefaultTextOption(option)
         self.setPlainText(text)
         cursor = QTextCursor(self.document())
@@ -221,7 +224,7 @@ def _line_height(pixels: int) -> QTextBlockFormat:
 class RuleBlock(QWidget):
     """A line across."""
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self) -> None:
         super().__init__()
         line = QFrame()
         line.setObjectName("rule")
@@ -244,4 +247,4 @@ def widget_for(block: Block, theme: Theme) -> TextBlock | CodeBlock | RuleBlock:
         case "code":
             return CodeBlock(theme)
         case "rule":
-            return RuleBlock(theme)
+            return RuleBlock()

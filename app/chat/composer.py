@@ -2,10 +2,11 @@
 
 import math
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtCore import QMimeData, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton
 
+from app.chat.blocks import wrap_mode_of
 from app.icons import icon
 from app.theme import Theme
 
@@ -24,7 +25,7 @@ class Composer(QFrame):
         self._theme = theme
         self._busy = False
         self.input = _Input()
-        self.input.submitted.connect(self._on_button)
+        self.input.submitted.connect(self._on_submitted)
         self.input.escaped.connect(self._on_escaped)
         self.input.textChanged.connect(self._refresh)
         self.button = QPushButton()
@@ -56,8 +57,13 @@ class Composer(QFrame):
     @Slot()
     def _on_button(self) -> None:
         if self._busy:
-            if self.sender() is self.button:
-                self.stopped.emit()
+            self.stopped.emit()
+        else:
+            self._on_submitted()
+
+    @Slot()
+    def _on_submitted(self) -> None:
+        if self._busy:
             return
         text = self.input.toPlainText().strip()
         if text:
@@ -96,6 +102,7 @@ class _Input(QPlainTextEdit):
 
     @Slot()
     def _fit(self) -> None:
+        self._wrap(self.toPlainText())
         # The size of a plain text's document is counted in lines, wrapped ones included.
         lines = min(_MOST_LINES, max(1, round(self.document().size().height())))
         height = math.ceil(lines * self.fontMetrics().lineSpacing()) + 2 * _MARGIN
@@ -106,6 +113,15 @@ class _Input(QPlainTextEdit):
         self.setVerticalScrollBarPolicy(
             policy.ScrollBarAsNeeded if more else policy.ScrollBarAlwaysOff
         )
+
+    def _wrap(self, text: str) -> None:
+        mode = wrap_mode_of(text)
+        if mode != self.wordWrapMode():
+            self.setWordWrapMode(mode)
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        self._wrap(source.text())  # now, for it is laid out before anybody hears of it
+        super().insertFromMimeData(source)
 
     def resizeEvent(self, e: QResizeEvent) -> None:
         super().resizeEvent(e)

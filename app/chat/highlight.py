@@ -68,13 +68,12 @@ class Highlighter(QSyntaxHighlighter):
             self._pass_seconds = 0.0
             self._pass = self._one_pass(self.document().toPlainText())
         started = time.perf_counter()
-        ended = False
-        while not ended and time.perf_counter() - started < _SLICE_SECONDS:
-            ended = next(self._pass, ...) is ...
+        for _ in self._pass:
+            if time.perf_counter() - started >= _SLICE_SECONDS:
+                self._pass_seconds += time.perf_counter() - started
+                self._timer.start(0)
+                return
         self._pass_seconds += time.perf_counter() - started
-        if not ended:
-            self._timer.start(0)
-            return
         self._pass = None
         if self._stale:
             self._timer.start(round(self._pass_seconds * _REST * 1000))

@@ -1,26 +1,23 @@
 """A model's markdown, cut into blocks while it grows. No Qt here, and no HTML of the model's."""
 
 import re
-from collections.abc import Sequence
-from copy import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from html import escape
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
-    from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
-# TeX that markdown would otherwise eat the backslashes and underscores of. A dollar
-# before a space, or closing before a digit, is money.
-_MATHS = re.compile(
-    r"\$\$.+?\$\$|\\\(.+?\\\)|\\\[.+?\\\]|\$(?![\s$])[^$\n]*?[^\s$\\]\$(?!\d)", re.DOTALL
-)
-
+Container: TypeAlias = Literal["list", "quote"]
 
 _UNSETTLED = 2  # blocks at the end that more text may still change
+_MOST_ITEMS = 100  # of a list in one block
+# Laying out one block costs Qt more than its length: a table of this size takes it 0.5 s.
+_LONGEST = 40_000  # characters of HTML
+_STANDS_ALONE = ("fence", "code_block", "blockquote_open")  # in an item of a list
+_NEWLINE = re.compile(r"\r\n?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +27,13 @@ class Block:
     kind: Literal["text", "code", "rule"]
     content: str  # HTML that is safe to show; of code, the code itself
     language: str = ""  # of code
-    indent: int = 0  # lists that it is in
+    inside: tuple[Container, ...] = ()  # what it stands in, the outermost first
     heading: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A top-level block of the markdown. A list with code in it makes several of ours."""
+    """A top-level block of the markdown. A quote, or a list with code, makes several of ours."""
 
     line: int  # that it begins on
     blocks: list[Block]
@@ -57,6 +54,7 @@ class Blocks:
 
     def of(self, text: str) -> list[Block]:
         """Return all blocks; quick where ``text`` goes on from the last time."""
+        text = _NEWLINE.sub("\n", text)
         if not text.startswith(self._text):
             self._settled, self._settled_end = [], 0
         self._text = text
@@ -71,104 +69,108 @@ class Blocks:
 
 
 def _parse(text: str) -> list[_Part]:
+    lines = text.split("\n")
     parts: list[_Part] = []
-    start = 0
-    tokens = _markdown().parse(text)
-    for index, token in enumerate(tokens):
-        if token.level == 0 and token.nesting <= 0:
-            whole = tokens[start : index + 1]
-            start = index + 1
-            line = whole[0].map[0] if whole[0].map else 0
-            parts.append(_Part(line, _blocks(whole)))
+    for tokens in _groups(_markdown().parse(text)):
+        blocks = _blocks(tokens, lines, ())
+        if tokens[0].map is None:  # a long paragraph goes on
+            parts[-1].blocks.extend(blocks)
+        else:
+            parts.append(_Part(tokens[0].map[0], blocks))
     return parts
 
 
-def _blocks(tokens: "Sequence[Token]") -> list[Block]:
+def _groups(tokens: "Sequence[Token]") -> "Iterator[Sequence[Token]]":
+    """Cut tokens into those of one block each, as a list or a paragraph is one."""
+    start = 0
+    for index, token in enumerate(tokens):
+        if token.level == tokens[0].level and token.nesting <= 0:
+            yield tokens[start : index + 1]
+            start = index + 1
+
+
+def _blocks(
+    tokens: "Sequence[Token]", lines: Sequence[str], inside: tuple[Container, ...]
+) -> list[Block]:
     first = tokens[0]
     match first.type:
         case "fence" | "code_block":
-            return [_code(first)]
+            words = first.info.split()
+            return [Block("code", first.content.rstrip("\n"), words[0] if words else "", inside)]
         case "hr":
-            return [Block("rule", "")]
-        case "bullet_list_open" | "ordered_list_open" if _has_code(tokens):
-            return _list_with_code(tokens)
+            return [Block("rule", "", inside=inside)]
+        case "blockquote_open":
+            inside = (*inside, "quote")
+            groups = _groups(tokens[1:-1])
+            return [block for group in groups for block in _blocks(group, lines, inside)]
+        case "bullet_list_open" | "ordered_list_open":
+            return _list(tokens, lines, inside)
         case _:
-            return [_text(tokens)]
+            return [_text(tokens, lines, inside)]
 
 
-def _text(tokens: "Sequence[Token]") -> Block:
+def _text(tokens: "Sequence[Token]", lines: Sequence[str], inside: tuple[Container, ...]) -> Block:
     markdown = _markdown()
-    html = markdown.renderer.render(tokens, markdown.options, {})
-    return Block("text", html, heading=tokens[0].type == "heading_open")
+    html = markdown.renderer.render(tokens, markdown.options, {}).strip()
+    if len(html) > _LONGEST:
+        return Block("code", _source(tokens, lines), inside=inside)
+    if inside:
+        html = f'<div class="{inside[-1]}">{html}</div>'
+    return Block("text", html, inside=inside, heading=tokens[0].type == "heading_open")
 
 
-def _code(token: "Token", indent: int = 0) -> Block:
-    words = token.info.split()
-    return Block("code", token.content.rstrip("\n"), words[0] if words else "", indent)
+def _source(tokens: "Sequence[Token]", lines: Sequence[str]) -> str:
+    """Return the lines that these tokens have been made of."""
+    maps = [token.map for token in tokens if token.map]
+    return "\n".join(lines[min(start for start, _ in maps) : max(end for _, end in maps)]).rstrip()
 
 
-# -- Code in lists ------------------------------------------------------------
+def _list(
+    tokens: "Sequence[Token]", lines: Sequence[str], inside: tuple[Container, ...]
+) -> list[Block]:
+    """Cut a list where code or a quote stands in it, for code wants its Copy button.
 
-# A step of a recipe often has a command in it, and that wants its Copy button. Code
-# that lies deeper stays a part of its list.
-_IN_ITEM = 2  # the level of what stands directly in an item of a top-level list
-
-
-def _has_code(tokens: "Sequence[Token]") -> bool:
-    return any(token.type == "fence" and token.level == _IN_ITEM for token in tokens)
-
-
-def _list_with_code(tokens: "Sequence[Token]") -> list[Block]:
-    """Cut a list wherever code stands in it; its numbers go on behind."""
+    What lies deeper stays a part of it. The numbers go on behind.
+    """
     opening, closing = tokens[0], tokens[-1]
     number = int(opening.attrGet("start") or 1)
     blocks: list[Block] = []
-    items: list[Token] = []  # of the list between two pieces of code
-    first_number = number
-    for item in _items(tokens[1:-1]):
+    items: list[Token] = []  # since the last cut
+    items_from = number
+
+    def cut() -> None:
+        nonlocal items, items_from
+        if items:
+            again = opening.copy(map=None)
+            if opening.type == "ordered_list_open":
+                again.attrs = {"start": items_from}
+            blocks.append(_text([again, *items, closing], lines, inside))
+        items, items_from = [], number + 1
+
+    for item in _groups(tokens[1:-1]):
         for index, run in enumerate(_runs(item[1:-1])):
-            if run and run[0].type == "fence":
-                blocks += _list_block(opening, closing, items, first_number)
-                blocks.append(_code(run[0], indent=1))
-                items, first_number = [], number + 1
+            if run and run[0].type in _STANDS_ALONE:
+                cut()
+                blocks += _blocks(run, lines, (*inside, "list"))
             elif index == 0:
                 items += [item[0], *run, item[-1]]
             elif run:  # what an item says after its code has no number
-                content = _text(run).content
-                blocks.append(Block("text", f'<ul type="none"><li>{content}</li></ul>'))
+                blocks.append(_text(run, lines, (*inside, "list")))
+        if number - items_from >= _MOST_ITEMS - 1:
+            cut()
         number += 1
-    return blocks + _list_block(opening, closing, items, first_number)
-
-
-def _list_block(
-    opening: "Token", closing: "Token", items: "list[Token]", first_number: int
-) -> list[Block]:
-    if not items:
-        return []
-    if opening.type == "ordered_list_open":
-        opening = copy(opening)
-        opening.attrs = {"start": first_number}
-    return [_text([opening, *items, closing])]
-
-
-def _items(tokens: "Sequence[Token]") -> "list[list[Token]]":
-    """Cut what is in a list into its items, each from its opening to its closing."""
-    items: list[list[Token]] = []
-    for token in tokens:
-        if token.type == "list_item_open" and token.level == 1:
-            items.append([])
-        items[-1].append(token)
-    return items
+    cut()
+    return blocks
 
 
 def _runs(tokens: "Sequence[Token]") -> "list[list[Token]]":
-    """Cut what is in an item into code, and what is before, between and behind."""
+    """Cut what is in an item into what stands alone, and what is before, between and behind."""
     runs: list[list[Token]] = [[]]
-    for token in tokens:
-        if token.type == "fence" and token.level == _IN_ITEM:
-            runs += [[token], []]
+    for group in _groups(tokens):
+        if group[0].type in _STANDS_ALONE:
+            runs += [list(group), []]
         else:
-            runs[-1].append(token)
+            runs[-1] += group
     return runs
 
 
@@ -179,74 +181,9 @@ def _offset_of_line(text: str, line: int) -> int:
     return offset
 
 
-# -- The parser ---------------------------------------------------------------
-
-
 @cache
 def _markdown() -> "MarkdownIt":
     # 0.1 s, and nobody needs it before the first reply.
-    from markdown_it import MarkdownIt  # noqa: PLC0415
+    from app.chat.dialect import make_parser  # noqa: PLC0415
 
-    markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-    markdown.inline.ruler.before("escape", "maths", _maths_rule)
-    for name, rule in _RULES.items():
-        markdown.add_render_rule(name, rule)
-    return markdown
-
-
-def _maths_rule(state: "StateInline", silent: bool) -> bool:
-    if state.src[state.pos] not in "$\\":
-        return False
-    found = _MATHS.match(state.src, state.pos)
-    if found is None:
-        return False
-    if not silent:
-        token = state.push("code_inline", "code", 0)
-        token.content = found[0]
-    state.pos = found.end()
-    return True
-
-
-def _image(_: Any, tokens: "Sequence[Token]", index: int, *_rest: Any) -> str:  # noqa: ANN401
-    """A picture is named and never fetched: its address would learn who reads it."""
-    token = tokens[index]
-    return f'<a href="{escape(str(token.attrGet("src") or ""))}">[{escape(token.content)}]</a>'
-
-
-def _fence(_: Any, tokens: "Sequence[Token]", index: int, *_rest: Any) -> str:  # noqa: ANN401
-    return f"<pre>{escape(tokens[index].content.rstrip())}</pre>"
-
-
-def _table_open(*_: Any) -> str:  # noqa: ANN401
-    return '<table cellspacing="0" cellpadding="7" class="grid">'
-
-
-def _cell(_: Any, tokens: "Sequence[Token]", index: int, *_rest: Any) -> str:  # noqa: ANN401
-    """Qt forgets the style sheet's borders where a cell has a style of its own."""
-    token = tokens[index]
-    style = str(token.attrGet("style") or "")
-    align = f' align="{style.removeprefix("text-align:")}"' if style else ""
-    return f"<{token.tag}{align}>"
-
-
-def _quote_open(*_: Any) -> str:  # noqa: ANN401
-    return (
-        '<table cellspacing="0" cellpadding="0" width="100%"><tr><td class="bar" width="3"></td>'
-        '<td class="quote">'
-    )
-
-
-def _quote_close(*_: Any) -> str:  # noqa: ANN401
-    return "</td></tr></table>"
-
-
-_RULES = {
-    "image": _image,
-    "fence": _fence,
-    "code_block": _fence,
-    "table_open": _table_open,
-    "th_open": _cell,
-    "td_open": _cell,
-    "blockquote_open": _quote_open,
-    "blockquote_close": _quote_close,
-}
+    return make_parser()

@@ -1,16 +1,23 @@
 """The rows of the transcript: what the user said, and what a model replied."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import QTimer, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
+from PySide6.QtCore import QRect, Signal, Slot
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtWidgets import QFrame, QWidget
 
-from app.chat.blocks import LIST_INDENT, CodeBlock, CopyButton, RuleBlock, TextBlock, widget_for
+from app.chat.blocks import (
+    LIST_INDENT,
+    QUOTE_INDENT,
+    CodeBlock,
+    RuleBlock,
+    TextBlock,
+    widget_for,
+)
+from app.chat.ending import Failure, Footer, Status, stats_of
 from app.chat.markdown import Block, Blocks
 from app.chat.session import State
 from app.conversations import Outcome, Turn
-from app.icons import IconButton
 from app.theme import Theme
 
 COLUMN_WIDTH = 760  # pixels: some 95 characters, as wide as reads well
@@ -21,9 +28,7 @@ _HEADING_GAP = 8  # more, above a heading
 _BUBBLE_PAD_X, _BUBBLE_PAD_TOP, _BUBBLE_PAD_BOTTOM = 16, 8, 12  # letters hang low in a line
 _BUBBLE_SHARE = 0.85  # of the column, at most
 _FOOTER_HEIGHT = 28
-_DOTS_MS = 400
-_LEAST_MEASURED_SECONDS = 0.1  # a shorter reply says nothing of a model's speed
-_THREE_DIGITS = 100  # tokens/s; from here on a decimal says nothing
+_BAR_WIDTH = 3  # beside a quote
 
 
 class Row(QWidget):
@@ -98,9 +103,10 @@ class ReplyRow(Row):
         self._turn = turn
         self._parser = Blocks()
         self._shown: list[_Shown] = []
-        self._status = _Status(self)
-        self._failure = _Failure(self.retry_asked.emit, self)
-        self._footer = _Footer(theme, self)
+        self._bars: list[QRect] = []  # beside quotes
+        self._status = Status(self)
+        self._failure = Failure(self.retry_asked.emit, self)
+        self._footer = Footer(theme, self)
         self._footer.copy.clicked.connect(self._copy)
         self._footer.retry.clicked.connect(self.retry_asked)
         self._show_text()
@@ -168,19 +174,13 @@ class ReplyRow(Row):
         self.setAccessibleName(f"{turn.model}: {turn.text}")
         writing = turn.outcome is Outcome.WRITING
         self._footer.setVisible(not writing and bool(turn.text or not turn.error))
-        self._footer.say(_stats(turn))
+        self._footer.say(stats_of(turn))
         self._footer.copy.setVisible(bool(turn.text))
         self._footer.retry.setVisible(last and not turn.error)
         self._failure.say(turn.error, last=last)
 
     def _place(self, left: int, width: int) -> int:
-        y = _ROW_GAP
-        for shown in self._shown:
-            indent = shown.block.indent * LIST_INDENT
-            y += _HEADING_GAP if y > _ROW_GAP and shown.block.heading else 0
-            height = shown.fit(width - indent)
-            shown.widget.setGeometry(left + indent, y, width - indent, height)
-            y += height + _BLOCK_GAP
+        y = self._place_blocks(left, width)
         for part in (self._status, self._failure):
             if not part.isHidden():
                 height = part.fit(width)
@@ -191,104 +191,39 @@ class ReplyRow(Row):
             y += _FOOTER_HEIGHT
         return y + _ROW_GAP - _BLOCK_GAP
 
+    def _place_blocks(self, left: int, width: int) -> int:
+        self._bars = []
+        y, bottom = _ROW_GAP, 0
+        above: list[int] = []  # where the block above has bars: they go on without a gap
+        for shown in self._shown:
+            y += _HEADING_GAP if y > _ROW_GAP and shown.block.heading else 0
+            indent, bars = _indent(shown.block)
+            height = shown.fit(width - indent)
+            shown.widget.setGeometry(left + indent, y, width - indent, height)
+            for x in bars:
+                top = bottom if x in above else y
+                self._bars.append(QRect(left + x, top, _BAR_WIDTH, y + height - top))
+            above, bottom = bars, y + height
+            y = bottom + _BLOCK_GAP
+        self.update()
+        return y
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        for bar in self._bars:
+            painter.fillRect(bar, QColor(self._theme.line))
+
     @Slot()
     def _copy(self) -> None:
         self._footer.copy.copy(self._turn.text)
 
 
-class _Status(QLabel):
-    """What is happening now, with dots that move while it does."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setObjectName("muted")
-        self._words = ""
-        self._dots = 0
-        self._timer = QTimer(self)
-        self._timer.setInterval(_DOTS_MS)
-        self._timer.timeout.connect(self._tick)
-        self.hide()
-
-    def say(self, words: str) -> None:
-        self._words = words
-        self._dots = 0
-        self.setVisible(bool(words))
-        self.setAccessibleName(words)
-        if words:
-            self._timer.start()
-        else:
-            self._timer.stop()
-        self._tick()
-
-    def fit(self, width: int) -> int:
-        return self.fontMetrics().height() + 2
-
-    @Slot()
-    def _tick(self) -> None:
-        self._dots = self._dots % 3 + 1
-        self.setText(self._words + " " + "." * self._dots)
-
-
-class _Failure(QFrame):
-    """One sentence on what went wrong, and what can be done."""
-
-    def __init__(self, retry: Callable[[], None], parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setObjectName("failure")
-        self._sentence = QLabel()
-        self._sentence.setWordWrap(True)
-        self._sentence.setObjectName("error")
-        self._retry = QPushButton("Try again")
-        self._retry.clicked.connect(retry)
-        self._line = QHBoxLayout(self)
-        self._line.setContentsMargins(14, 10, 10, 10)
-        self._line.setSpacing(12)
-        self._line.addWidget(self._sentence, 1)
-        self._line.addWidget(self._retry)
-        self.hide()
-
-    def say(self, sentence: str, *, last: bool) -> None:
-        self._sentence.setText(sentence)
-        self._retry.setVisible(last)
-        self.setVisible(bool(sentence))
-
-    def fit(self, width: int) -> int:
-        return self._line.heightForWidth(width)
-
-
-class _Footer(QWidget):
-    def __init__(self, theme: Theme, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.copy = CopyButton("reply", theme)
-        self.retry = IconButton("retry", "Answer again", theme, size=16)
-        self._stats = QLabel()
-        self._stats.setObjectName("small")
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(2)
-        line.addWidget(self.copy)
-        line.addWidget(self.retry)
-        line.addSpacing(6)
-        line.addWidget(self._stats, 1)
-
-    def say(self, stats: str) -> None:
-        self._stats.setText(stats)
-
-
-_ENDINGS = {
-    Outcome.STOPPED: "Stopped",
-    Outcome.CUT: "Ended here: the context is full",
-    Outcome.INTERRUPTED: "Interrupted",
-}
-
-
-def _stats(turn: Turn) -> str:
-    facts = [turn.model.removesuffix(":latest")]
-    if turn.completion_tokens:
-        facts.append(f"{turn.completion_tokens:,} token{'s' * (turn.completion_tokens != 1)}")
-    if turn.decode_seconds > _LEAST_MEASURED_SECONDS:
-        rate = turn.completion_tokens / turn.decode_seconds
-        facts.append(f"{rate:,.{0 if rate >= _THREE_DIGITS else 1}f} tokens/s")
-    if ending := _ENDINGS.get(turn.outcome):
-        facts.append(ending)
-    return "  ·  ".join(facts)
+def _indent(block: Block) -> tuple[int, list[int]]:
+    """Return how far in a block stands, and where the bars of its quotes are."""
+    x = 0
+    bars: list[int] = []
+    for container in block.inside:
+        if container == "quote":
+            bars.append(x)
+        x += QUOTE_INDENT if container == "quote" else LIST_INDENT
+    return x, bars

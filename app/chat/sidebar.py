@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from PySide6.QtCore import QPoint, QSize, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QKeyEvent, QKeySequence
+from PySide6.QtGui import QColor, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
     QAbstractItemDelegate,
     QButtonGroup,
@@ -43,7 +43,7 @@ class Sidebar(QFrame):
         self.search.setAccessibleName("Search chats")
         self.search.setClearButtonEnabled(True)
         self.search.textChanged.connect(chats.search)
-        self.list = _ChatList(chats)
+        self.list = _ChatList(chats, theme)
         self.list.itemActivated.connect(self._on_chosen)
         self.list.itemClicked.connect(self._on_chosen)
         self._pages = {
@@ -75,6 +75,7 @@ class Sidebar(QFrame):
         show_beside_words(self._new, "new-chat", theme.text)
         for name, button in self._pages.items():
             show_beside_words(button, name, theme.text)
+        self.list.set_theme(theme)
 
     @Slot()
     def _on_new(self) -> None:
@@ -98,9 +99,10 @@ class Sidebar(QFrame):
 class _ChatList(QListWidget):
     """The chats by day. F2 renames one where it stands, Delete takes it off the list."""
 
-    def __init__(self, chats: Chats) -> None:
+    def __init__(self, chats: Chats, theme: Theme) -> None:
         super().__init__()
         self._chats = chats
+        self._theme = theme
         self._filling = False
         self._stale = False
         self._marks_current = True
@@ -113,6 +115,12 @@ class _ChatList(QListWidget):
         self.itemChanged.connect(self._on_renamed)
         chats.entries_changed.connect(self.refresh)
         chats.current_changed.connect(self.refresh)
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        for item in map(self.item, range(self.count())):
+            if not item.data(_ID):
+                self._color_heading(item)
 
     def show_current(self, marks: bool) -> None:
         self._marks_current = marks
@@ -145,8 +153,11 @@ class _ChatList(QListWidget):
         font = self.font()
         font.setPixelSize(12)
         item.setFont(font)
-        item.setForeground(self.palette().placeholderText())
         item.setSizeHint(QSize(0, 32))
+        self._color_heading(item)
+
+    def _color_heading(self, item: QListWidgetItem) -> None:
+        item.setForeground(QColor(self._theme.muted))
 
     def _mark(self) -> None:
         self.clearSelection()

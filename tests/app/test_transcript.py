@@ -1,10 +1,13 @@
+import time
 from itertools import pairwise
 
+import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QGuiApplication, QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel, QTextBrowser, QTextEdit
 
 from app.chat.blocks import CodeBlock, CopyButton, TextBlock, open_link
+from app.chat.rows import ReplyRow
 from app.chat.transcript import Transcript
 from app.conversations import Turn
 from app.theme import DARK
@@ -50,6 +53,18 @@ def wheel_up(desk) -> None:
 
 def finish(desk, qtbot) -> None:
     qtbot.waitUntil(lambda: not desk.chats.current.busy and bool(desk.chats.current.turns))
+
+
+def reply_of(desk, text: str) -> ReplyRow:
+    """Open a chat with this reply in it."""
+    desk.conversations.add("old", "Old chat")
+    desk.conversations.put("old", 0, Turn(role="assistant", text=text, model="pocket:latest"))
+    desk.chats.open("old")
+    return desk.reply_rows()[0]
+
+
+def read_in(row: ReplyRow) -> str:
+    return "\n".join(each.toPlainText() for each in row.findChildren(QTextEdit))
 
 
 def test_only_rows_in_sight_have_widgets(desk_of, qtbot) -> None:
@@ -194,6 +209,98 @@ def test_what_the_user_wrote_is_shown_as_it_stands(desk_of, qtbot) -> None:
 
     text = transcript(desk).rows[0].findChildren(TextBlock)[0].toPlainText()
     assert text == "**not bold** <b>nor this</b>\n  second line"
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        ">" * 20 + " word",
+        "> " * 6 + "word",
+        "> " * 200 + "word",
+        ">" * 10_000 + " word",
+        "- " * 20 + "word",
+        "- " * 200 + "word",
+        "- " * 10_000 + "word",
+        "> - 1. " * 10_000 + "word",
+        "\n".join("> " * depth + "line" for depth in range(1, 100)) + "\n\nword",
+        "\n".join("  " * depth + "- line" for depth in range(100)) + "\n\nword",
+        "*a **b " * 5_000 + "a* b** " * 5_000 + "word",
+        "- a\n" * 5_000 + "\nword",
+        ("|" + "a|" * 500 + "\n|" + "-|" * 500 + "\n") + ("|" + "b|" * 500 + "\n") * 20 + "\nword",
+        "a" * 100_000 + " word",
+    ],
+    ids=lambda text: text[:12],
+)
+def test_no_reply_keeps_the_window_waiting(desk_of, nested: str) -> None:
+    desk = desk_of(ScriptedBackend())
+
+    began = time.process_time()
+    row = reply_of(desk, nested + "\n\nThe rest.")
+    desk.window.resize(700, 700)
+    QApplication.processEvents()
+
+    assert time.process_time() - began < 8  # one at most; unbounded, minutes
+    assert "word" in read_in(row)
+    assert "The rest." in read_in(row)
+
+
+def test_lines_stay_lines_in_the_window(desk_of) -> None:
+    row = reply_of(desk_of(ScriptedBackend()), "Roses are red,\nViolets are blue,\nSugar is sweet.")
+
+    assert read_in(row).split("\n") == ["Roses are red,", "Violets are blue,", "Sugar is sweet."]
+
+
+def test_an_address_in_a_reply_can_be_clicked(desk_of) -> None:
+    row = reply_of(desk_of(ScriptedBackend()), "See https://example.com/a_b?x=1 for more.")
+    text = row.findChildren(TextBlock)[0]
+    x, y = 60, text.height() // 2
+
+    assert text.anchorAt(QPoint(x, y)) == "https://example.com/a_b?x=1"
+
+
+def test_a_quote_stands_in_with_a_bar_beside_it(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+    row = reply_of(desk, "Out\n\n> one\n>\n> two\n>\n> > deep\n\nOut again")
+    out, one, two, deep, again = row.findChildren(TextBlock)
+    line = desk.appearance.theme.line
+    picture = row.grab().toImage()
+
+    def bars_at(y: int) -> list[int]:
+        row_of_pixels = range(out.x(), deep.x())
+        return [x for x in row_of_pixels if picture.pixelColor(x, y).name() == line]
+
+    assert out.x() == again.x() < one.x() == two.x() < deep.x()
+    assert bars_at(out.y() + 5) == bars_at(again.y() + 5) == []
+    between = (one.y() + one.height() + two.y()) // 2
+    assert bars_at(one.y() + 5) == bars_at(between) == [out.x(), out.x() + 1, out.x() + 2]
+    assert len(bars_at(deep.y() + 5)) == 6
+
+
+def test_a_heading_is_as_large_as_the_style_sheet_says(desk_of) -> None:
+    row = reply_of(desk_of(ScriptedBackend()), "# Large\n\n## Less\n\n### Small")
+    sizes = [
+        block.document().firstBlock().begin().fragment().charFormat().font().pixelSize()
+        for block in row.findChildren(TextBlock)
+    ]
+
+    assert sizes == [21, 18, 16]
+
+
+def test_a_message_without_a_space_is_pasted_and_drawn_at_once(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Thanks."))
+    composer = desk.window.chat.composer
+    pasted = "x" * 400_000
+    QGuiApplication.clipboard().setText(pasted)
+
+    began = time.process_time()
+    composer.input.paste()
+    composer.button.click()
+    finish(desk, qtbot)
+    bar(desk).setValue(0)
+    QApplication.processEvents()
+
+    assert time.process_time() - began < 8  # one or two; it took minutes
+    assert transcript(desk).rows[0].findChildren(TextBlock)[0].toPlainText() == pasted
 
 
 def test_a_failure_stands_in_the_chat_and_can_be_tried_again(desk_of, qtbot) -> None:

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.chat.empty import EXAMPLES
+from app.icons import IconButton
 from app.settings import Settings
 from app.theme import DARK, LIGHT
 from tests.app.conftest import POCKET, Babbler
@@ -205,6 +206,27 @@ def test_the_theme_changes_at_once_and_everywhere(desk_of) -> None:
 
     desk.appearance.choose("light")
     assert desk.window.palette().window().color().name() == LIGHT.ground
+
+
+def test_the_theme_reaches_what_was_drawn_in_the_other(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.conversations.add("old", "Old chat")
+    desk.window.sidebar.list.refresh()
+    desk.window.banners.say("subject", "Something happened.")
+    closer = desk.window.banners.findChild(IconButton)
+
+    for theme in ("dark", "light"):
+        desk.appearance.choose(theme)
+        muted = desk.appearance.theme.muted
+        assert desk.window.sidebar.list.item(0).foreground().color().name() == muted
+        assert muted in colors_of(closer)
+
+
+def colors_of(button: IconButton) -> set[str]:
+    """Return the colours of an icon, without those of its soft edges."""
+    image = button.icon().pixmap(button.iconSize()).toImage()
+    colors = [image.pixelColor(x, y) for x in range(image.width()) for y in range(image.height())]
+    return {color.name() for color in colors if color.alpha() == 255}
 
 
 def test_the_theme_follows_the_system_unless_told_otherwise(desk_of, monkeypatch) -> None:

@@ -1,0 +1,113 @@
+"""What stands below a reply: what is happening, what went wrong, and how it ended."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from app.chat.blocks import CopyButton
+from app.conversations import Outcome, Turn
+from app.icons import IconButton
+from app.theme import Theme
+
+_DOTS_MS = 400
+_LEAST_MEASURED_SECONDS = 0.1  # a shorter reply says nothing of a model's speed
+_THREE_DIGITS = 100  # tokens/s; from here on a decimal says nothing
+
+
+class Status(QLabel):
+    """What is happening now, with dots that move while it does."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setObjectName("muted")
+        self._words = ""
+        self._dots = 0
+        self._timer = QTimer(self)
+        self._timer.setInterval(_DOTS_MS)
+        self._timer.timeout.connect(self._tick)
+        self.hide()
+
+    def say(self, words: str) -> None:
+        self._words = words
+        self._dots = 0
+        self.setVisible(bool(words))
+        self.setAccessibleName(words)
+        if words:
+            self._timer.start()
+        else:
+            self._timer.stop()
+        self._tick()
+
+    def fit(self, width: int) -> int:
+        return self.fontMetrics().height() + 2
+
+    @Slot()
+    def _tick(self) -> None:
+        self._dots = self._dots % 3 + 1
+        self.setText(self._words + " " + "." * self._dots)
+
+
+class Failure(QFrame):
+    """One sentence on what went wrong, and what can be done."""
+
+    def __init__(self, retry: Callable[[], None], parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setObjectName("failure")
+        self._sentence = QLabel()
+        self._sentence.setWordWrap(True)
+        self._sentence.setObjectName("error")
+        self._retry = QPushButton("Try again")
+        self._retry.clicked.connect(retry)
+        self._line = QHBoxLayout(self)
+        self._line.setContentsMargins(14, 10, 10, 10)
+        self._line.setSpacing(12)
+        self._line.addWidget(self._sentence, 1)
+        self._line.addWidget(self._retry)
+        self.hide()
+
+    def say(self, sentence: str, *, last: bool) -> None:
+        self._sentence.setText(sentence)
+        self._retry.setVisible(last)
+        self.setVisible(bool(sentence))
+
+    def fit(self, width: int) -> int:
+        return self._line.heightForWidth(width)
+
+
+class Footer(QWidget):
+    def __init__(self, theme: Theme, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.copy = CopyButton("reply", theme)
+        self.retry = IconButton("retry", "Answer again", theme, size=16)
+        self._stats = QLabel()
+        self._stats.setObjectName("small")
+        line = QHBoxLayout(self)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(2)
+        line.addWidget(self.copy)
+        line.addWidget(self.retry)
+        line.addSpacing(6)
+        line.addWidget(self._stats, 1)
+
+    def say(self, stats: str) -> None:
+        self._stats.setText(stats)
+
+
+_ENDINGS = {
+    Outcome.STOPPED: "Stopped",
+    Outcome.CUT: "Ended here: the context is full",
+    Outcome.INTERRUPTED: "Interrupted",
+}
+
+
+def stats_of(turn: Turn) -> str:
+    facts = [turn.model.removesuffix(":latest")]
+    if turn.completion_tokens:
+        facts.append(f"{turn.completion_tokens:,} token{'s' * (turn.completion_tokens != 1)}")
+    if turn.decode_seconds > _LEAST_MEASURED_SECONDS:
+        rate = turn.completion_tokens / turn.decode_seconds
+        facts.append(f"{rate:,.{0 if rate >= _THREE_DIGITS else 1}f} tokens/s")
+    if ending := _ENDINGS.get(turn.outcome):
+        facts.append(ending)
+    return "  ·  ".join(facts)
