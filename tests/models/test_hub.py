@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 import resources
-from models.hub import Hub, HubError, HubModel, PullCancelled, PullFailed, PullProgress
-from models.hub_errors import NothingSuitable
+from models.hub import Hub
+from models.hub_errors import HubError, NothingSuitable, PullCancelled, PullFailed
 from models.hub_files import RemoteFile, choose, quantization
+from models.hub_progress import PullProgress
+from models.hub_search import HubModel
 from models.model import Kind
 from models.store import Store
 from tests.hub_server import FakeHub, running
