@@ -85,17 +85,17 @@ def _sentence(error: Exception, what: str) -> str | None:
             return _refusal(error.response.status_code, what)
         case errors.OfflineModeIsEnabled():
             return "The hub is not asked: HF_HUB_OFFLINE is set."
-        case InvalidURL():
-            return "HF_ENDPOINT is not an address: write it as https://huggingface.co, or unset it."
-        case HTTPError():
-            return _unreachable()
+        case HTTPError() | InvalidURL():
+            return _unreachable(understood=isinstance(error, HTTPError))
         case OSError():
             return f"{what} cannot be written to the disk: {error.strerror or error}."
         case _:
             return None
 
 
-def _unreachable() -> str:
+def _unreachable(*, understood: bool) -> str:
+    if not understood:
+        return "HF_ENDPOINT is not an address: write it as https://huggingface.co, or unset it."
     through = " and ".join(proxies.variables())
     proxy = f" and the proxy that {through} names" if through else ""
     return f"The hub cannot be reached: check the connection{proxy}, and try again."

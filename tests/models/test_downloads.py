@@ -2,13 +2,11 @@
 
 import json
 import logging
-import os
 import queue
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,6 @@ import resources
 from models import atomic
 from models.download_states import (
     Cancelled,
-    Cancelling,
     Dismissed,
     Done,
     Download,
@@ -197,7 +194,7 @@ def test_a_failure_is_a_sentence_and_the_next_in_the_queue_comes(opened, fake: F
 
 def test_a_bug_is_a_sentence_too(path: Path, caplog: pytest.LogCaptureFixture):
     class Broken:
-        def pull(self, *_: object):
+        def pull(self, name, on_progress, cancelled):
             raise ZeroDivisionError
 
     downloads = Downloads(Broken(), path)
@@ -379,7 +376,7 @@ def test_where_nothing_can_be_written_the_list_is_not_kept(tmp_path: Path):
     release = threading.Event()
 
     class Waiting:
-        def pull(self, *_: object):
+        def pull(self, name, on_progress, cancelled):
             release.wait(SECONDS)
             raise InvalidModelName("x")
 
