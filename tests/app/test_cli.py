@@ -442,14 +442,6 @@ def test_the_doctor_fails_where_nothing_can_be_written(inglenook_home: Path):
 
 
 @pytest.mark.parametrize(
-    ("size_bytes", "said"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2_028_441, "2.0 MB"), (4.2e12, "4.2 TB")],
-)
-def test_sizes_are_said_as_disks_are_sold(size_bytes: float, said: str):
-    assert text.size(size_bytes) == said
-
-
-@pytest.mark.parametrize(
     ("number", "said"), [(12, "12"), (970_368, "970.4 K"), (3_200_000_000, "3.2 B")]
 )
 def test_parameters_are_counted_in_billions(number: int, said: str):
