@@ -76,7 +76,7 @@ class ApiSwitch(QObject):
         """Return where clients find it, as ``127.0.0.1:11434``; empty while it is off."""
         if not self._result.ports:
             return ""
-        return words.address(self._settings.value.host, self._result.ports[0])
+        return words.own_address(self._settings.value.host, self._result.ports[0])
 
     @property
     def problem(self) -> str:

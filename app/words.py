@@ -18,10 +18,13 @@ def size(size_bytes: float) -> str:
 
 
 def address(host: str, port: int) -> str:
-    """As ``127.0.0.1:11434`` or ``[::1]:11434``: where a server on ``host`` can be reached."""
-    host = host.removeprefix("[").removesuffix("]")
-    host = _EVERYWHERE.get(host, host)
+    """As ``127.0.0.1:11434`` or ``[::1]:11434``, as it stands in a URL."""
     return f"{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def own_address(host: str, port: int) -> str:
+    """Return where this computer reaches a server that listens on ``host``."""
+    return address(_EVERYWHERE.get(host, host), port)
 
 
 def sentence(error: Exception) -> str | None:

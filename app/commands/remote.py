@@ -55,8 +55,9 @@ def unload(name: str, host: str | None, port: int | None) -> None:
 def server_urls(host: str | None, port: int | None) -> list[str]:
     """Return where our own server answers, or would: by default as it is set."""
     settings = Settings.load(paths.home())
+    host = (host or settings.host).removeprefix("[").removesuffix("]")
     ports = (port,) if port else settings.ports
-    return [f"http://{words.address(host or settings.host, each)}" for each in ports]
+    return [f"http://{words.own_address(host, each)}" for each in ports]
 
 
 def answers(url: str) -> bool:

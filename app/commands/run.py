@@ -30,9 +30,9 @@ class Question:
 
 def run(question: Question, prompt: str) -> int:
     """Answer ``prompt``, with what is piped in; without either, begin a conversation."""
-    person = sys.stdin.isatty()
-    prompt = "\n\n".join(part for part in (prompt, terminal.piped_in().strip()) if part)
-    if not prompt.strip() and not person:
+    piped = terminal.piped_in().strip()
+    prompt = "\n\n".join(part for part in (prompt, piped) if part.strip())
+    if not prompt and not sys.stdin.isatty():
         raise CommandFailed(
             f"There is nothing to ask: write it behind the model, as in "
             f"'ingle run {question.model} \"Hello\"', or pipe it in."

@@ -30,12 +30,16 @@ def test_sizes_are_said_as_disks_are_sold(size_bytes: float, said: str) -> None:
         ("0.0.0.0", "127.0.0.1:11434"),
         ("::", "[::1]:11434"),
         ("::1", "[::1]:11434"),
-        ("[::1]", "[::1]:11434"),
         ("box.lan", "box.lan:11434"),
     ],
 )
-def test_an_address_can_stand_in_a_url(host: str, said: str) -> None:
-    assert words.address(host, 11434) == said
+def test_a_server_is_reached_where_it_listens(host: str, said: str) -> None:
+    assert words.own_address(host, 11434) == said
+
+
+def test_an_address_says_who_may_come() -> None:
+    assert words.address("0.0.0.0", 1) == "0.0.0.0:1"
+    assert words.address("::", 1) == "[::]:1"
 
 
 def test_what_goes_wrong_is_a_sentence_and_a_bug_is_none(tmp_path: Path) -> None:
