@@ -32,7 +32,7 @@ def sentence(error: Exception) -> str | None:
     match error:
         case InferenceError():
             return str(error)
-        case UnicodeEncodeError():  # Python's stand-ins for bytes, as found in a file's name
+        case UnicodeEncodeError() if _is_bytes(error):
             return "A name here is not UTF-8: rename the file or folder, or choose another."
         case OSError(strerror=str(reason), filename=name):
             return f"{_text(name)}: {reason}." if name else f"{reason}."
@@ -40,6 +40,11 @@ def sentence(error: Exception) -> str | None:
             return str(error)
         case _:
             return None
+
+
+def _is_bytes(error: UnicodeEncodeError) -> bool:
+    """Whether it is what stands for a byte in a name that is not UTF-8 (PEP 383)."""
+    return "\udc80" <= error.object[error.start] <= "\udcff"
 
 
 def _text(name: object) -> str:

@@ -65,7 +65,6 @@ def told(error_class: type[HubError], what: str) -> Generator[None]:
 
 def _sentence(error: Exception, what: str) -> str | None:
     """Return None for a bug of ours."""
-    from httpx2 import HTTPError, InvalidURL  # noqa: PLC0415
     from huggingface_hub import errors  # noqa: PLC0415
 
     match error:
@@ -85,20 +84,26 @@ def _sentence(error: Exception, what: str) -> str | None:
             return _refusal(error.response.status_code, what)
         case errors.OfflineModeIsEnabled():
             return "The hub is not asked: HF_HUB_OFFLINE is set."
-        case HTTPError() | InvalidURL():
-            return _unreachable(understood=isinstance(error, HTTPError))
         case OSError():
             return f"{what} cannot be written to the disk: {error.strerror or error}."
         case _:
+            return _not_reached(error)
+
+
+def _not_reached(error: Exception) -> str | None:
+    from httpx2 import HTTPError, InvalidURL  # noqa: PLC0415
+
+    match error:
+        case InvalidURL():
+            return "HF_ENDPOINT is not an address: write it as https://huggingface.co, or unset it."
+        case UnicodeEncodeError():
+            return "HF_TOKEN is not a token: copy it anew from the hub, or unset it."
+        case HTTPError():
+            through = " and ".join(proxies.variables())
+            proxy = f" and the proxy that {through} names" if through else ""
+            return f"The hub cannot be reached: check the connection{proxy}, and try again."
+        case _:
             return None
-
-
-def _unreachable(*, understood: bool) -> str:
-    if not understood:
-        return "HF_ENDPOINT is not an address: write it as https://huggingface.co, or unset it."
-    through = " and ".join(proxies.variables())
-    proxy = f" and the proxy that {through} names" if through else ""
-    return f"The hub cannot be reached: check the connection{proxy}, and try again."
 
 
 def _refusal(status: int, what: str) -> str:

@@ -1,3 +1,5 @@
+import os
+import sys
 from pathlib import Path
 from typing import TypeVar
 
@@ -105,6 +107,16 @@ def test_a_file_that_is_no_model_is_told_on_the_page(desk, qtbot, tmp_path: Path
     desk.library.import_path(path)
 
     qtbot.waitUntil(lambda: "notes.gguf" in words_of(page(desk)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such names")
+def test_a_file_whose_name_is_not_utf8_is_told_on_the_page(desk, qtbot, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.gguf")
+    path.write_bytes((POCKET / "gguf/pocket.gguf").read_bytes())
+
+    desk.library.import_path(path)
+
+    qtbot.waitUntil(lambda: "is not UTF-8" in words_of(page(desk)))
 
 
 def test_the_model_that_ships_cannot_be_removed(desk) -> None:

@@ -58,3 +58,4 @@ def test_what_goes_wrong_is_a_sentence_and_a_bug_is_none(tmp_path: Path) -> None
     assert words.sentence(OSError(5, "Input/output error")) == "Input/output error."
     assert "'x' is not on this computer" in (words.sentence(ModelNotFound("x")) or "")
     assert words.sentence(KeyError("x")) is None
+    assert words.sentence(UnicodeEncodeError("ascii", "é", 0, 1, "not ASCII")) is None

@@ -380,6 +380,13 @@ def test_a_proxy_that_is_not_asked_may_have_any_address(
     assert hub.search("tiny")
 
 
+def test_a_token_that_is_none_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HF_TOKEN", "tökén")
+
+    with pytest.raises(PullFailed, match="HF_TOKEN is not a token"):
+        pull(hub, "org/Tiny-GGUF:F16")
+
+
 def test_an_address_of_the_hub_that_is_none_is_told(store: Store):
     with pytest.raises(HubError, match="HF_ENDPOINT is not an address"):
         Hub(store, "http://[::1").search("tiny")
