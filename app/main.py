@@ -12,12 +12,12 @@ def main() -> int:
     Qt is not touched before it is known that there is a screen: a server may lack the
     libraries that it needs.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     if reason := why_no_window():
         from app.cli import main as command  # noqa: PLC0415
 
         print(f"{reason}, so Inglenook serves its local API only.", flush=True)
         return command(["serve"])
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     from app.program import run  # noqa: PLC0415
 
     return run()

@@ -59,9 +59,12 @@ def _x_answers() -> bool:
         return False
     xcb.xcb_connect.restype = ctypes.c_void_p
     connection = ctypes.c_void_p(xcb.xcb_connect(None, None))  # never NULL
-    failed = xcb.xcb_connection_has_error(connection)
-    xcb.xcb_disconnect(connection)
-    return not failed
+    if xcb.xcb_connection_has_error(connection):
+        xcb.xcb_disconnect(connection)
+        return False
+    # It is left open: an X server whose last client goes starts over, as Xvfb does, and
+    # would refuse Qt meanwhile.
+    return True
 
 
 def _wayland_answers() -> bool:

@@ -115,12 +115,12 @@ class Downloads:
         """Stop one, soon. Harmless where there is nothing to stop."""
         with self._lock:
             key, download = self._find(name)
-            match download.state if download else None:
-                case Queued():
-                    self._tell(key, Download(name, Cancelled()))
+            match download:
+                case Download(asked, Queued()):
+                    self._tell(key, Download(asked, Cancelled()))
                     self._list.save(self.states())
-                case Running():
-                    self._tell(key, Download(name, Cancelling()))
+                case Download(asked, Running()):
+                    self._tell(key, Download(asked, Cancelling()))
                     self._cancelled.set()
                     self._list.save(self.states())
                 case _:

@@ -20,9 +20,8 @@ class SocksProxy(socketserver.ThreadingTCPServer):
 
 
 class _Handler(socketserver.BaseRequestHandler):
-    server: SocksProxy
-
     def handle(self) -> None:
+        assert isinstance(self.server, SocksProxy)
         self._take(self._take(2)[1])  # how we may sign in
         self.request.sendall(_NO_PASSWORD)
         kind = self._take(4)[3]

@@ -496,9 +496,8 @@ class Stub(ThreadingHTTPServer):
 
 
 class StubHandler(BaseHTTPRequestHandler):
-    server: Stub
-
     def do_GET(self) -> None:
+        assert isinstance(self.server, Stub)
         self.server.asked.append(self.path)
         self.rfile.read(int(self.headers.get("Content-Length", "0")))
         self.send_response(200)

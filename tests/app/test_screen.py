@@ -1,7 +1,9 @@
 """Where Qt would end the process, we say why there is no window."""
 
 import os
+import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +103,23 @@ def test_plugins_are_looked_for_where_qt_is_told_to(
 
     environment.setenv("QT_QPA_PLATFORM_PLUGIN_PATH", str(tmp_path))
     assert why_no_window() is None
+
+
+def test_to_look_for_an_x_server_does_not_make_it_start_over(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    if shutil.which("Xvfb") is None:
+        pytest.skip("Xvfb is not installed")
+    reading, writing = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "640x480x24"]
+    with subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL) as server:
+        os.close(writing)
+        with os.fdopen(reading) as told:
+            environment.setenv("DISPLAY", f":{told.readline().strip()}")
+        try:
+            assert [why_no_window() for _ in range(20)] == [None] * 20
+        finally:
+            server.terminate()
 
 
 @pytest.mark.xvfb

@@ -168,7 +168,7 @@ def test_what_waits_can_be_stopped_and_is_never_asked_for(opened, fake: FakeHub)
     downloads.start(OTHER)
     assert fake.stalled.wait(SECONDS)
 
-    downloads.cancel(OTHER)
+    downloads.cancel(OTHER.upper())
     assert downloads.states()[1] == Download(OTHER, Cancelled())
     fake.go_on.set()
 
