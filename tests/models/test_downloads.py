@@ -173,6 +173,8 @@ def test_what_waits_can_be_stopped_and_is_never_asked_for(opened, fake: FakeHub)
     fake.go_on.set()
 
     watcher.until(Done, TINY)
+    downloads.start("org/nothing")  # would come after it
+    watcher.until(Failed)
     assert not fake.downloads("other-F16.gguf")
 
 
@@ -315,8 +317,12 @@ def test_what_was_stopped_or_failed_stays_so(opened, fake: FakeHub):
     first.cancel(TINY)
     first.close()  # before it has let go, perhaps
 
+    fake.go_on.set()
     second = opened()
+    watcher = Watcher(second)
     second.resume()
+    second.start(OTHER)  # would come after them
+    watcher.until(Done, OTHER)
 
     assert second.states() == (failed, Download(TINY, Cancelled()))
 
