@@ -26,7 +26,9 @@ from models.download_states import (
 from models.downloads import Downloads
 from models.errors import InvalidModelName
 from models.hub import Hub
+from models.hub_errors import PullCancelled
 from models.hub_links import model_at
+from models.hub_progress import PullProgress
 from models.store import Store
 from tests.hub_server import FakeHub, running
 
@@ -158,6 +160,26 @@ def test_what_was_stopped_can_be_resumed(opened, fake: FakeHub):
     downloads.start(TINY)
     watcher.until(Done)
     assert fake.downloads("tiny-F16.gguf")[-1].range is not None
+
+
+def test_what_stops_does_not_seem_to_run_again(path: Path):
+    class Slow:
+        def pull(self, name, on_progress, cancelled):
+            on_progress(PullProgress("pulling", "a.gguf", 1, 2))
+            cancelled.wait(SECONDS)
+            on_progress(PullProgress("pulling", "a.gguf", 2, 2))
+            raise PullCancelled
+
+    downloads = Downloads(Slow(), path)
+    watcher = Watcher(downloads)
+    downloads.start(TINY)
+    watcher.until_some_is_here()
+
+    downloads.cancel(TINY)
+
+    watcher.until(Cancelled)
+    assert watcher.kinds(TINY) == ["Queued", "Running", "Cancelling", "Cancelled"]
+    downloads.close()
 
 
 def test_what_waits_can_be_stopped_and_is_never_asked_for(opened, fake: FakeHub):
