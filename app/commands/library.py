@@ -7,7 +7,7 @@ from pathlib import Path
 
 import resources
 from app import words
-from app.commands import CommandFailed, remote, text
+from app.commands import CommandFailed, text
 from models import paths
 from models.errors import InferenceError
 from models.model import Kind, Model
@@ -83,6 +83,8 @@ def remove(names: Sequence[str], host: str | None, port: int | None) -> int:
 
     Goes on after a name that fails: the others are not to blame.
     """
+    from app.commands import remote  # noqa: PLC0415  # urllib, which 'ingle list' can do without
+
     store = open_store()
     builtin = {model.name for model in store.list() if model.builtin}
     failed = False
