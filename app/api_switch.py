@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from app import words
 from app.settings import SettingsFile
 from server.ports import CannotListen, PortInUse, next_free_port
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from server.listener import ApiServer
 
 log = logging.getLogger(__name__)
-
-_EVERYWHERE = ("0.0.0.0", "::")
 
 
 class ApiState(Enum):
@@ -77,8 +76,7 @@ class ApiSwitch(QObject):
         """Return where clients find it, as ``127.0.0.1:11434``; empty while it is off."""
         if not self._result.ports:
             return ""
-        host = self._settings.value.host
-        return f"{'127.0.0.1' if host in _EVERYWHERE else host}:{self._result.ports[0]}"
+        return words.own_address(self._settings.value.host, self._result.ports[0])
 
     @property
     def problem(self) -> str:

@@ -6,34 +6,33 @@ INGLENOOK_DEBUG=1 shows where an error came from.
 """
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
-from io import TextIOWrapper
 from pathlib import Path
 
-from app.commands import CommandFailed
-from models.errors import InferenceError, ModelNotFound
+from app import words
+from app.commands import INTERRUPTED, CommandFailed, terminal
+from models.errors import ModelNotFound
+from models.version import own_version
 
-_FAILED, _INTERRUPTED, _PIPE_CLOSED = 1, 130, 141
+_FAILED, _PIPE_CLOSED = 1, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    debug = bool(os.environ.get("INGLENOOK_DEBUG"))
+    terminal.set_up(debug=debug)
     parser = _parser()
     options = _parse(parser, arguments)
     if options.command is None:
         parser.print_help()
         return _FAILED
-    debug = bool(os.environ.get("INGLENOOK_DEBUG"))
-    _set_up_streams(debug)
     try:
         code = _call(options)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has enough
         # Python flushes once more at its end, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -66,8 +65,8 @@ def _call(options: argparse.Namespace) -> int:  # one case a command
             from app.commands import remote  # noqa: PLC0415
 
             if options.command == "ps":
-                return remote.ps(options.port)
-            return remote.stop(options.name, options.port)
+                return remote.ps(options.host, options.port)
+            return remote.stop(options.name, options.host, options.port)
         case "doctor":
             from app.commands.doctor import doctor  # noqa: PLC0415
 
@@ -89,7 +88,7 @@ def _call_library(options: argparse.Namespace) -> int:
         case "cp":
             return library.copy(options.source, options.destination)
         case "rm":
-            return library.remove(options.names)
+            return library.remove(options.names, options.host, options.port)
         case _:
             raise AssertionError(options.command)
 
@@ -100,18 +99,18 @@ def _run(options: argparse.Namespace) -> int:
 
     question = Question(
         model=options.name,
-        system=options.system,
+        system=terminal.argument(options.system) if options.system else None,
         sampling=SamplingParams(temperature=options.temperature, seed=options.seed),
         max_tokens=options.max_tokens,
     )
-    return run(question, " ".join(options.prompt))
+    return run(question, terminal.argument(" ".join(options.prompt)))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ingle", description="Language models on your own computer."
     )
-    parser.add_argument("--version", action="version", version=f"ingle {_version()}")
+    parser.add_argument("--version", action="version", version=f"ingle {own_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
     commands.add_parser("app", help="open the window")
@@ -142,8 +141,9 @@ def _parser() -> argparse.ArgumentParser:
     ps = commands.add_parser("ps", help="list what a running server has in memory")
     stop = commands.add_parser("stop", help="free the memory of a model in a running server")
     stop.add_argument("name", metavar="NAME")
-    for each in (ps, stop):
-        each.add_argument("--port", type=_port, help="where the server listens")
+    for each in (ps, stop, remove):
+        each.add_argument("--host", help="the computer that the server is on (this one)")
+        each.add_argument("--port", type=_port, help="where the server listens (11434)")
     commands.add_parser("doctor", help="look for what may keep models from running")
     return parser
 
@@ -183,33 +183,15 @@ def _positive(raw: str) -> int:
     return number
 
 
-def _set_up_streams(debug: bool) -> None:
-    # A terminal that cannot show a character is no reason to stop.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s"
-    )
-
-
 def _sentence(error: Exception) -> str:
     match error:
         case ModelNotFound():
             return f"{error} 'ingle list' shows what is; 'ingle pull' downloads more."
-        case InferenceError() | CommandFailed():
+        case CommandFailed():
             return str(error)
-        case OSError(strerror=str(reason), filename=str(name)):
-            return f"{name}: {reason}."
         case _:
-            return f"{type(error).__name__}: {error} (INGLENOOK_DEBUG=1 shows where)"
-
-
-def _version() -> str:
-    try:
-        return version("inglenook")
-    except PackageNotFoundError:  # run from its source
-        return "0"
+            bug = f"{type(error).__name__}: {error} (INGLENOOK_DEBUG=1 shows where)"
+            return words.sentence(error) or bug
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from app.platform import desktop
 from app.services import open_services
 from app.settings import LOG_FILE, SettingsFile
 from app.theme import Appearance
-from models import paths
+from models import downloads, paths
 from models.hub import Hub
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ class Program(QObject):
         residency, store = self._services.residency, self._services.store
         self.chats = Chats(residency, self._conversations, self._settings.value.model, self)
         self.library = Library(store, residency, self)
-        self.downloads = Downloads(Hub(store), self)
+        hub = Hub(store)
+        self._coming = downloads.Downloads(hub, home / downloads.FILE)
+        self.downloads = Downloads(hub, self._coming, self)
         self.switch = ApiSwitch(self._settings, self._make_server, self)
         self.window = MainWindow(
             home=home,
@@ -86,6 +88,7 @@ class Program(QObject):
             self._tray.close()
         self.chats.close()
         self.downloads.close()
+        self._coming.close()
         self.switch.close()
         self._services.close()
         self._conversations.close()
@@ -128,6 +131,7 @@ class Program(QObject):
     @Slot()
     def _after_showing(self) -> None:
         """What the first picture of the window need not wait for."""
+        self._coming.resume()
         self.window.tell_of_chats()
         self.switch.restore()
 

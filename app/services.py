@@ -1,5 +1,6 @@
 """The store and the engines, opened together: what the window, the API and the command share."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,6 +13,15 @@ from models.engine.roster import Runner
 from models.model import Kind
 from models.residency import Residency
 from models.store import Store
+
+
+def worker_command() -> tuple[str, ...]:
+    """Return what starts a process of ours: Python, deaf to the folder it is started in.
+
+    A packaged program is its own ``sys.executable``, which opens a window: what to start
+    instead is said here.
+    """
+    return (sys.executable, "-I")
 
 
 @dataclass(frozen=True, slots=True)

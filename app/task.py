@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Signal
 
-from models.errors import InferenceError
+from app import words
 
 log = logging.getLogger(__name__)
 
@@ -37,19 +37,11 @@ class Task(QObject):
     def _tell(self) -> None:
         try:
             result = self._work()
-        except (InferenceError, OSError) as error:
-            self.failed.emit(sentence(error))
-        except Exception:
-            log.exception("%s failed", self._thread.name)
-            self.failed.emit("That failed unexpectedly: see the log.")
+        except Exception as error:
+            said = words.sentence(error)
+            if said is None:
+                log.exception("%s failed", self._thread.name)
+            self.failed.emit(said or "That failed unexpectedly: see the log.")
         else:
             self.done.emit(result)
         self._ended.emit()
-
-
-def sentence(error: Exception) -> str:
-    """Return an error as a person may read it."""
-    if isinstance(error, OSError) and error.strerror:
-        where = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror}{where}."
-    return str(error)

@@ -7,10 +7,12 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
+from models import hub_session
 from models.hub_errors import DamagedDownload, PullCancelled
 from models.hub_files import RemoteFile
 
@@ -26,21 +28,28 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a file comes from."""
+
+    url: str
+    headers: Mapping[str, str]
+    file: RemoteFile
+
+
 def partial_path(folder: Path, file: RemoteFile) -> Path:
     """Return where ``file`` grows. It bears its content's name too, so that half of an
-    older version is never gone on from."""
+    older version is never continued."""
     return folder / f"{file.name}.{(file.sha256 or file.blob_id or '')[:16]}.incomplete"
 
 
 def fill(
-    url: str,
-    headers: Mapping[str, str],
-    file: RemoteFile,
+    source: Source,
     partial: Path,
     on_bytes: Callable[[int], None],
     cancelled: threading.Event,
 ) -> None:
-    """Bring what is missing of ``file`` to ``partial``, asking again and again.
+    """Bring what is missing of the file to ``partial``, asking again and again.
 
     ``on_bytes`` is told how many bytes of the file are here.
 
@@ -52,6 +61,7 @@ def fill(
     from httpx2 import TransportError  # noqa: PLC0415  # slow, and needed for downloads only
     from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415
 
+    file = source.file
     failures = 0
     partial.touch()
     while (have := partial.stat().st_size) < file.size_bytes:
@@ -59,7 +69,7 @@ def fill(
             on_bytes(have)
         problem: Exception = DamagedDownload(f"The hub sends {file.name} without its end.")
         try:
-            _go_on(url, headers, file, partial, on_bytes, cancelled)
+            _append(source, partial, on_bytes, cancelled)
         except TransportError as error:
             problem = error
         except HfHubHTTPError as error:
@@ -121,16 +131,13 @@ def wait_for(call: Callable[[], T], cancelled: threading.Event) -> T:
     raise PullCancelled
 
 
-def _go_on(
-    url: str,
-    headers: Mapping[str, str],
-    file: RemoteFile,
-    partial: Path,
-    on_bytes: Callable[[int], None],
-    cancelled: threading.Event,
+def _append(
+    source: Source, partial: Path, on_bytes: Callable[[int], None], cancelled: threading.Event
 ) -> None:
+    """Ask once, and write what comes until the connection ends."""
+    file = source.file
     with partial.open("ab") as target:
-        for piece in _pieces(url, headers, target.tell(), cancelled):
+        for piece in _pieces(source, target.tell(), cancelled):
             if isinstance(piece, int):
                 target.truncate(piece)
                 target.seek(piece)
@@ -142,9 +149,7 @@ def _go_on(
             on_bytes(target.tell())
 
 
-def _pieces(
-    url: str, headers: Mapping[str, str], offset: int, cancelled: threading.Event
-) -> Generator[int | bytes]:
+def _pieces(source: Source, offset: int, cancelled: threading.Event) -> Generator[int | bytes]:
     """Yield where the content begins, ``offset`` or 0, and then the content.
 
     A thread of its own reads from the network: a hub that stalls holds up no cancel.
@@ -153,14 +158,16 @@ def _pieces(
     left = threading.Event()
 
     def run() -> None:
-        from huggingface_hub.utils import get_session, hf_raise_for_status  # noqa: PLC0415
+        from huggingface_hub.utils import hf_raise_for_status  # noqa: PLC0415
 
-        wanted = dict(headers) | {"Accept-Encoding": "identity"}
+        wanted = dict(source.headers) | {"Accept-Encoding": "identity"}
         if offset:
             wanted["Range"] = f"bytes={offset}-"
         try:
-            client = get_session()
-            with client.stream("GET", url, headers=wanted, timeout=_STALLED_SECONDS) as response:
+            answer = hub_session.client().stream(
+                "GET", source.url, headers=wanted, timeout=_STALLED_SECONDS
+            )
+            with answer as response:
                 hf_raise_for_status(response)
                 pieces.put(offset if response.status_code == HTTPStatus.PARTIAL_CONTENT else 0)
                 for chunk in response.iter_bytes():

@@ -6,61 +6,27 @@ bytes we move ourselves (``models.download``): see docs/decisions/downloads.md.
 
 import os
 import threading
-import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from models import atomic, download
+from models import atomic, download, hub_search, hub_session
 from models.disk import check_room
-from models.download import wait_for
+from models.download import Source, wait_for
 from models.errors import InferenceError, ModelNotFound
-from models.hub_errors import (
-    DamagedDownload,
-    HubError,
-    NothingSuitable,
-    PullCancelled,
-    PullFailed,
-    told,
-)
+from models.hub_errors import DamagedDownload, HubError, NothingSuitable, PullFailed, told
 from models.hub_files import Choice, RemoteFile, choose
-from models.model import Kind, Model
+from models.hub_links import model_at
+from models.hub_progress import PullProgress, Report
+from models.hub_search import HubModel
+from models.model import Model
 from models.names import ModelName
 from models.store import Store
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
     from huggingface_hub.hf_api import ModelInfo
-
-__all__ = ["Hub", "HubError", "HubModel", "PullCancelled", "PullFailed", "PullProgress"]
-
-_ASK_SECONDS = 15.0
-_SECONDS_BETWEEN_REPORTS = 0.1
-_HUB_LIBRARIES = {Kind.LLAMA: "gguf", Kind.MLX: "mlx"}
-# Bytes a number, by the names that safetensors has for types.
-_TYPE_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "U16": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class HubModel:
-    repo: str  # "org/model"
-    kind: Kind
-    downloads: int
-    likes: int
-    size_bytes: int | None  # None: it depends on the quantisation, or is not told
-
-
-@dataclass(frozen=True, slots=True)
-class PullProgress:
-    """How far a pull is. The bytes are those of all files of the model together."""
-
-    status: str  # in Ollama's words: see ``Hub.pull``
-    file: str = ""  # the one on its way
-    completed_bytes: int = 0
-    total_bytes: int = 0  # 0 while it is not known
 
 
 class Hub:
@@ -78,13 +44,8 @@ class Hub:
         Raises:
             HubError: the hub cannot be reached.
         """
-        kinds = [Kind.LLAMA] if find_spec("mlx_lm") is None else [Kind.LLAMA, Kind.MLX]
-        found: dict[str, HubModel] = {}
         with told(HubError, "The search"):
-            for kind in kinds:
-                for model in self._search(query, kind, limit):
-                    found.setdefault(model.repo, model)
-        return sorted(found.values(), key=lambda model: -model.downloads)[:limit]
+            return hub_search.search(self._endpoint, query, limit)
 
     def pull(
         self,
@@ -95,20 +56,22 @@ class Hub:
         """Download a model, verify it, and add it to the store under ``name``.
 
         ``name`` is a repository, with a quantisation where it has several:
-        ``org/model-GGUF:Q8_0``. Statuses follow one another as with Ollama: "pulling
-        manifest", "pulling", "verifying sha256 digest", "writing manifest", "success".
+        ``org/model-GGUF:Q8_0``; or a link to its page. Statuses follow one another as with
+        Ollama: "pulling manifest", "pulling", "verifying sha256 digest", "writing manifest",
+        "success".
 
         Raises:
             InvalidModelName: it cannot be a name.
             PullCancelled: soon after ``cancelled`` is set. What has arrived is kept.
             PullFailed: with one sentence that says why.
         """
+        name = model_at(name)
         parsed = ModelName.parse(name)
         if not parsed.namespace:
             return self._already_here(name, on_progress)
         folder = self._store.partial / parsed.file_stem
-        report = _Report(on_progress)
-        with told(PullFailed, parsed.repo), _alone(folder, name):
+        report = Report(on_progress)
+        with told(PullFailed, parsed.repo), _one_at_a_time(folder, name):
             report.say("pulling manifest")
             revision, choice = self._look(parsed, cancelled)
             hashes = self._fetch_all(parsed, revision, choice, folder, report, cancelled)
@@ -119,40 +82,6 @@ class Hub:
         return model
 
     # -- Inside --------------------------------------------
-
-    def _api(self) -> "HfApi":
-        from huggingface_hub import HfApi  # noqa: PLC0415  # takes a second
-
-        return HfApi(endpoint=self._endpoint, library_name="inglenook")
-
-    def _search(self, query: str, kind: Kind, limit: int) -> list[HubModel]:
-        # Not HfApi.list_models: without a network it tries again for 23 seconds.
-        from huggingface_hub.utils import get_session, hf_raise_for_status  # noqa: PLC0415
-
-        response = get_session().get(
-            f"{self._api().endpoint}/api/models",
-            params={
-                "search": query,
-                "filter": _HUB_LIBRARIES[kind],
-                "sort": "downloads",
-                "limit": limit,
-                "expand": ["downloads", "likes", "safetensors"],
-            },
-            headers=_headers(),
-            timeout=_ASK_SECONDS,
-        )
-        hf_raise_for_status(response)
-        found = cast("list[dict[str, Any]]", response.json())
-        return [
-            HubModel(
-                repo=str(entry["id"]),
-                kind=kind,
-                downloads=int(entry.get("downloads") or 0),
-                likes=int(entry.get("likes") or 0),
-                size_bytes=_weight_bytes(entry) if kind is Kind.MLX else None,
-            )
-            for entry in found
-        ]
 
     def _already_here(self, name: str, on_progress: Callable[[PullProgress], None]) -> Model:
         """The pocket model, and what was imported, need no hub."""
@@ -170,7 +99,9 @@ class Hub:
         """Ask what is in the repository; return its revision, and what we take."""
 
         def ask() -> "ModelInfo":
-            return self._api().model_info(name.repo, files_metadata=True, timeout=_ASK_SECONDS)
+            return hub_session.api(self._endpoint).model_info(
+                name.repo, files_metadata=True, timeout=hub_session.ASK_SECONDS
+            )
 
         info = wait_for(ask, cancelled)
         files = [
@@ -194,13 +125,13 @@ class Hub:
         revision: str,
         choice: Choice,
         folder: Path,
-        report: "_Report",
+        report: Report,
         cancelled: threading.Event,
     ) -> dict[str, str]:
         """Bring the files of a model into ``folder``, and no others; return their SHA-256."""
         from huggingface_hub import hf_hub_url  # noqa: PLC0415
 
-        headers = _headers()
+        headers = hub_session.headers()
         _keep_only(choice, folder)
         here = sum(each.stat().st_size for each in folder.iterdir())
         check_room(folder, choice.size_bytes - here)
@@ -215,7 +146,8 @@ class Hub:
             if sha256 is None:
                 partial = download.partial_path(folder, file)
                 url = hf_hub_url(name.repo, file.path, revision=revision, endpoint=self._endpoint)
-                download.fill(url, headers, file, partial, report.bytes_here, cancelled)
+                source = Source(url, headers, file)
+                download.fill(source, partial, report.bytes_here, cancelled)
                 report.say("verifying sha256 digest")
                 sha256 = _verified(partial, file, cancelled)
                 partial.rename(target)
@@ -244,38 +176,6 @@ class Hub:
                 os.link(present, target)
             return sha256
         return None
-
-
-class _Report:
-    """Tells of progress, ten times a second at most, and of each new status."""
-
-    def __init__(self, on_progress: Callable[[PullProgress], None]) -> None:
-        self._on_progress = on_progress
-        self._said = PullProgress("")
-        self._before = 0  # bytes of the files that came before this one
-        self._size = 0  # of this one
-        self._next_report = 0.0
-
-    def say(self, status: str) -> None:
-        self._said = replace(self._said, status=status)
-        self._on_progress(self._said)
-
-    def begin(self, total_bytes: int) -> None:
-        self._said = replace(self._said, total_bytes=total_bytes)
-
-    def next_file(self, file: RemoteFile) -> None:
-        self._before += self._size
-        self._size = file.size_bytes
-        self._said = replace(self._said, file=file.name, completed_bytes=self._before)
-        self.say("pulling")
-
-    def bytes_here(self, count: int) -> None:
-        """``count`` bytes of the file on its way are on the disk."""
-        self._said = replace(self._said, completed_bytes=self._before + count)
-        now = time.monotonic()
-        if count == self._size or now >= self._next_report:
-            self._next_report = now + _SECONDS_BETWEEN_REPORTS
-            self._on_progress(self._said)
 
 
 def _keep_only(choice: Choice, folder: Path) -> None:
@@ -307,23 +207,8 @@ def _verified(partial: Path, file: RemoteFile, cancelled: threading.Event) -> st
         raise
 
 
-def _headers() -> dict[str, str]:
-    """With the token that huggingface_hub keeps, where there is one."""
-    from huggingface_hub.utils import (  # noqa: PLC0415
-        build_hf_headers,  # pyright: ignore[reportUnknownVariableType]
-    )
-
-    return build_hf_headers(library_name="inglenook")
-
-
-def _weight_bytes(entry: dict[str, Any]) -> int | None:
-    facts = cast("dict[str, Any]", entry.get("safetensors") or {})
-    counts = cast("dict[str, int]", facts.get("parameters") or {})
-    return sum(count * _TYPE_BYTES.get(kind, 1) for kind, count in counts.items()) or None
-
-
 @contextmanager
-def _alone(folder: Path, name: str) -> Generator[None]:
+def _one_at_a_time(folder: Path, name: str) -> Generator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(atomic.lock(folder.with_name(f"{folder.name}.lock"), wait=False))

@@ -1,10 +1,11 @@
 """What can go wrong between the hub and this disk, each told in one sentence."""
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 
+from models import proxies
 from models.errors import InferenceError
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,16 @@ class NothingSuitable(HubError):
 
 class DamagedDownload(HubError):
     """What arrived is not what the hub said it would send."""
+
+
+class ProxyUnusable(HubError):
+    def __init__(self, variables: Sequence[str]) -> None:
+        # Not what they say: there may be a password in it.
+        named = " and ".join(variables) or "this computer's settings"
+        super().__init__(
+            f"The proxy that {named} names cannot be used: write its address as "
+            "http://HOST:PORT or socks5://HOST:PORT, or unset it."
+        )
 
 
 class PullCancelled(InferenceError):
@@ -54,7 +65,6 @@ def told(error_class: type[HubError], what: str) -> Generator[None]:
 
 def _sentence(error: Exception, what: str) -> str | None:
     """Return None for a bug of ours."""
-    from httpx2 import HTTPError  # noqa: PLC0415
     from huggingface_hub import errors  # noqa: PLC0415
 
     match error:
@@ -74,10 +84,24 @@ def _sentence(error: Exception, what: str) -> str | None:
             return _refusal(error.response.status_code, what)
         case errors.OfflineModeIsEnabled():
             return "The hub is not asked: HF_HUB_OFFLINE is set."
-        case HTTPError():
-            return "The hub cannot be reached: check the connection, and try again."
         case OSError():
             return f"{what} cannot be written to the disk: {error.strerror or error}."
+        case _:
+            return _not_reached(error)
+
+
+def _not_reached(error: Exception) -> str | None:
+    from httpx2 import HTTPError, InvalidURL  # noqa: PLC0415
+
+    match error:
+        case InvalidURL():
+            return "HF_ENDPOINT is not an address: write it as https://huggingface.co, or unset it."
+        case UnicodeEncodeError():
+            return "HF_TOKEN is not a token: copy it anew from the hub, or unset it."
+        case HTTPError():
+            through = " and ".join(proxies.variables())
+            proxy = f" and the proxy that {through} names" if through else ""
+            return f"The hub cannot be reached: check the connection{proxy}, and try again."
         case _:
             return None
 

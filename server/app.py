@@ -3,7 +3,6 @@
 import logging
 import os
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
 
 from quart import Quart, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -12,6 +11,7 @@ from werkzeug.routing import RequestRedirect
 from models.errors import InferenceError
 from models.residency import Residency
 from models.store import Store
+from models.version import own_version
 from server import faults
 from server.fields import Json
 from server.formats import ollama, ollama_models, openai_chat, openai_models
@@ -42,13 +42,6 @@ def create_app(residency: Residency, store: Store, *, host: str) -> Quart:
     _add_guard(app, HostCheck(host), Origins(os.environ.get("OLLAMA_ORIGINS", "").split(",")))
     _add_error_handlers(app)
     return app
-
-
-def own_version() -> str:
-    try:
-        return version("inglenook")
-    except PackageNotFoundError:  # run from its source
-        return "0"
 
 
 def _add_health(app: Quart, residency: Residency) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import psutil
 
-from app.commands import text
+from app import words
 from app.commands.library import open_store
-from app.commands.remote import fetch, own_url
+from app.commands.remote import answers, fetch, server_urls
+from app.services import worker_command
 from app.settings import Settings
 from models import paths
 from server.ports import CannotListen, PortInUse, listen
@@ -101,7 +102,7 @@ def _mlx() -> Iterator[Finding]:
 
 def _memory() -> Iterator[Finding]:
     memory = psutil.virtual_memory()
-    sentence = f"{text.size(memory.available)} of {text.size(memory.total)} are free."
+    sentence = f"{words.size(memory.available)} of {words.size(memory.total)} are free."
     if memory.available < 2 * _GB:
         sentence += " Close other programs before you load a model."
         yield Finding(Mark.WARN, "memory", sentence)
@@ -124,14 +125,11 @@ def _ports() -> Iterator[Finding]:
 
 def _who_has(port: int) -> Finding:
     advice = "Stop it, or choose another port with 'ingle serve --port'."
-    try:
-        answer = fetch(own_url(port) + "/health", seconds=_ASK_SECONDS)
-    except Exception:
-        answer = None
-    if isinstance(answer, dict) and "models" in answer:
+    (url,) = server_urls(None, port)
+    if answers(url):
         return Finding(Mark.OK, "port", f"{port} is Inglenook's: the API is running.")
     try:
-        fetch(own_url(port) + "/api/version", seconds=_ASK_SECONDS)
+        fetch(f"{url}/api/version", seconds=_ASK_SECONDS)
     except Exception:  # whatever it says, it is not what we know
         return Finding(Mark.WARN, "port", f"{port} is in use by another program. {advice}")
     return Finding(Mark.WARN, "port", f"{port} is in use by Ollama. {advice}")
@@ -159,7 +157,7 @@ def _disk() -> Iterator[Finding]:
     home = paths.home()
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
-    sentence = f"{text.size(free)} are free for models."
+    sentence = f"{words.size(free)} are free for models."
     if free < 5 * _GB:
         sentence += " Remove a model with 'ingle rm', or set INGLENOOK_HOME to a larger disk."
         yield Finding(Mark.WARN, "disk", sentence)
@@ -183,7 +181,7 @@ def _import_problem(code: str) -> str | None:
     """Run an import in a process of its own, which it may take down; None when it is fine."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code],
+            [*worker_command(), "-c", code],
             capture_output=True,
             text=True,
             timeout=_ENGINE_SECONDS,

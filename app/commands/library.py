@@ -1,13 +1,16 @@
 """``ingle list``, ``show``, ``import``, ``cp`` and ``rm``: the models on this disk."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.commands import text
+from app import words
+from app.commands import CommandFailed, text
 from models import builtin, paths
 from models.errors import InferenceError
 from models.model import Kind, Model
+from models.names import ModelName
 from models.store import Store
 
 _ENGINES = {Kind.LLAMA: "llama.cpp (GGUF)", Kind.MLX: "MLX"}
@@ -23,7 +26,7 @@ def list_all() -> int:
             str(model.name),
             text.count(model.details.parameter_count),
             model.details.quantization,
-            text.size(model.size_bytes),
+            words.size(model.size_bytes),
             _since(model),
         )
         for model in open_store().list()
@@ -43,9 +46,9 @@ def show(name: str) -> int:
         ("quantisation", details.quantization),
         ("context length", f"{details.context_length:,} tokens"),
         ("embedding length", f"{details.embedding_length:,}"),
-        ("KV cache", f"{text.size(details.kv_bytes_per_token)} a token"),
+        ("KV cache", f"{words.size(details.kv_bytes_per_token)} a token"),
         ("chat template", "yes" if details.chat else "no: it only continues text"),
-        ("size", text.size(model.size_bytes)),
+        ("size", words.size(model.size_bytes)),
         ("digest", model.digest),
         ("files", str(model.path)),
         ("added", _since(model)),
@@ -58,9 +61,14 @@ def show(name: str) -> int:
 
 
 def import_path(path: Path, name: str, *, copy: bool) -> int:
+    if not copy and not _is_utf8(path):
+        raise CommandFailed(
+            f"The name of {path} is not UTF-8, so llama.cpp cannot open it: rename it, "
+            "or add it with --copy."
+        )
     model = open_store().import_path(path, name, copy=copy)
     where = "copied" if copy else "used where it is"
-    print(f"Added {model.name}: {text.size(model.size_bytes)}, {where}.")
+    print(f"Added {model.name}: {words.size(model.size_bytes)}, {where}.")
     return 0
 
 
@@ -69,18 +77,34 @@ def copy(source: str, destination: str) -> int:
     return 0
 
 
-def remove(names: Sequence[str]) -> int:
-    """Go on after a name that fails: the others are not to blame."""
+def remove(names: Sequence[str], host: str | None, port: int | None) -> int:
+    """Forget models, and have a running server let go of them.
+
+    Goes on after a name that fails: the others are not to blame.
+    """
+    from app.commands import remote  # noqa: PLC0415  # urllib, which 'ingle list' can do without
+
     store = open_store()
+    builtin = {model.name for model in store.list() if model.builtin}
     failed = False
     for name in names:
         try:
+            if ModelName.parse(name) not in builtin:  # which stay
+                remote.unload(name, host, port)
             store.remove(name)
             print(f"Removed {name}.")
         except InferenceError as error:
             print(f"ingle: {error}", file=sys.stderr)
             failed = True
     return 1 if failed else 0
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        os.path.abspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _since(model: Model) -> str:

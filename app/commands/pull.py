@@ -5,11 +5,13 @@ import sys
 import threading
 import time
 
-from app.commands import text
+from app import words
+from app.commands import INTERRUPTED
 from app.commands.library import open_store
-from models.hub import Hub, PullCancelled, PullProgress
+from models.hub import Hub
+from models.hub_errors import PullCancelled
+from models.hub_progress import PullProgress
 
-INTERRUPTED = 130  # as a shell says it: 128 + SIGINT
 _BAR = 24  # columns
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -32,7 +34,7 @@ def pull(name: str) -> int:
     finally:
         signal.signal(signal.SIGINT, before)
     display.end()
-    print(f"{model.name} is here: {text.size(model.size_bytes)}.")
+    print(f"{model.name} is here: {words.size(model.size_bytes)}.")
     return 0
 
 
@@ -50,7 +52,7 @@ class _Lines:
             return
         self._said, self._next = new, now + _SECONDS_BETWEEN_LINES
         if progress.total_bytes:
-            done, total = text.size(progress.completed_bytes), text.size(progress.total_bytes)
+            done, total = words.size(progress.completed_bytes), words.size(progress.total_bytes)
             print(f"{progress.status} {progress.file}: {done} of {total}", flush=True)
         else:
             print(progress.status, flush=True)
@@ -70,7 +72,7 @@ class _Bar:
         if progress.total_bytes:
             share = progress.completed_bytes / progress.total_bytes
             bar = ("█" * int(share * _BAR)).ljust(_BAR, "░")
-            done, total = text.size(progress.completed_bytes), text.size(progress.total_bytes)
+            done, total = words.size(progress.completed_bytes), words.size(progress.total_bytes)
             line = (
                 f"{progress.status:<24} {share:4.0%} {bar} {done} of {total}{self._rate(progress)}"
             )
@@ -87,4 +89,4 @@ class _Bar:
             self._began = (now, progress.completed_bytes)
         began, before = self._began
         seconds, arrived = now - began, progress.completed_bytes - before
-        return f", {text.size(arrived / seconds)}/s" if seconds > 1 and arrived else ""
+        return f", {words.size(arrived / seconds)}/s" if seconds > 1 and arrived else ""

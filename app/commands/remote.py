@@ -2,26 +2,27 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from typing import Any, cast
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
+from app import words
 from app.commands import CommandFailed, text
 from app.settings import Settings
 from models import paths
 
 _SECONDS = 10.0
+_KNOCK_SECONDS = 2.0
 _FOR_EVER = timedelta(days=365 * 100)
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
-def ps(port: int | None) -> int:
-    answer = _ask("/api/ps", port)
+def ps(host: str | None, port: int | None) -> int:
+    answer = _ask(server_urls(host, port)[0], "/api/ps")
     rows = [
         (
             str(model["name"]),
-            text.size(model["size"]),
+            words.size(model["size"]),
             f"{model.get('context_length', 0):,}",
             "loading" if model.get("loading") else str(model.get("in_flight", "")),
             _until(str(model["expires_at"])),
@@ -32,23 +33,50 @@ def ps(port: int | None) -> int:
     return 0
 
 
-def stop(name: str, port: int | None) -> int:
-    _ask("/api/generate", port, {"model": name, "keep_alive": 0})
+def stop(name: str, host: str | None, port: int | None) -> int:
+    """Only the server knows what it has loaded: the name is not looked up here."""
+    _ask(server_urls(host, port)[0], "/api/generate", {"model": name, "keep_alive": 0})
     print(f"Stopped {name}.")
     return 0
 
 
-def own_url(port: int | None) -> str:
-    """Return where our own server answers, or would."""
+def unload(name: str, host: str | None, port: int | None) -> None:
+    """Have our servers let a model go; harmless where none runs, or where it is not loaded."""
+    for url in server_urls(host, port):
+        if answers(url):
+            try:
+                fetch(f"{url}/api/generate", {"model": name, "keep_alive": 0})
+            except HTTPError as error:  # it has no such model
+                error.close()
+            except (OSError, HTTPException, ValueError):
+                pass  # it has just ended
+
+
+def server_urls(host: str | None, port: int | None) -> list[str]:
+    """Return where our own server answers, or would: by default as it is set."""
     settings = Settings.load(paths.home())
-    host = _EVERYWHERE.get(settings.host, settings.host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{port or settings.ports[0]}"
+    host = (host or settings.host).removeprefix("[").removesuffix("]")
+    ports = (port,) if port else settings.ports
+    return [f"http://{words.own_address(host, each)}" for each in ports]
+
+
+def answers(url: str) -> bool:
+    """Whether Inglenook is there, and not another program."""
+    try:
+        health = fetch(f"{url}/health", seconds=_KNOCK_SECONDS)
+    except HTTPError as error:
+        error.close()
+        return False
+    except (OSError, HTTPException, ValueError):
+        return False
+    return isinstance(health, dict) and "models" in health
 
 
 def fetch(url: str, body: dict[str, Any] | None = None, seconds: float = _SECONDS) -> object:
     """Ask a server on this computer; no proxy is asked for the way.
 
     Raises:
+        HTTPError: it says no. Close it.
         OSError, HTTPException, ValueError: nobody answers, or not with JSON.
     """
     data = None if body is None else json.dumps(body).encode()
@@ -57,13 +85,14 @@ def fetch(url: str, body: dict[str, Any] | None = None, seconds: float = _SECOND
         return json.loads(response.read())
 
 
-def _ask(path: str, port: int | None, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    url = own_url(port)
+def _ask(url: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     try:
         return cast("dict[str, Any]", fetch(url + path, body))
     except HTTPError as error:
         with error:
             raise CommandFailed(_error_text(error.read()) or f"{url}: {error}") from None
+    except (InvalidURL, UnicodeError):
+        raise CommandFailed(f"{url} cannot be an address: give a name or a number.") from None
     except URLError:
         raise CommandFailed(
             f"No server answers on {url}: start one with 'ingle serve', or open the window."

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
-from app.commands.pull import INTERRUPTED
+from app.commands import INTERRUPTED, CommandFailed, terminal
 from app.services import open_services
 from app.settings import Settings
 from models import chat, paths
@@ -30,13 +30,18 @@ class Question:
 
 def run(question: Question, prompt: str) -> int:
     """Answer ``prompt``, with what is piped in; without either, begin a conversation."""
-    if not sys.stdin.isatty():
-        prompt = "\n\n".join(part for part in (prompt, sys.stdin.read().strip()) if part)
+    piped = terminal.piped_in().strip()
+    prompt = "\n\n".join(part for part in (prompt, piped) if part.strip())
+    if not prompt and not sys.stdin.isatty():
+        raise CommandFailed(
+            f"There is nothing to ask: write it behind the model, as in "
+            f"'ingle run {question.model} \"Hello\"', or pipe it in."
+        )
     home = paths.home()
     with open_services(home, Settings.load(home)) as services:
         services.store.find(question.model)  # before anything is typed
         conversation = Conversation(services.residency, question)
-        if prompt or not sys.stdin.isatty():
+        if prompt:
             return 0 if conversation.say(prompt) else INTERRUPTED
         return _converse(conversation)
 

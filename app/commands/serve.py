@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
+from app import words
 from app.commands import CommandFailed
 from app.services import open_services
 from app.settings import Settings
@@ -32,7 +33,7 @@ def serve(host: str | None, ports: Sequence[int] | None) -> int:
         )
         _start(server, host)
         for port in server.ports:
-            print(f"Inglenook answers on http://{_in_url(host)}:{port}", flush=True)
+            print(f"Inglenook answers on http://{words.address(host, port)}", flush=True)
         try:
             while not stop.wait(_CHECK_SECONDS):
                 if not server.running:
@@ -66,7 +67,3 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, on_signal)
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -3,19 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-_THOUSAND = 1000
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
-
-
-def size(size_bytes: float) -> str:
-    """As ``2.0 GB``: in powers of a thousand, as disks and downloads are sold."""
-    if size_bytes < _THOUSAND:
-        return f"{size_bytes:.0f} B"
-    for unit in ("kB", "MB", "GB", "TB"):
-        size_bytes /= _THOUSAND
-        if size_bytes < _THOUSAND or unit == "TB":
-            break
-    return f"{size_bytes:.1f} {unit}"
 
 
 def count(number: int) -> str:

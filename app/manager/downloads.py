@@ -1,79 +1,52 @@
-"""Models on their way here, and the search for them: view-models over the hub."""
+"""Models on their way here, and the search for them: views of the downloads and the hub."""
 
-import logging
-import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from enum import Enum, auto
-from itertools import count
 from typing import Protocol
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, Qt, Signal, Slot
 
-from app.manager.library import size_words
+from app import words
 from app.manager.pace import Pace, time_words
-from app.task import Task, sentence
-from models.errors import InferenceError
-from models.hub import HubModel, PullCancelled, PullProgress
-from models.model import Model
-from models.names import ModelName
+from app.task import Task
+from models import download_states, downloads
+from models.download_states import (
+    Cancelled,
+    Cancelling,
+    Dismissed,
+    Done,
+    Failed,
+    Queued,
+    Running,
+    State,
+)
+from models.errors import InvalidModelName
+from models.hub_progress import PullProgress
+from models.hub_search import HubModel
 
-log = logging.getLogger(__name__)
 
-_END_SECONDS = 5.0  # a cancelled download takes no longer to let go
-_numbers = count(1)
-
-
-class HubLike(Protocol):
+class Searcher(Protocol):
     """What we ask of ``models.hub.Hub``."""
 
     def search(self, query: str, limit: int = 30) -> list[HubModel]: ...
-    def pull(
-        self,
-        name: str,
-        on_progress: Callable[[PullProgress], None],
-        cancelled: threading.Event,
-    ) -> Model: ...
-
-
-class DownloadState(Enum):
-    RUNNING = auto()
-    CANCELLING = auto()
-    CANCELLED = auto()
-    FAILED = auto()
-    DONE = auto()
 
 
 class Download(QObject):
-    """One model on its way to the disk, on a thread of its own."""
+    """One model on its way to the disk, as a row shows it."""
 
     changed = Signal()
-    finished = Signal()
-    _progressed = Signal(object)  # PullProgress
-    _ended = Signal(object, str)  # DownloadState, a sentence
 
-    def __init__(self, hub: HubLike, name: str, parent: QObject) -> None:
+    def __init__(self, service: downloads.Downloads, name: str, parent: QObject) -> None:
         super().__init__(parent)
         self.name = name
-        self._hub = hub
-        self._state = DownloadState.RUNNING
-        self._problem = ""
-        self._progress = PullProgress("")
+        self._service = service
+        self._state: State = Queued()
+        self._progress = PullProgress("")  # as far as it came, after a stop too
         self._pace = Pace()
-        self._cancelled = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._progressed.connect(self._on_progress)
-        self._ended.connect(self._on_ended)
 
     @property
-    def state(self) -> DownloadState:
+    def state(self) -> State:
         return self._state
-
-    @property
-    def problem(self) -> str:
-        """One sentence on why it failed, or empty."""
-        return self._problem
 
     @property
     def share(self) -> float | None:
@@ -85,106 +58,87 @@ class Download(QObject):
     def words(self) -> str:
         """Say in a line how it goes."""
         match self._state:
-            case DownloadState.CANCELLING:
+            case Queued():
+                return "Waiting for its turn"
+            case Running(progress):
+                return self._running_words(progress)
+            case Cancelling():
                 return "Stopping"
-            case DownloadState.CANCELLED:
-                return "Stopped. What has arrived is kept, and can be gone on from."
-            case DownloadState.FAILED:
-                return self._problem
-            case DownloadState.DONE:
+            case Cancelled():
+                return "Stopped. What has arrived is kept, and can be resumed."
+            case Failed(sentence):
+                return sentence
+            case Done() | Dismissed():
                 return "Done"
-            case DownloadState.RUNNING:
-                return self._running_words()
 
-    def start(self) -> None:
-        """Begin, or go on after a stop or a failure."""
-        if self._thread and self._thread.is_alive():
-            return
-        self._cancelled.clear()
-        self._pace = Pace()
-        self._state, self._problem = DownloadState.RUNNING, ""
-        # A daemon: a program that ends gives it a moment, and what has arrived is kept.
-        name = f"download-{next(_numbers)}"
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+    def show(self, state: State) -> None:
+        match state:
+            case Queued():
+                self._pace = Pace()
+            case Running(progress):
+                self._progress = progress
+                if progress.status == "pulling":
+                    self._pace.arrived(time.monotonic(), progress.completed_bytes)
+            case _:
+                pass
+        self._state = state
         self.changed.emit()
 
+    def start(self) -> None:
+        """Go on after a stop or a failure."""
+        self._service.start(self.name)
+
     def cancel(self) -> None:
-        if self._state is DownloadState.RUNNING:
-            self._state = DownloadState.CANCELLING
-            self._cancelled.set()
-            self.changed.emit()
+        self._service.cancel(self.name)
 
-    def wait(self) -> None:
-        """Wait, after a cancel, until it has let go."""
-        if self._thread:
-            self._thread.join(_END_SECONDS)
+    def dismiss(self) -> None:
+        """Take it off the list, once it was stopped or has failed."""
+        self._service.dismiss(self.name)
 
-    def _running_words(self) -> str:
-        progress = self._progress
+    def _running_words(self, progress: PullProgress) -> str:
         if progress.status.startswith("verifying"):
             return "Checking what has arrived"
         if not progress.total_bytes:
             return "Asking the hub"
-        done, total = size_words(progress.completed_bytes), size_words(progress.total_bytes)
+        done, total = words.size(progress.completed_bytes), words.size(progress.total_bytes)
         facts = [f"{done} of {total}"]
         if (rate := self._pace.bytes_per_second) > 0:
-            facts.append(f"{size_words(rate)}/s")
+            facts.append(f"{words.size(rate)}/s")
         left = self._pace.seconds_left(progress.total_bytes - progress.completed_bytes)
         if left is not None:
             facts.append(time_words(left))
         return "  ·  ".join(facts)
 
-    @Slot(object)
-    def _on_progress(self, progress: PullProgress) -> None:
-        self._progress = progress
-        if progress.status == "pulling":
-            self._pace.arrived(time.monotonic(), progress.completed_bytes)
-        self.changed.emit()
-
-    @Slot(object, str)
-    def _on_ended(self, state: DownloadState, problem: str) -> None:
-        self._state, self._problem = state, problem
-        self.changed.emit()
-        if state is DownloadState.DONE:
-            self.finished.emit()
-
-    # -- The download's own thread --------------------------------------------
-
-    def _run(self) -> None:
-        state, problem = DownloadState.DONE, ""
-        try:
-            self._hub.pull(self.name, self._progressed.emit, self._cancelled)
-        except PullCancelled:
-            state = DownloadState.CANCELLED
-        except (InferenceError, OSError) as error:
-            state, problem = DownloadState.FAILED, sentence(error)
-        except Exception:
-            log.exception("The download of %s failed", self.name)
-            state, problem = DownloadState.FAILED, "The download failed unexpectedly: see the log."
-        with suppress(RuntimeError):  # our C++ half is gone: the program has ended
-            self._ended.emit(state, problem)
-
 
 class Downloads(QObject):
-    """All downloads of this window, and the last search."""
+    """All downloads of this program, and the last search."""
 
     changed = Signal()  # one has come, or gone
     arrived = Signal()  # a model is on the disk, and in the store
     searched = Signal()  # there are results, or it is known why not
+    _told = Signal(object)  # models.download_states.Download
 
-    def __init__(self, hub: HubLike, parent: QObject | None = None) -> None:
+    def __init__(
+        self, hub: Searcher, service: downloads.Downloads, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
         self._hub = hub
-        self._downloads: list[Download] = []
+        self._service = service
+        self._downloads: dict[str, Download] = {}  # by name, the newest last
         self._results: list[HubModel] = []
         self._asked = ""
         self._searching = False
         self._problem = ""
+        # Queued even from our own thread: what we hear keeps the order in which it was told.
+        self._told.connect(self._on_told, Qt.ConnectionType.QueuedConnection)
+        self._stop_watching: Callable[[], None] = service.watch(self._told.emit)
+        for download in service.states():
+            self._on_told(download)
 
     @property
     def downloads(self) -> list[Download]:
-        return list(self._downloads)
+        """Return them, the newest first."""
+        return list(reversed(self._downloads.values()))
 
     @property
     def results(self) -> list[HubModel]:
@@ -218,36 +172,36 @@ class Downloads(QObject):
 
     def download(self, name: str) -> None:
         """Begin to bring a model here; one that is on its way already goes on."""
-        for download in self._downloads:
-            if ModelName.parse(download.name) == ModelName.parse(name):
-                download.start()
-                return
-        download = Download(self._hub, name, self)
-        download.finished.connect(self._on_finished)
-        self._downloads.insert(0, download)
-        self.changed.emit()
-        download.start()
-
-    def dismiss(self, download: Download) -> None:
-        """Take a download that has ended off the list."""
-        if download in self._downloads:
-            self._downloads.remove(download)
-            download.deleteLater()
-            self.changed.emit()
+        try:
+            self._service.start(name)
+        except InvalidModelName as error:
+            self._asked, self._results = name, []
+            self._on_search_failed(str(error))
 
     def close(self) -> None:
-        """Stop them all, and wait for that. What has arrived is kept."""
-        for download in self._downloads:
-            download.cancel()
-        for download in self._downloads:
-            download.wait()
+        """Hear no more of them: the service is about to close."""
+        self._stop_watching()
+        self._told.disconnect(self._on_told)
 
-    @Slot()
-    def _on_finished(self) -> None:
-        download = self.sender()
-        self.arrived.emit()
-        if isinstance(download, Download):
-            self.dismiss(download)
+    @Slot(object)
+    def _on_told(self, told: download_states.Download) -> None:
+        if isinstance(told.state, Done | Dismissed):
+            self._take_away(told.name)
+        else:
+            download = self._downloads.get(told.name) or self._add(told.name)
+            download.show(told.state)
+        if isinstance(told.state, Done):
+            self.arrived.emit()
+
+    def _add(self, name: str) -> Download:
+        self._downloads[name] = download = Download(self._service, name, self)
+        self.changed.emit()
+        return download
+
+    def _take_away(self, name: str) -> None:
+        if download := self._downloads.pop(name, None):
+            download.deleteLater()
+            self.changed.emit()
 
     @Slot(object)
     def _on_found(self, found: tuple[str, list[HubModel]]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
+from app import words
 from app.task import Task
 from models.chat import Origin, UnloadRequest
 from models.events import Event
@@ -17,8 +18,6 @@ from models.resident import Resident
 from models.store import Store
 
 _LOOK_EVERY_MS = 1000
-_THOUSAND = 1000
-_THREE_DIGITS = 100  # from here on a decimal says nothing
 _NAME_LENGTH = 80  # characters; as in models.names
 
 
@@ -133,17 +132,7 @@ def short_name(name: ModelName) -> str:
 
 def hint_of(model: Model) -> str:
     """Say in a word or two how large a model is and what runs it."""
-    return f"{size_words(model.size_bytes)}  ·  {ENGINES[model.kind]}"
-
-
-def size_words(size_bytes: float) -> str:
-    """Write a size as file managers do, in powers of a thousand."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size_bytes < _THOUSAND or unit == "GB":
-            break
-        size_bytes /= _THOUSAND
-    digits = 0 if unit == "bytes" or size_bytes >= _THREE_DIGITS else 1
-    return f"{size_bytes:.{digits}f} {unit}"
+    return f"{words.size(model.size_bytes)}  ·  {ENGINES[model.kind]}"
 
 
 def free_name(path: Path, taken: set[ModelName]) -> str:

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from PySide6.QtCore import QTimer, Signal, SignalInstance, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
 
-from app.manager.downloads import Download, DownloadState
-from app.manager.library import ENGINES, Installed, size_words
-from models.hub import HubModel
+from app import words
+from app.manager.downloads import Download
+from app.manager.library import ENGINES, Installed
+from models.download_states import Cancelled, Cancelling, Failed, Queued, Running
+from models.hub_search import HubModel
 
 _SURE_MS = 4000  # in which a second click removes
 _BAR_STEPS = 1000
@@ -37,14 +39,14 @@ class ModelRow(QFrame):
         head.addWidget(self._name)
         head.addWidget(self._state)
         head.addStretch()
-        words = QVBoxLayout()
-        words.setSpacing(3)
-        words.addLayout(head)
-        words.addWidget(self._facts)
+        column = QVBoxLayout()
+        column.setSpacing(3)
+        column.addLayout(head)
+        column.addWidget(self._facts)
         line = QHBoxLayout(self)
         line.setContentsMargins(14, 10, 10, 10)
         line.setSpacing(8)
-        line.addLayout(words, 1)
+        line.addLayout(column, 1)
         for widget in (self._chat, self._unload, self._remove):
             line.addWidget(widget)
         self.show_model(installed)
@@ -74,8 +76,6 @@ class ModelRow(QFrame):
 class DownloadRow(QFrame):
     """A model on its way: how far it is, and what can be done about it."""
 
-    dismissed = Signal()
-
     def __init__(self, download: Download) -> None:
         super().__init__()
         self.setObjectName("card")
@@ -89,15 +89,15 @@ class DownloadRow(QFrame):
         self._bar.setAccessibleName(f"Download of {download.name}")
         self._cancel = _button("Cancel", download.cancel)
         self._retry = _button("Try again", download.start)
-        self._dismiss = _button("Dismiss", self.dismissed, kind="quiet")
-        words = QVBoxLayout()
-        words.setSpacing(5)
+        self._dismiss = _button("Dismiss", download.dismiss, kind="quiet")
+        column = QVBoxLayout()
+        column.setSpacing(5)
         for widget in (self._name, self._bar, self._words):
-            words.addWidget(widget)
+            column.addWidget(widget)
         line = QHBoxLayout(self)
         line.setContentsMargins(14, 10, 10, 10)
         line.setSpacing(8)
-        line.addLayout(words, 1)
+        line.addLayout(column, 1)
         for button, does in (
             (self._cancel, "Cancel"),
             (self._retry, "Try again"),
@@ -111,18 +111,18 @@ class DownloadRow(QFrame):
     @Slot()
     def refresh(self) -> None:
         state, share = self._download.state, self._download.share
-        running = state in (DownloadState.RUNNING, DownloadState.CANCELLING)
+        under_way = isinstance(state, Queued | Running | Cancelling)
         self._words.setText(self._download.words)
-        _restyle(self._words, "error" if state is DownloadState.FAILED else "small")
-        if share is None:
-            self._bar.setRange(0, 0 if running else _BAR_STEPS)
+        _restyle(self._words, "error" if isinstance(state, Failed) else "small")
+        if share is None:  # a bar without an end moves to and fro
+            self._bar.setRange(0, 0 if isinstance(state, Running) else _BAR_STEPS)
         else:
             self._bar.setRange(0, _BAR_STEPS)
             self._bar.setValue(round(share * _BAR_STEPS))
-        self._cancel.setVisible(running)
-        self._cancel.setEnabled(state is DownloadState.RUNNING)
-        self._retry.setText("Go on" if state is DownloadState.CANCELLED else "Try again")
-        ended = state in (DownloadState.CANCELLED, DownloadState.FAILED)
+        self._cancel.setVisible(under_way)
+        self._cancel.setEnabled(isinstance(state, Queued | Running))
+        self._retry.setText("Resume" if isinstance(state, Cancelled) else "Try again")
+        ended = isinstance(state, Cancelled | Failed)
         self._retry.setVisible(ended)
         self._dismiss.setVisible(ended)
 
@@ -140,17 +140,17 @@ class ResultRow(QFrame):
         facts = _label("small")
         facts.setWordWrap(True)
         facts.setText(_hub_facts(found))
-        words = QVBoxLayout()
-        words.setSpacing(2)
-        words.addWidget(name)
-        words.addWidget(facts)
+        column = QVBoxLayout()
+        column.setSpacing(2)
+        column.addWidget(name)
+        column.addWidget(facts)
         self.button = _button("Download", self.download_asked)
         self.button.setEnabled(not here and not coming)
         self.button.setText("On this computer" if here else "On its way" if coming else "Download")
         self.button.setAccessibleName(f"Download {found.repo}")
         line = QHBoxLayout(self)
         line.setContentsMargins(14, 10, 10, 10)
-        line.addLayout(words, 1)
+        line.addLayout(column, 1)
         line.addWidget(self.button)
 
 
@@ -181,8 +181,8 @@ class _RemoveButton(QPushButton):
         self._timer.stop()
         self._look("Remove", "")
 
-    def _look(self, words: str, kind: str) -> None:
-        self.setText(words)
+    def _look(self, label: str, kind: str) -> None:
+        self.setText(label)
         self.setProperty("kind", kind)
         self.style().polish(self)
 
@@ -199,8 +199,8 @@ def _restyle(label: QLabel, name: str) -> None:
         label.style().polish(label)
 
 
-def _button(words: str, act: Callable[[], None] | SignalInstance, kind: str = "") -> QPushButton:
-    button = QPushButton(words)
+def _button(label: str, act: Callable[[], None] | SignalInstance, kind: str = "") -> QPushButton:
+    button = QPushButton(label)
     button.setProperty("kind", kind)
     button.clicked.connect(act)
     return button
@@ -210,7 +210,7 @@ def _facts(installed: Installed) -> str:
     if installed.missing:
         return f"Its files are not at {installed.model.path} now."
     model, details = installed.model, installed.model.details
-    facts = [size_words(model.size_bytes), ENGINES[model.kind]]
+    facts = [words.size(model.size_bytes), ENGINES[model.kind]]
     facts += [details.quantization] if details.quantization else []
     if details.context_length:
         facts.append(f"context {details.context_length:,}")
@@ -228,13 +228,13 @@ def _state_words(installed: Installed) -> str:
     if resident.loading:
         return "Loading"
     working = "Answering" if resident.running else "In memory"
-    return f"{working}  ·  {size_words(resident.size_bytes)}  ·  {resident.context_length:,} tokens"
+    return f"{working}  ·  {words.size(resident.size_bytes)}  ·  {resident.context_length:,} tokens"
 
 
 def _hub_facts(found: HubModel) -> str:
     facts = [ENGINES[found.kind]]
     if found.size_bytes:
-        facts.append(size_words(found.size_bytes))
+        facts.append(words.size(found.size_bytes))
     facts.append(f"{_count_words(found.downloads)} downloads")
     if found.likes:
         facts.append(f"{_count_words(found.likes)} likes")

@@ -24,10 +24,11 @@ from app.manager.downloads import Download, Downloads
 from app.manager.library import Library
 from app.manager.rows import DownloadRow, ModelRow, ResultRow
 from app.theme import Theme
+from models.hub_links import model_at
 from models.names import ModelName
 
 _WIDTH = 760
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+:[\w.-]+")
 
 
 class ModelsPage(QScrollArea):
@@ -169,7 +170,6 @@ class ModelsPage(QScrollArea):
         for download in downloads:
             if download not in self._download_rows:
                 row = DownloadRow(download)
-                row.dismissed.connect(partial(self._downloads.dismiss, download))
                 self._download_rows[download] = row
                 self._coming.insertWidget(0, row)
         self._show_results()
@@ -179,8 +179,9 @@ class ModelsPage(QScrollArea):
     @Slot()
     def _on_search(self) -> None:
         text = self.search.text().strip()
-        if ":" in text and _REPOSITORY.fullmatch(text):
-            self._downloads.download(text)
+        linked = model_at(text)
+        if linked != text or _REPOSITORY.fullmatch(text):
+            self._downloads.download(linked)
         else:
             self._downloads.search(text)
 

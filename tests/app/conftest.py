@@ -18,8 +18,11 @@ from app.manager.downloads import Downloads
 from app.manager.library import Library
 from app.settings import SettingsFile
 from app.theme import Appearance
+from models import downloads
 from models.engine.backend import Output
-from models.hub import HubModel, PullCancelled, PullFailed, PullProgress
+from models.hub_errors import PullCancelled, PullFailed
+from models.hub_progress import PullProgress
+from models.hub_search import HubModel
 from models.model import Kind, Model
 from models.residency import Residency
 from models.store import Store
@@ -98,7 +101,8 @@ class Desk:
         self.chats = Chats(self.residency, self.conversations, "pocket:latest")
         self.library = Library(self.store, self.residency)
         self.hub = FakeHub(self.store)
-        self.downloads = Downloads(self.hub)
+        self.coming = downloads.Downloads(self.hub, home / downloads.FILE)
+        self.downloads = Downloads(self.hub, self.coming)
         self.switch = ApiSwitch(self.settings, self._make_server)
         self.appearance = Appearance(application, "light")
         self.window = MainWindow(
@@ -127,6 +131,7 @@ class Desk:
         self.window.hide()
         self.chats.close()
         self.downloads.close()
+        self.coming.close()
         self.switch.close()
         self.residency.close()
         self.conversations.close()

@@ -10,21 +10,25 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 import resources
-from app import cli
-from app.commands import text
+from app import cli, words
+from app.commands import doctor, remote, terminal, text
 from app.commands.run import Conversation, Question
+from app.settings import Settings
 from models.chat import SamplingParams
 from models.model import Kind
 from models.store import Store
 from tests.fakes import ScriptedBackend, scripted_residency
 from tests.gguf_bytes import TINY, gguf_bytes
 from tests.hub_server import FakeHub, running
+from tests.socks_proxy import socks_proxy
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 POCKET = Path(resources.__file__).with_name("pocket")
@@ -78,6 +82,16 @@ def listed(capsys: pytest.CaptureFixture[str]) -> list[str]:
     assert cli.main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     return [line.split()[0] for line in lines[1:] if not line.startswith("pocket")]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def nobody() -> list[str]:
+    """Says where no server is: one that the developer runs is none of our business."""
+    return ["--port", str(free_port())]
 
 
 # -- How it is called ----------------------------------
@@ -159,7 +173,7 @@ def test_a_model_comes_gets_a_second_name_and_goes(
     assert cli.main(["cp", "mine:A", "other"]) == 0
     assert listed(capsys) == ["other:latest", "Mine:a"]
 
-    assert cli.main(["rm", "other", "mine:a"]) == 0
+    assert cli.main(["rm", "other", "mine:a", *nobody()]) == 0
     assert listed(capsys) == []
     assert model_file.exists()
 
@@ -193,7 +207,7 @@ def test_one_name_that_is_wrong_does_not_keep_the_others(
     cli.main(["import", str(model_file), "--name", "one"])
     cli.main(["import", str(model_file), "--name", "two"])
 
-    assert cli.main(["rm", "one", "nothing", "pocket", "two"]) == 1
+    assert cli.main(["rm", "one", "nothing", "pocket", "two", *nobody()]) == 1
 
     errors = capsys.readouterr().err
     assert "'nothing' is not on this computer" in errors
@@ -276,6 +290,122 @@ def test_an_interrupt_stops_the_reply_and_nothing_else(monkeypatch: pytest.Monke
     assert b"Tell me everything." in backend.prompts[1]
 
 
+@posix
+def test_a_closed_stdin_is_no_stdin():
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "run", "pocket", "What is the capital?"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip()
+
+
+@posix
+def test_closed_streams_are_no_error():
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *COMMAND, "list"],
+        cwd=REPOSITORY,
+        timeout=SECONDS,
+        check=False,
+    )
+
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("piped", ["", " \n"])
+def test_without_a_question_nothing_is_asked(piped: str):
+    done = ingle("run", "pocket", stdin=piped)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("ingle: There is nothing to ask")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_is_piped_in_may_be_in_an_old_encoding():
+    done = subprocess.run(
+        [*COMMAND, "run", "pocket"],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+        input="Où est le café ?".encode("latin-1"),
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_text_is_read_in_the_encoding_it_is_in(encoding: str):
+    assert terminal.decode("Où est le café ?".encode(encoding)) == "Où est le café ?"
+
+
+def test_an_argument_may_be_in_an_old_encoding_too():
+    assert terminal.argument(os.fsdecode("café".encode("latin-1"))) == "café"
+
+
+# -- Names that are not UTF-8 --------------------------
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such names")
+ODD = os.fsdecode(b"caf\xe9")
+
+
+@linux
+def test_a_file_whose_name_is_not_utf8_is_told_what_to_do(model_file: Path, tmp_path: Path):
+    odd = model_file.rename(tmp_path / f"{ODD}.gguf")
+
+    done = ingle("import", str(odd), "--name", "mine")
+    assert done.returncode == 1
+    assert "is not UTF-8" in done.stderr
+    assert "--copy" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+    assert ingle("import", str(odd), "--name", "mine", "--copy").returncode == 0
+
+
+@linux
+def test_a_home_whose_name_is_not_utf8_is_told_before_anything_is_done(tmp_path: Path):
+    done = ingle("list", INGLENOOK_HOME=str(tmp_path / ODD))
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "set INGLENOOK_HOME to another folder" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_home_that_cannot_be_written_costs_one_line(inglenook_home: Path):
+    (inglenook_home / "models/files").mkdir(parents=True)
+    (inglenook_home / "models/.lock").mkdir()  # where a file would be written, by root too
+
+    done = ingle("list")
+
+    assert done.returncode == 0
+    assert "pocket" in done.stdout
+    assert len(done.stderr.splitlines()) <= 1
+    assert "Traceback" not in done.stderr
+
+
+def test_the_log_has_a_traceback_for_a_bug_and_a_sentence_for_the_disk():
+    code = (
+        "import logging; from app.commands import terminal; terminal.set_up(debug=False)\n"
+        "for error in (OSError(28, 'No space left', '/disk'), KeyError('x')):\n"
+        "    try: raise error\n"
+        "    except Exception: logging.exception('It failed')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+
+    first, *rest = done.stderr.splitlines()
+    assert first == "ERROR: It failed: /disk: No space left."
+    assert rest[0] == "ERROR: It failed"
+    assert rest[-1] == "KeyError: 'x'"
+
+
 # -- Pulling -------------------------------------------
 
 
@@ -294,6 +424,33 @@ def test_a_model_is_pulled_with_a_line_now_and_then(hub: FakeHub, inglenook_home
     assert "pulling tiny-F16.gguf" in done.stdout
     assert "org/tiny:F16 is here: 5.2 MB." in done.stdout
     assert Store(inglenook_home, builtin=None).find("org/tiny:F16").kind is Kind.LLAMA
+
+
+def test_a_link_from_the_hubs_page_is_pulled(hub: FakeHub, inglenook_home: Path):
+    done = ingle("pull", "https://huggingface.co/org/tiny", HF_ENDPOINT=hub.url)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert str(Store(inglenook_home, builtin=None).find("org/tiny").name) == "org/tiny:latest"
+
+
+@pytest.mark.parametrize("scheme", ["socks", "socks5", "socks5h"])
+def test_a_model_comes_through_a_socks_proxy(hub: FakeHub, scheme: str):
+    with socks_proxy() as proxy:
+        address = f"{scheme}://127.0.0.1:{proxy.port}"
+        done = ingle("pull", "org/tiny:F16", HF_ENDPOINT=hub.url, ALL_PROXY=address, NO_PROXY="")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert proxy.asked_for == {("127.0.0.1", urlsplit(hub.url).port)}
+
+
+def test_a_proxy_that_cannot_be_used_is_one_sentence(hub: FakeHub):
+    secret = "socks4://me:secret@127.0.0.1:1080"
+    done = ingle("pull", "org/tiny:F16", HF_ENDPOINT=hub.url, ALL_PROXY=secret, NO_PROXY="")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("ingle: The proxy that ALL_PROXY names cannot be used")
+    assert len(done.stderr.splitlines()) == 1
+    assert "secret" not in done.stderr
 
 
 def test_a_pull_that_cannot_be_is_one_sentence(hub: FakeHub):
@@ -320,9 +477,49 @@ def test_an_interrupted_pull_keeps_what_has_arrived(hub: FakeHub, inglenook_home
 # -- The server ----------------------------------------
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+def skip_without(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, 0), family=family).close()
+    except OSError:
+        pytest.skip(f"This computer has no {host}")
+
+
+class Stub(ThreadingHTTPServer):
+    """Says the same to everybody, and remembers what it was asked."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), StubHandler)
+        self.answer = answer
+        self.asked: list[str] = []
+        self.port = self.server_port
+
+
+class StubHandler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Stub)
+        self.server.asked.append(self.path)
+        self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.server.answer)
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def stub_server(answer: bytes) -> Iterator[Stub]:
+    with Stub(answer) as stub:
+        thread = threading.Thread(target=stub.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield stub
+        finally:
+            stub.shutdown()
+            thread.join()
 
 
 @posix
@@ -354,6 +551,81 @@ def test_the_server_answers_until_it_is_told_to_stop(capsys: pytest.CaptureFixtu
         _, errors = process.communicate(timeout=SECONDS)
 
     assert (process.returncode, errors) == (0, "")
+
+
+@posix
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_model_that_is_removed_is_unloaded_too(
+    host: str, inglenook_home: Path, capsys: pytest.CaptureFixture[str]
+):
+    skip_without(host)
+    port = free_port()
+    Settings(host=host, ports=(free_port(), port)).save(inglenook_home)
+    cli.main(["import", str(POCKET / "gguf/pocket.gguf"), "--name", "mine"])
+    with started("serve", "--port", str(port)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("Inglenook answers on")
+        remote.fetch(
+            f"http://{words.address(host, port)}/api/generate", {"model": "mine", "keep_alive": -1}
+        )
+        capsys.readouterr()
+        cli.main(["ps", "--port", str(port)])
+        assert "mine:latest" in capsys.readouterr().out
+
+        assert cli.main(["rm", "mine"]) == 0
+
+        assert cli.main(["ps", "--port", str(port)]) == 0
+        assert "mine:latest" not in capsys.readouterr().out
+
+
+@posix
+def test_what_ships_stays_in_memory_when_it_cannot_be_removed(capsys: pytest.CaptureFixture[str]):
+    with stub_server(b'{"models": []}') as stub:
+        assert cli.main(["rm", "pocket", "--port", str(stub.port)]) == 1
+
+    assert stub.asked == []
+    assert "ships with Inglenook" in capsys.readouterr().err
+
+
+def test_another_program_on_our_port_is_not_asked_to_unload(
+    model_file: Path, capsys: pytest.CaptureFixture[str]
+):
+    cli.main(["import", str(model_file), "--name", "mine"])
+    with stub_server(b"Ollama is running") as stub:
+        assert cli.main(["rm", "mine", "--port", str(stub.port)]) == 0
+
+    assert stub.asked == ["/health"]
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_stopped_need_not_be_on_this_disk():
+    with stub_server(b'{"done": true}') as stub:
+        assert cli.main(["stop", "gone", "--host", "localhost", "--port", str(stub.port)]) == 0
+
+    assert stub.asked == ["/api/generate"]
+
+
+@posix
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_a_server_is_found_at_an_address_of_ipv6(host: str, capsys: pytest.CaptureFixture[str]):
+    skip_without("::1")
+    port = free_port()
+    with started("serve", "--host", "::1", "--port", str(port)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"Inglenook answers on http://[::1]:{port}\n"
+
+        assert cli.main(["ps", "--host", host, "--port", str(port)]) == 0
+        assert cli.main(["stop", "pocket", "--host", host, "--port", str(port)]) == 0
+
+    assert "Stopped pocket." in capsys.readouterr().out
+
+
+def test_what_cannot_be_an_address_is_told(capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["ps", "--host", "my box"]) == 1
+
+    assert capsys.readouterr().err == (
+        "ingle: http://my box:11434 cannot be an address: give a name or a number.\n"
+    )
 
 
 @posix
@@ -427,6 +699,16 @@ def test_the_doctor_finds_a_healthy_computer_and_what_is_amiss(
     assert done.returncode == 0  # warnings are no failures
 
 
+def test_the_doctor_starts_what_runs_our_processes(monkeypatch: pytest.MonkeyPatch):
+    command = (sys.executable, "-c", "raise SystemExit('no such engine')")
+    monkeypatch.setattr(doctor, "worker_command", lambda: command)
+
+    (finding,) = doctor._llama()
+
+    assert finding.mark is doctor.Mark.FAIL
+    assert "no such engine" in finding.sentence
+
+
 @posix
 @pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="root may write anywhere")
 def test_the_doctor_fails_where_nothing_can_be_written(inglenook_home: Path):
@@ -439,14 +721,6 @@ def test_the_doctor_fails_where_nothing_can_be_written(inglenook_home: Path):
 
 
 # -- Numbers -------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("size_bytes", "said"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2_028_441, "2.0 MB"), (4.2e12, "4.2 TB")],
-)
-def test_sizes_are_said_as_disks_are_sold(size_bytes: float, said: str):
-    assert text.size(size_bytes) == said
 
 
 @pytest.mark.parametrize(

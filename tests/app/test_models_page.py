@@ -1,3 +1,5 @@
+import os
+import sys
 from pathlib import Path
 from typing import TypeVar
 
@@ -5,7 +7,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLabel, QProgressBar, QPushButton, QWidget
 
-from app.manager.library import free_name, size_words
+from app.manager.library import free_name
 from app.manager.pace import Pace, time_words
 from app.manager.rows import DownloadRow, ModelRow, ResultRow
 from app.manager.window import ModelsPage
@@ -57,7 +59,9 @@ def begin_download(desk, qtbot) -> DownloadRow:
     qtbot.keyClick(page(desk).search, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: len(rows(desk, ResultRow)) == 1)
     click(qtbot, rows(desk, ResultRow)[0], "Download")
-    qtbot.waitUntil(lambda: "250 kB of 1.0 MB" in words_of(rows(desk, DownloadRow)[0]))
+    qtbot.waitUntil(
+        lambda: any("250 kB of 1.0 MB" in words_of(row) for row in rows(desk, DownloadRow))
+    )
     return rows(desk, DownloadRow)[0]
 
 
@@ -103,6 +107,16 @@ def test_a_file_that_is_no_model_is_told_on_the_page(desk, qtbot, tmp_path: Path
     desk.library.import_path(path)
 
     qtbot.waitUntil(lambda: "notes.gguf" in words_of(page(desk)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such names")
+def test_a_file_whose_name_is_not_utf8_is_told_on_the_page(desk, qtbot, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.gguf")
+    path.write_bytes((POCKET / "gguf/pocket.gguf").read_bytes())
+
+    desk.library.import_path(path)
+
+    qtbot.waitUntil(lambda: "is not UTF-8" in words_of(page(desk)))
 
 
 def test_the_model_that_ships_cannot_be_removed(desk) -> None:
@@ -152,13 +166,13 @@ def test_a_finished_download_is_there_at_once(desk, qtbot) -> None:
     assert desk.window.header.picker.findText("org/tiny") >= 0
 
 
-def test_a_download_can_be_stopped_and_gone_on_from(desk, qtbot) -> None:
+def test_a_download_can_be_stopped_and_resumed(desk, qtbot) -> None:
     row = begin_download(desk, qtbot)
 
     click(qtbot, row, "Cancel")
     qtbot.waitUntil(lambda: "What has arrived is kept" in words_of(row))
     desk.hub.go_on.set()
-    click(qtbot, row, "Go on")
+    click(qtbot, row, "Resume")
 
     qtbot.waitUntil(lambda: "org/tiny" in model_names(desk))
 
@@ -191,6 +205,50 @@ def test_a_quantisation_can_be_named(desk, qtbot) -> None:
     qtbot.keyClick(page(desk).search, Qt.Key.Key_Return)
 
     qtbot.waitUntil(lambda: desk.hub.asked == ["org/model-GGUF:Q8_0"])
+
+
+def test_a_pasted_link_is_downloaded(desk, qtbot) -> None:
+    page(desk).search.setText("https://huggingface.co/org/model-GGUF/blob/main/a-Q8_0.gguf")
+    qtbot.keyClick(page(desk).search, Qt.Key.Key_Return)
+
+    qtbot.waitUntil(lambda: desk.hub.asked == ["org/model-GGUF:Q8_0"])
+
+
+def test_a_link_to_no_model_is_told(desk, qtbot) -> None:
+    page(desk).search.setText("https://huggingface.co/org/näme")
+    qtbot.keyClick(page(desk).search, Qt.Key.Key_Return)
+
+    qtbot.waitUntil(lambda: "cannot be a model's name" in words_of(page(desk)))
+    assert rows(desk, DownloadRow) == []
+
+
+def test_a_second_download_waits_and_can_be_stopped_while_it_does(desk, qtbot) -> None:
+    begin_download(desk, qtbot)
+    desk.downloads.download("org/second")
+    qtbot.waitUntil(lambda: len(rows(desk, DownloadRow)) == 2)
+    second, first = rows(desk, DownloadRow)
+    assert "Waiting for its turn" in words_of(second)
+
+    click(qtbot, second, "Cancel")
+    qtbot.waitUntil(lambda: "can be resumed" in words_of(second))
+
+    assert "250 kB of 1.0 MB" in words_of(first)
+    assert desk.hub.asked == ["org/tiny"]
+
+
+def test_a_download_is_gone_on_with_when_the_program_is_opened_next(desk_of, qtbot) -> None:
+    first = desk_of(ScriptedBackend("Hello."))
+    first.window.show_page("models")
+    begin_download(first, qtbot)
+    first.coming.close()
+
+    second = desk_of(ScriptedBackend("Hello."))
+    second.window.show_page("models")
+    assert "Waiting for its turn" in words_of(rows(second, DownloadRow)[0])
+    second.hub.go_on.set()
+    second.coming.resume()
+
+    qtbot.waitUntil(lambda: "org/tiny" in model_names(second))
 
 
 def test_a_search_that_fails_or_finds_nothing_says_so(desk, qtbot) -> None:
@@ -246,20 +304,6 @@ def test_a_pace_forgets_what_was_long_ago() -> None:
 )
 def test_times_are_no_more_exact_than_they_can_be(seconds: float, words: str) -> None:
     assert time_words(seconds) == words
-
-
-@pytest.mark.parametrize(
-    ("size", "words"),
-    [
-        (0, "0 bytes"),
-        (999, "999 bytes"),
-        (1079424, "1.1 MB"),
-        (250_000, "250 kB"),
-        (65e9, "65.0 GB"),
-    ],
-)
-def test_sizes_are_written_as_file_managers_do(size: float, words: str) -> None:
-    assert size_words(size) == words
 
 
 def test_a_file_without_a_good_name_gets_one() -> None:

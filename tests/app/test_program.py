@@ -158,15 +158,28 @@ def test_a_polite_kill_ends_it_cleanly_and_frees_the_port(tmp_path: Path) -> Non
         get(f"http://127.0.0.1:{port}/api/tags")
 
 
-def test_without_a_screen_it_says_so_and_serves(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({}, "There is no screen here, so Inglenook serves its local API only."),
+        ({"DISPLAY": ":77"}, "No screen answers at DISPLAY=:77, so Inglenook serves"),
+        ({"QT_QPA_PLATFORM": "foo"}, "QT_QPA_PLATFORM asks for 'foo', which Qt does not have, so"),
+    ],
+)
+def test_without_a_screen_it_says_so_and_serves(
+    tmp_path: Path, environment: dict[str, str], reason: str
+) -> None:
     if sys.platform != "linux":
         pytest.skip("only on Linux can a program be started where there is no screen")
     port = next_free_port("127.0.0.1", 42200)
     Settings(ports=(port,)).save(tmp_path)
-    with started(tmp_path) as process:
-        assert wait_for_api(port)["models"]
-        process.send_signal(signal.SIGINT)
-        said, _complained = process.communicate(timeout=20)
+    with started(tmp_path, **environment) as process:
+        try:
+            assert wait_for_api(port)["models"]
+        finally:
+            process.send_signal(signal.SIGINT)
+            said, complained = process.communicate(timeout=20)
 
-    assert "There is no screen here" in said
+    assert said.startswith(reason)
+    assert complained == ""
     assert process.returncode in (0, 130)

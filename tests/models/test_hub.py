@@ -7,11 +7,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils import close_session
 
 from models import builtin
-from models.hub import Hub, HubError, HubModel, PullCancelled, PullFailed, PullProgress
-from models.hub_errors import NothingSuitable
+from models.hub import Hub
+from models.hub_errors import HubError, NothingSuitable, PullCancelled, PullFailed
 from models.hub_files import RemoteFile, choose, quantization
+from models.hub_progress import PullProgress
+from models.hub_search import HubModel
 from models.model import Kind
 from models.store import Store
 from tests.hub_server import FakeHub, running
@@ -353,6 +356,71 @@ def test_a_hub_that_cannot_be_reached_is_told(store: Store):
         pull(hub, "org/model")
     with pytest.raises(HubError, match="cannot be reached"):
         hub.search("model")
+
+
+# -- Proxies -------------------------------------------
+
+
+@pytest.fixture
+def new_session() -> Iterator[None]:
+    """The client of huggingface_hub reads the environment once, when it is made."""
+    close_session()
+    yield
+    close_session()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "socks4://127.0.0.1:1080",
+        "ftp://127.0.0.1:21",
+        "http://127.0.0.1:many",
+        "http://[::1",
+        "://",
+        "http://proxy\x01:3128",
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_told(
+    hub: Hub, new_session: None, monkeypatch: pytest.MonkeyPatch, address: str
+):
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("all_proxy", address)
+
+    with pytest.raises(HubError, match="The proxy that all_proxy names cannot be used"):
+        hub.search("tiny")
+    with pytest.raises(PullFailed, match="The proxy that all_proxy names cannot be used"):
+        pull(hub, "org/Tiny-GGUF:F16")
+
+
+def test_a_proxy_that_does_not_answer_is_named(
+    hub: Hub, new_session: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+
+    with pytest.raises(HubError, match="check the connection and the proxy that HTTP_PROXY names"):
+        hub.search("tiny")
+
+
+def test_a_proxy_that_is_not_asked_may_have_any_address(
+    hub: Hub, new_session: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ALL_PROXY", "socks4://127.0.0.1:1080")
+    monkeypatch.setenv("NO_PROXY", "*")
+
+    assert hub.search("tiny")
+
+
+def test_a_token_that_is_none_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HF_TOKEN", "tökén")
+
+    with pytest.raises(PullFailed, match="HF_TOKEN is not a token"):
+        pull(hub, "org/Tiny-GGUF:F16")
+
+
+def test_an_address_of_the_hub_that_is_none_is_told(store: Store):
+    with pytest.raises(HubError, match="HF_ENDPOINT is not an address"):
+        Hub(store, "http://[::1").search("tiny")
 
 
 # -- Searching -----------------------------------------

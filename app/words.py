@@ -1,0 +1,51 @@
+"""How sizes, addresses and errors are written, in the window and in the terminal alike."""
+
+from models.errors import InferenceError
+
+_THOUSAND = 1000
+_THREE_DIGITS = 100  # from here on a decimal says nothing
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def size(size_bytes: float) -> str:
+    """As ``2.0 GB``: in powers of a thousand, as disks and downloads are sold."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if size_bytes < _THOUSAND or unit == "TB":
+            break
+        size_bytes /= _THOUSAND
+    digits = 0 if unit == "bytes" or size_bytes >= _THREE_DIGITS else 1
+    return f"{size_bytes:.{digits}f} {unit}"
+
+
+def address(host: str, port: int) -> str:
+    """As ``127.0.0.1:11434`` or ``[::1]:11434``, as it stands in a URL."""
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def own_address(host: str, port: int) -> str:
+    """Return where this computer reaches a server that listens on ``host``."""
+    return address(_EVERYWHERE.get(host, host), port)
+
+
+def sentence(error: Exception) -> str | None:
+    """Return an error as a person may read it; None for a bug of ours."""
+    match error:
+        case InferenceError():
+            return str(error)
+        case UnicodeEncodeError() if _is_bytes(error):
+            return "A name here is not UTF-8: rename the file or folder, or choose another."
+        case OSError(strerror=str(reason), filename=name):
+            return f"{_text(name)}: {reason}." if name else f"{reason}."
+        case OSError():
+            return str(error)
+        case _:
+            return None
+
+
+def _is_bytes(error: UnicodeEncodeError) -> bool:
+    """Whether it is what stands for a byte in a name that is not UTF-8 (PEP 383)."""
+    return "\udc80" <= error.object[error.start] <= "\udcff"
+
+
+def _text(name: object) -> str:
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
