@@ -26,6 +26,7 @@ _LONGEST_KEPT_ARRAY = 4096  # numbers; per-layer settings have some 100
 _MOST_BYTES = 1 << 50  # in a file, or elements in a tensor
 _MOST_DIMENSIONS = 4  # GGML_MAX_DIMS
 _DEFAULT_ALIGNMENT = 32
+_BLOCK_BYTES = 1 << 16  # read at a time where a vocabulary is passed over
 
 _STRING, _ARRAY = 8, 9
 _SCALARS = {
@@ -88,6 +89,7 @@ class LongArray:
     length: int
     element_type: int
     offset: int  # bytes from the start of the file
+    longest_bytes: int = 0  # of its strings; 0 where it has none
 
 
 Scalar: TypeAlias = int | float | bool | str
@@ -116,11 +118,16 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class TemplateSource:
-    """A chat template, and what its variables ``bos_token`` and ``eos_token`` stand for."""
+    """A chat template, what its ``bos_token`` and ``eos_token`` stand for, and its tokenizer."""
 
     text: str | None  # None: the model has no chat template
     bos_token: str
     eos_token: str
+    # As the file spells it, which is never shorter than the text that the token stands for:
+    # a byte may be written as a character of two, a space as one of three.
+    longest_token_bytes: int = 0  # 0: it has no vocabulary
+    tokenizer_model: str = ""  # "gpt2", "llama", "bert", "t5"
+    pre_tokenizer: str = ""  # "qwen2": how "gpt2" cuts a text up first
 
 
 def read(path: Path) -> Header:
@@ -142,11 +149,20 @@ def read_template(path: Path) -> TemplateSource:
     with _opened(path) as reader:
         metadata = reader.header().metadata
         text = metadata.get("tokenizer.chat_template")
+        tokens = metadata.get("tokenizer.ggml.tokens")
         return TemplateSource(
             text if isinstance(text, str) and text.strip() else None,
             reader.token(metadata, "tokenizer.ggml.bos_token_id"),
             reader.token(metadata, "tokenizer.ggml.eos_token_id"),
+            tokens.longest_bytes if isinstance(tokens, LongArray) else 0,
+            _text(metadata, "tokenizer.ggml.model"),
+            _text(metadata, "tokenizer.ggml.pre"),
         )
+
+
+def _text(metadata: Mapping[str, Value], key: str) -> str:
+    value = metadata.get(key)
+    return value if isinstance(value, str) else ""
 
 
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
@@ -262,9 +278,8 @@ class _Reader:
         element_type = self._integer(_U32)
         if element_type == _STRING:
             length = self._count(self._limit // _U64.size)
-            array = LongArray(length, element_type, self._at)
-            self._skip_strings(length)
-            return array
+            offset = self._at
+            return LongArray(length, element_type, offset, self._skip_strings(length))
         if element_type not in _SCALARS:  # llama.cpp knows no arrays of arrays either
             raise _NotReadable(_DAMAGED)
         scalar = _SCALARS[element_type]
@@ -291,18 +306,27 @@ class _Reader:
         length = self._count(_LONGEST_STRING)
         return self._take(length).decode("utf-8", "replace")
 
-    def _skip_strings(self, count: int) -> None:
+    def _skip_strings(self, count: int) -> int:
+        """Pass over strings; return how many bytes the longest has."""
         # A vocabulary is the bulk of a header: this loop is what reading one costs.
-        read, seek, unpack, at = self._file.read, self._file.seek, _U64.unpack, self._at
+        unpack, at, longest = _U64.unpack_from, self._at, 0
+        block, start = b"", at
         for _ in range(count):
             if at > self._limit - _U64.size:
                 raise _NotReadable(_DAMAGED)
-            (length,) = unpack(read(_U64.size))
+            if at - start > len(block) - _U64.size:
+                self._file.seek(at)
+                block, start = self._file.read(_BLOCK_BYTES), at
+                if len(block) < _U64.size:  # somebody is writing it
+                    raise _NotReadable(_CUT_SHORT)
+            (length,) = unpack(block, at - start)
             at += _U64.size + length
             if at > self._limit:
                 raise _NotReadable(_DAMAGED)
-            seek(at)
-        self._at = at
+            if length > longest:
+                longest = length
+        self._seek(at)
+        return longest
 
     def _count(self, most: int, scalar: struct.Struct = _U64) -> int:
         count = self._integer(scalar)

@@ -56,7 +56,33 @@ def test_the_template_comes_with_its_tokens(testdata: Path):
 def test_a_model_without_a_template_says_so(testdata: Path):
     source = gguf.read_template(testdata / "models/stories260K.gguf")
 
-    assert source == gguf.TemplateSource(None, "<s>", "</s>")
+    assert (source.text, source.bos_token, source.eos_token) == (None, "<s>", "</s>")
+
+
+def test_the_longest_token_is_known_without_keeping_the_vocabulary(tmp_path: Path):
+    tokens = [*("ab" * 9_000), "wood", "\u00e9" * 40, *("c" * 9_000), "wood" * 15_000, "x"]
+    metadata = TINY | {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "qwen2",
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.bos_token_id": len(tokens) - 1,
+    }
+
+    source = gguf.read_template(written(tmp_path, gguf_bytes(metadata)))
+
+    assert source.longest_token_bytes == 60_000
+    assert (source.tokenizer_model, source.pre_tokenizer) == ("gpt2", "qwen2")
+    assert source.bos_token == "x"
+
+
+def test_a_real_file_has_its_longest_token_counted_as_it_is_spelled(testdata: Path):
+    chat = gguf.read_template(testdata / "models/tinychat/tinychat-1m-F16.gguf")
+    story = gguf.read_template(testdata / "models/stories260K.gguf")
+
+    assert chat.tokenizer_model == "gpt2"
+    assert chat.longest_token_bytes == len("<|endoftext|>")
+    assert story.tokenizer_model == "llama"
+    assert story.longest_token_bytes == len("▁friend".encode())
 
 
 def test_a_projector_is_not_a_model(testdata: Path):
