@@ -7,6 +7,7 @@ from pathlib import Path
 
 from models.chat import GenerateRequest
 from models.engine.backend import LoadPlan, Output, Prefilled, Token
+from models.engine.prompt import Prompter
 from models.engine.template import ChatTemplate
 from models.errors import InferenceError, ModelNotFound
 from models.events import FinishReason
@@ -18,6 +19,21 @@ TEMPLATE = ChatTemplate(
     "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
     "{% if add_generation_prompt %}[assistant]{% endif %}"
 )
+
+
+class ByteTokenizer:
+    """Each byte is a token. ``read`` are the texts that it has been given."""
+
+    longest_token_bytes = 1
+    cuts_cleanly = True
+
+    def __init__(self, bos: int | None = None) -> None:
+        self.bos = bos
+        self.read: list[str] = []
+
+    def encode(self, text: str) -> list[int]:
+        self.read.append(text)
+        return list(text.encode())
 
 
 class ScriptedBackend:
@@ -44,17 +60,14 @@ class ScriptedBackend:
         return self._context_length
 
     @property
-    def template(self) -> ChatTemplate | None:
-        return TEMPLATE
+    def prompter(self) -> Prompter:
+        return Prompter(TEMPLATE, ByteTokenizer(), self._context_length)
 
     def ready(self) -> bool:
         if self.fail_ready:
             raise self.fail_ready
         self.loading_steps -= 1
         return self.loading_steps < 0
-
-    def tokenize(self, text: str) -> list[int]:
-        return list(text.encode())
 
     def insert(
         self, ticket: int, prompt: list[int], max_tokens: int, request: GenerateRequest

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from models.chat import GenerateRequest
-from models.engine.template import ChatTemplate
+from models.engine.prompt import Prompter
 from models.errors import InferenceError
 from models.events import FinishReason
 from models.model import Model
@@ -71,8 +71,8 @@ class Backend(Protocol):
         ...
 
     @property
-    def template(self) -> ChatTemplate | None:
-        """How messages become a prompt; None where the model has no chat template."""
+    def prompter(self) -> Prompter:
+        """What makes prompts for it."""
         ...
 
     def ready(self) -> bool:
@@ -81,17 +81,6 @@ class Backend(Protocol):
         Raises:
             LoadFailed, OutOfMemory: it will never be ready.
             ModelCrashed: it was, and is gone.
-        """
-        ...
-
-    def tokenize(self, text: str) -> list[int]:
-        """Special tokens in the text are recognised.
-
-        A BOS is added where the model wants one and the text does not begin with it, as
-        the text of many chat templates does.
-
-        Raises:
-            ModelCrashed: the model is gone.
         """
         ...
 

@@ -27,7 +27,6 @@ from models.engine.backend import (
     Token,
 )
 from models.engine.decoder import Decoder
-from models.engine.prompt import encode
 from models.engine.state import Active, Job, Loaded, Resident
 from models.errors import EngineClosed, InferenceError, ServerBusy
 from models.events import (
@@ -297,20 +296,21 @@ class Engine:
 
     def _admit(self, loaded: Loaded, job: Job, request: GenerateRequest) -> None:
         started = time.monotonic()
-        prompt = encode(loaded.backend, request)
-        loaded.backend.insert(job.ticket, prompt.tokens, prompt.max_tokens, request)
+        prompt = loaded.backend.prompter.prepare(request)
+        tokens = list(prompt.tokens)
+        loaded.backend.insert(job.ticket, tokens, prompt.max_tokens, request)
         self._active[job.ticket] = Active(
             loaded,
             Decoder(request.stop),
             job.sink,
-            prompt.tokens,
+            tokens,
             job.submitted,
             started,
             request.want_tokens,
         )
         loaded.running.add(job.ticket)
         self._publish()
-        _emit(job.sink, Started(len(prompt.tokens)))
+        _emit(job.sink, Started(len(tokens), prompt.dropped_messages))
 
     def _deliver(self, output: Output) -> None:
         active = self._active.get(output.ticket)

@@ -12,14 +12,17 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
-from typing import Any, cast
+from contextlib import suppress
 
 from models.chat import GenerateRequest
 from models.engine.backend import LoadPlan, Output, Prefilled, SequenceFailed, Token
+from models.engine.llama_client import JSON, LlamaClient
 from models.engine.llama_process import LlamaProcess
+from models.engine.llama_tokenizer import LlamaTokenizer
+from models.engine.prompt import Prompter
 from models.engine.sampling import resolve
 from models.engine.template import ChatTemplate
+from models.engine.tokenizer import Tokenizer
 from models.errors import InferenceError, InvalidRequest
 from models.events import FinishReason
 from models.gguf import TemplateSource, read_template
@@ -28,9 +31,6 @@ _FINISH_REASONS = {
     "eos": FinishReason.END_OF_TURN,
     "limit": FinishReason.MAX_TOKENS,
 }
-_TOKENIZE_SECONDS = 60.0  # for any prompt; a child that takes longer is stuck
-
-JSON = dict[str, Any]
 
 
 def open_llama(plan: LoadPlan, wake: Callable[[], None]) -> "LlamaBackend":
@@ -47,8 +47,7 @@ class LlamaBackend:
 
     def __init__(self, plan: LoadPlan, source: TemplateSource, wake: Callable[[], None]) -> None:
         self._plan = plan
-        self._bos_token = source.bos_token
-        self._template = _compiled(source)
+        template = _compiled(source)
         self._wake = wake
         # Stream threads put, the engine thread takes.
         self._outbox: queue.SimpleQueue[Output] = queue.SimpleQueue()
@@ -63,14 +62,12 @@ class LlamaBackend:
             model_name=str(plan.model.name),
             on_change=wake,
         )
+        tokenizer = LlamaTokenizer(self._process, source)
+        self.prompter = Prompter(template, tokenizer, plan.context_length)
 
     @property
     def context_length(self) -> int:
         return self._plan.context_length
-
-    @property
-    def template(self) -> ChatTemplate | None:
-        return self._template
 
     @property
     def pid(self) -> int:
@@ -84,10 +81,6 @@ class LlamaBackend:
 
     def ready(self) -> bool:
         return self._process.ready()
-
-    def tokenize(self, text: str) -> list[int]:
-        has_bos = bool(self._bos_token) and text.startswith(self._bos_token)
-        return _tokenize(self._process, text, add_special=not has_bos)
 
     def insert(
         self, ticket: int, prompt: list[int], max_tokens: int, request: GenerateRequest
@@ -139,7 +132,9 @@ class LlamaBackend:
     def _start_waiting(self) -> None:
         while self._waiting and len(self._streams) < self._plan.max_sequences:
             ticket, body = self._waiting.popleft()
-            self._streams[ticket] = _Stream(self._process, ticket, body, self._put)
+            self._streams[ticket] = _Stream(
+                self._process, self.prompter.tokenizer, ticket, body, self._put
+            )
 
     def _put(self, output: Output) -> None:  # called on a stream's thread
         self._outbox.put(output)
@@ -152,59 +147,26 @@ def _compiled(source: TemplateSource) -> ChatTemplate | None:
     return ChatTemplate(source.text, bos_token=source.bos_token, eos_token=source.eos_token)
 
 
-class _Client:
-    """One HTTP connection to the child, for one question: kept, llama.cpp would close it."""
-
-    def __init__(self, process: LlamaProcess, *, timeout_seconds: float | None) -> None:
-        self._process = process
-        self._http = http.client.HTTPConnection("127.0.0.1", process.port, timeout=timeout_seconds)
-
-    def connect(self) -> None:
-        self._http.connect()
-        # Small pieces both ways: waiting to fill a packet would only delay them.
-        self._http.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    @property
-    def sock(self) -> socket.socket | None:
-        return self._http.sock
-
-    def post(self, path: str, body: JSON) -> http.client.HTTPResponse:
-        headers = {
-            "Authorization": f"Bearer {self._process.key}",
-            "Content-Type": "application/json",
-        }
-        self._http.request("POST", path, json.dumps(body), headers)
-        return self._http.getresponse()
-
-    def close(self) -> None:
-        self._http.close()
-
-
-def _tokenize(process: LlamaProcess, text: str, *, add_special: bool) -> list[int]:
-    """Raises ModelCrashed."""
-    body = {"content": text, "add_special": add_special, "parse_special": True}
-    with closing(_Client(process, timeout_seconds=_TOKENIZE_SECONDS)) as client:
-        try:
-            client.connect()
-            return cast("list[int]", json.load(client.post("/tokenize", body))["tokens"])
-        except (OSError, http.client.HTTPException, ValueError, KeyError):
-            raise process.death() from None
-
-
 class _Stream(threading.Thread):
     """One running completion: reads the child's answer and puts what it means."""
 
     def __init__(
-        self, process: LlamaProcess, ticket: int, body: JSON, put: Callable[[Output], None]
+        self,
+        process: LlamaProcess,
+        tokenizer: Tokenizer,
+        ticket: int,
+        body: JSON,
+        put: Callable[[Output], None],
     ) -> None:
         super().__init__(name=f"llama-stream-{ticket}", daemon=True)
         self._process = process
+        self._tokenizer = tokenizer
         self._ticket = ticket
         self._body = body
         self._put = put
         self._tokens = 0
         self._cancelled = threading.Event()
-        self._client = _Client(process, timeout_seconds=None)
+        self._client = LlamaClient(process, timeout_seconds=None)
         self.start()
 
     def cancel(self) -> None:
@@ -254,7 +216,7 @@ class _Stream(threading.Thread):
         piece: str = chunk["content"]
         if len(ids) < count and piece:
             # Of a character in several tokens llama.cpp tells the last id alone.
-            ids = _tokenize(self._process, piece, add_special=False)
+            ids = self._tokenizer.encode(piece)
         finish = _FINISH_REASONS[chunk["stop_type"]] if chunk["stop"] else None
         yield Token(self._ticket, piece.encode(), tuple(ids), finish, count)
 

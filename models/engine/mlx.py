@@ -18,6 +18,7 @@ from types import ModuleType
 from models import facts
 from models.chat import GenerateRequest
 from models.engine.backend import LoadPlan, Output, Prefilled, SequenceFailed, Token
+from models.engine.hf_tokenizer import HfTokenizer
 from models.engine.mlx_load import (
     Batch,
     Library,
@@ -30,6 +31,7 @@ from models.engine.mlx_load import (
 )
 from models.engine.mlx_sampling import Array, LogitsProcessor, make_penalties, make_sampler
 from models.engine.pieces import Pieces, pieces_of
+from models.engine.prompt import Prompter
 from models.engine.sampling import Sampling, own_defaults, resolve
 from models.engine.template import ChatTemplate
 from models.errors import InferenceError, InvalidRequest, LoadFailed, ModelCrashed, OutOfMemory
@@ -124,7 +126,11 @@ class MlxBackend:
         self._library = library
         self._mx = library.mx
         self._own_defaults = own_defaults(folder)
-        self._template = _template(folder, loaded.tokenizer)
+        template = _template(folder, loaded.tokenizer)
+        tokenizer = HfTokenizer(
+            loaded.tokenizer.backend_tokenizer, bos_token=loaded.tokenizer.bos_token
+        )
+        self.prompter = Prompter(template, tokenizer, plan.context_length)
         self._new_pieces = pieces_of(loaded.tokenizer)
         self._loaded = loaded
         self._sequences: dict[int, _Sequence] = {}  # by mlx_lm's number
@@ -136,17 +142,8 @@ class MlxBackend:
     def context_length(self) -> int:
         return self._plan.context_length
 
-    @property
-    def template(self) -> ChatTemplate | None:
-        return self._template
-
     def ready(self) -> bool:
         return True
-
-    def tokenize(self, text: str) -> list[int]:
-        tokenizer = self._loaded.tokenizer
-        has_bos = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token or "")
-        return tokenizer.encode(text, add_special_tokens=not has_bos)
 
     # -- Sequences ------------------------------------------------------------
 

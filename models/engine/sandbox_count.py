@@ -130,7 +130,7 @@ def filter_weight(budget: Budget, name: str, subject: object, options: list[obje
         case _ if name in _GLANCING:
             return 0
         case _:
-            return length(subject) * (1 if isinstance(subject, str) else NODE)
+            return length(subject) * (1 if isinstance(subject, str) else 4 * NODE)
 
 
 def _replaced(subject: object, options: list[Any]) -> int:

@@ -115,7 +115,6 @@ class Active:
             case FinishReason.END_OF_TURN:
                 return self.completion[:-1]
             case FinishReason.STOP_STRING:  # which may begin inside a token
-                tokenize = self.loaded.backend.tokenize
-                return tokenize("".join(self.said))[len(tokenize("")) :]
+                return self.loaded.backend.prompter.tokenizer.encode("".join(self.said))
             case _:
                 return self.completion

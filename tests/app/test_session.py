@@ -66,9 +66,10 @@ def test_the_message_is_on_the_disk_before_the_model_hears_of_it(
     on_disk: list[str] = []
 
     class Looking(ScriptedBackend):
-        def tokenize(self, text: str) -> list[int]:
+        @property
+        def prompter(self) -> Prompter:
             on_disk.extend(turn.text for turn in conversations.turns("chat-0"))
-            return super().tokenize(text)
+            return super().prompter
 
     session = session_of(Looking("Hello."))
     session.send("Hi")

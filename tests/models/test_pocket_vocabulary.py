@@ -101,7 +101,7 @@ def read_by_llama_cpp() -> dict[str, list[int]]:
     try:
         while not backend.ready():
             woken.wait(0.05)
-        return {text: backend.tokenize(text) for text in texts()}
+        return {text: backend.prompter.tokenizer.encode(text) for text in texts()}
     finally:
         backend.close()
 

@@ -9,6 +9,7 @@ import pytest
 from models import chat
 from models.chat import GenerateRequest, LoadRequest, Overflow, UnloadRequest
 from models.engine.backend import LoadPlan
+from models.engine.prompt import Prompter
 from models.errors import (
     ContextOverflow,
     EngineClosed,
@@ -246,7 +247,8 @@ def test_a_crash_is_told_to_everybody_and_the_next_request_is_served(residency_o
 
 def test_a_bug_in_a_backend_fails_its_requests_and_not_the_thread(residency_of: MakeResidency):
     class Buggy(ScriptedBackend):
-        def tokenize(self, text: str) -> list[int]:
+        @property
+        def prompter(self) -> Prompter:
             raise ZeroDivisionError
 
     residency = residency_of(Buggy())

@@ -44,9 +44,9 @@ class Driver:
         return self._thread.submit(function, *arguments).result()
 
     def tokens_of(self, question: str) -> list[int]:
-        template = self.backend.template
+        template = self.backend.prompter.template
         assert template is not None
-        return self.call(self.backend.tokenize, template.render([chat.user(question)]))
+        return self.backend.prompter.tokenizer.encode(template.render([chat.user(question)]))
 
     def start(
         self, ticket: int, prompt: str | list[int], max_tokens: int = 40, **sampling: Any
@@ -561,7 +561,7 @@ def test_a_program_that_used_it_on_a_thread_exits_in_peace(tiny: Path) -> None:
             backend = open_mlx(LoadPlan(model, 2048, 4), lambda: None)
             greedy = SamplingParams(temperature=0.0)
             request = GenerateRequest(model="tiny", prompt="", sampling=greedy)
-            backend.insert(1, backend.tokenize("The capital of France is"), 2, request)
+            backend.insert(1, backend.prompter.tokenizer.encode("The capital of France is"), 2, request)
             while backend.has_work():
                 print(backend.step())
             backend.close()
