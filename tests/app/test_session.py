@@ -6,6 +6,7 @@ from PySide6.QtCore import QCoreApplication, QEvent, QThread
 
 from app.chat.session import ChatSession, State
 from app.conversations import Conversations, Outcome
+from models.engine.prompt import Prompter
 from models.errors import LoadFailed, ModelCrashed
 from tests.app.conftest import Babbler
 from tests.fakes import ScriptedBackend, a_model, scripted_residency

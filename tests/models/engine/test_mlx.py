@@ -561,7 +561,8 @@ def test_a_program_that_used_it_on_a_thread_exits_in_peace(tiny: Path) -> None:
             backend = open_mlx(LoadPlan(model, 2048, 4), lambda: None)
             greedy = SamplingParams(temperature=0.0)
             request = GenerateRequest(model="tiny", prompt="", sampling=greedy)
-            backend.insert(1, backend.prompter.tokenizer.encode("The capital of France is"), 2, request)
+            tokens = backend.prompter.tokenizer.encode("The capital of France is")
+            backend.insert(1, tokens, 2, request)
             while backend.has_work():
                 print(backend.step())
             backend.close()
