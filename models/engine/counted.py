@@ -2,33 +2,28 @@
 
 from models.engine.tokenizer import PIECE_CHARACTERS, Joint, Tokenizer, pieces
 
-# Where a text cannot be cut, so many characters a token are tried before the whole of it:
-# few texts have tokens so long.
-_TRIED_CHARACTERS = 16
+# A token. Few texts have so long ones: one that would need them is tried in part first.
+LONG_CHARACTERS = 16
 
 
 class TooLong(Exception):
     """The text has more tokens than fit: ``tokens`` of them, or more where not ``exact``.
 
-    ``density`` is the characters a token of what was read of it; None where nothing was.
+    ``likely`` is how many it may have, judged by what was read of it; None: nothing was.
     """
 
-    def __init__(self, tokens: int, *, exact: bool = False, density: float | None = None) -> None:
+    def __init__(self, tokens: int, *, exact: bool = False, likely: float | None = None) -> None:
         super().__init__(tokens)
         self.tokens = tokens
         self.exact = exact
-        self.density = density
+        self.likely = likely
 
 
-def bytes_of(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    return sum(len(each.encode("utf-8", "replace")) for each in _slices(text))
-
-
-def fewest_tokens(tokenizer: Tokenizer, size_bytes: int) -> int:
-    """Return how many tokens a text of so many bytes has at least."""
-    return -(-size_bytes // tokenizer.longest_token_bytes)
+def refuse_by_size(tokenizer: Tokenizer, size_bytes: int, most: int) -> None:
+    """Raise TooLong where a text of so many bytes cannot have as few tokens as ``most``."""
+    fewest = _fewest(tokenizer, size_bytes)
+    if fewest > most:
+        raise TooLong(fewest)
 
 
 def tokens_within(tokenizer: Tokenizer, text: str, most: int) -> list[int]:
@@ -38,9 +33,9 @@ def tokens_within(tokenizer: Tokenizer, text: str, most: int) -> list[int]:
         TooLong: they are more than ``most``; it is found out as early as it can be.
         ModelCrashed
     """
-    left_bytes = bytes_of(text)
-    if fewest_tokens(tokenizer, left_bytes) > most:
-        raise TooLong(fewest_tokens(tokenizer, left_bytes))
+    refuse_by_size(tokenizer, len(text), most)  # a character has at least a byte
+    left_bytes = _bytes_of(text)
+    refuse_by_size(tokenizer, left_bytes, most)
     text = readable(text)
     if len(text) > PIECE_CHARACTERS and not tokenizer.cuts_cleanly:
         _try_beginning(tokenizer, text, most)
@@ -52,10 +47,11 @@ def tokens_within(tokenizer: Tokenizer, text: str, most: int) -> list[int]:
     for piece in found:
         tokens += tokenizer.encode(piece)
         read += len(piece)
-        left_bytes -= bytes_of(piece)
-        fewest = len(tokens) + fewest_tokens(tokenizer, left_bytes)
+        left_bytes -= _bytes_of(piece)
+        fewest = len(tokens) + _fewest(tokenizer, left_bytes)
         if fewest > most:
-            raise TooLong(fewest, exact=read == len(text), density=read / max(1, len(tokens)))
+            likely = len(tokens) * len(text) / read if read else None
+            raise TooLong(fewest, exact=read == len(text), likely=likely)
     return tokens
 
 
@@ -72,11 +68,21 @@ def readable(text: str) -> str:
 
 
 def _try_beginning(tokenizer: Tokenizer, text: str, most: int) -> None:
-    beginning = text[: most * _TRIED_CHARACTERS]
+    beginning = text[: most * LONG_CHARACTERS]
     if len(beginning) < len(text):
         count = len(tokenizer.encode(beginning)) - 1  # the last may be half of a longer one
         if count > most:
-            raise TooLong(count, density=len(beginning) / count)
+            raise TooLong(count, likely=count * len(text) / len(beginning))
+
+
+def _fewest(tokenizer: Tokenizer, size_bytes: int) -> int:
+    return -(-size_bytes // tokenizer.longest_token_bytes)
+
+
+def _bytes_of(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    return sum(len(each.encode("utf-8", "replace")) for each in _slices(text))
 
 
 def _slices(text: str) -> list[str]:

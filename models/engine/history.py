@@ -1,19 +1,20 @@
 """Which of a chat's exchanges fit into the context, found from the newest back."""
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import accumulate
 
-from models.chat import Message, Part, Reasoning, Text, ToolCall, ToolResult
-from models.engine.counted import TooLong, bytes_of
+from models.chat import Message, Part, Text, ToolCall, ToolResult
+from models.engine.counted import TooLong
 from models.engine.turns import exchanges
 
 _KEPT_HEAD = 4  # Ollama's num_keep: tokens kept when the middle of a prompt is cut out
 _USUAL_DENSITY = 4.0  # characters a token, before anything has been read
 _USUAL_FRAME = 16  # characters that a template puts around a message
-_CLOSE_GUESSES = 6  # before the halves are tried
-_MARGIN = 0.95  # of the room that a cut text is made for
+_FEW_GUESSES = 3  # after which a room that is nearly full will do
+_MANY_GUESSES = 6  # after which the halves are tried
+_MARGIN = 0.95  # of a room: nearly full
 _CUT = "\n[…]\n"  # stands where the middle of a text was
 
 Measure = Callable[[tuple[Message, ...], int], list[int]]
@@ -42,20 +43,19 @@ class History:
         tokens: list[int] | None = None
         density = 2 * _USUAL_DENSITY  # high: rather once too much than a whole chat in steps
         guesses = 0
-        while too_many - fits > 1:
+        while too_many - fits > 1 and not (guesses >= _FEW_GUESSES and self._fills(tokens)):
             guess = bisect_right(self._sizes, self._room * density) - 1
-            if guesses >= _CLOSE_GUESSES:
+            if guesses >= _MANY_GUESSES:
                 guess = (fits + too_many) // 2
             guess = min(max(guess, fits + 1), too_many - 1)
             guesses += 1
             try:
                 tokens = self._measure(self._kept(guess), self._room)
+                fits, count = guess, len(tokens)
             except TooLong as error:
-                too_many = guess
-                density = min(error.density or density / 2, _USUAL_DENSITY)
-            else:
-                fits = guess
-                density = self._sizes[guess] / max(1, len(tokens)) if self._sizes else density
+                too_many, count = guess, error.likely
+            size = self._sizes[guess] if self._sizes else 0
+            density = size / count if count else density / 2
         return self._kept(max(0, fits)), tokens
 
     def with_texts_cut(self, messages: tuple[Message, ...]) -> list[int]:
@@ -71,11 +71,14 @@ class History:
                 try:
                     return self._measure(cut, target)
                 except TooLong as error:
-                    dense = target * _MARGIN * (error.density or longest)
-                    longest = int(min(longest * 0.9, dense, longest * target / error.tokens))
+                    share = target * _MARGIN / (error.likely or error.tokens)
+                    longest = int(longest * min(0.9, share))
         # The template's own words are too many.
         empty = tuple(_cut(each, 0, None) for each in messages)
         return without_middle(self._measure(empty, 1 << 30), self._room)
+
+    def _fills(self, tokens: list[int] | None) -> bool:
+        return tokens is not None and len(tokens) >= _MARGIN * self._room
 
     def _kept(self, count: int) -> tuple[Message, ...]:
         """The messages of the system, the last exchange, and so many before it."""
@@ -90,20 +93,22 @@ class History:
 
 
 def size_of(message: Message) -> int:
-    """Return the bytes of what a message says: at the least, as a template writes it."""
-    return sum(bytes_of(_text(part)) for part in message.parts if not isinstance(part, Reasoning))
+    """Return the characters of what a message says: at the least, as a template writes it."""
+    return sum(map(len, texts_of(message)))
 
 
-def _text(part: Part) -> str:
-    match part:
-        case Text(text) | Reasoning(text):
-            return text
-        case ToolCall():
-            return part.arguments
-        case ToolResult():
-            return part.text
-        case _:
-            return ""
+def texts_of(message: Message) -> Iterator[str]:
+    """What a message says. What was thought before it, many templates leave out."""
+    for part in message.parts:
+        match part:
+            case Text():
+                yield part.text
+            case ToolCall():
+                yield part.arguments
+            case ToolResult():
+                yield part.text
+            case _:
+                pass
 
 
 def room_for_cut(room: int) -> tuple[int, int]:

@@ -6,8 +6,14 @@ Nothing is rendered or tokenised that cannot fit: see docs/decisions/admission.m
 from dataclasses import dataclass
 
 from models.chat import GenerateRequest, Message, Overflow
-from models.engine.counted import TooLong, all_tokens, tokens_within
-from models.engine.history import History, room_for_cut, size_of, without_middle
+from models.engine.counted import (
+    LONG_CHARACTERS,
+    TooLong,
+    all_tokens,
+    refuse_by_size,
+    tokens_within,
+)
+from models.engine.history import History, room_for_cut, size_of, texts_of, without_middle
 from models.engine.template import ChatTemplate
 from models.engine.tokenizer import Tokenizer
 from models.errors import ContextOverflow, InvalidRequest
@@ -103,9 +109,12 @@ class Prompter:
     def _whole(
         self, request: GenerateRequest, messages: tuple[Message, ...], room: int
     ) -> list[int]:
-        fewest = -(-sum(map(size_of, messages)) // self.tokenizer.longest_token_bytes)
-        if fewest > room:
-            raise TooLong(fewest)
+        size = sum(map(size_of, messages))
+        refuse_by_size(self.tokenizer, size, room)
+        if size > room * LONG_CHARACTERS:
+            # It would be long work for the template too.
+            said = (text for message in messages for text in texts_of(message))
+            tokens_within(self.tokenizer, "\n".join(said), room)
         return tokens_within(self.tokenizer, self._render(request, messages), room)
 
     def _newest(
