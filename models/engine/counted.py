@@ -20,9 +20,12 @@ class TooLong(Exception):
 
 
 def refuse_by_size(tokenizer: Tokenizer, size_bytes: int, most: int) -> None:
-    """Raise TooLong where a text of so many bytes cannot have as few tokens as ``most``."""
+    """Raise TooLong where a text of so many bytes cannot have as few tokens as ``most``.
+
+    A short one is let pass: to count it takes no time, and who asked gets the exact number.
+    """
     fewest = _fewest(tokenizer, size_bytes)
-    if fewest > most:
+    if fewest > most and size_bytes > PIECE_CHARACTERS:
         raise TooLong(fewest)
 
 

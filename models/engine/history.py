@@ -65,7 +65,7 @@ class History:
         """
         target = sum(room_for_cut(self._room))
         for fixed in ("system", None):  # whose texts stay whole
-            longest = 4 * target
+            longest = int(2 * _USUAL_DENSITY * target)  # rather too much at first
             while longest > 0:
                 cut = tuple(_cut(each, longest, fixed) for each in messages)
                 try:

@@ -97,7 +97,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         budget = self._budget
         budget.step()
-        subject = getattr(obj, "__self__", None)
+        # Jinja's sandbox wraps str.format.
+        subject = getattr(getattr(obj, "__wrapped__", obj), "__self__", None)
         if isinstance(subject, str | bytes | int | float):
             budget.spend(method_weight(budget, subject, obj.__name__, args, kwargs))
         elif obj is self.globals["dict"]:
