@@ -120,7 +120,7 @@ class ChatTemplate:
             except _REFUSALS as error:
                 refusal = refusal or error
                 continue
-            if _has_every_system_message(text, messages):
+            if _has_late_system_messages(text, messages):
                 self._accepted[alike] = form
                 return text
             incomplete = incomplete or text
@@ -213,9 +213,9 @@ def _sandbox() -> Sandbox:
     return Sandbox()
 
 
-def _has_every_system_message(text: str, messages: tuple[Message, ...]) -> bool:
-    # Some templates take no notice of one that is not the first, and some of none.
-    return all(each.text.strip() in text for each in messages if each.role == "system")
+def _has_late_system_messages(text: str, messages: tuple[Message, ...]) -> bool:
+    # Some templates take no notice of one that does not come first.
+    return all(each.text.strip() in text for each in messages[1:] if each.role == "system")
 
 
 def _calls(message: Message) -> list[ToolCall]:
