@@ -1,6 +1,7 @@
 """Real tokenizers: no text kills them, none stops other threads, and pieces are the whole."""
 
 import json
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from models.engine.llama_tokenizer import LlamaTokenizer
 from models.engine.prompt import Prompter
 from models.engine.template import ChatTemplate
 from models.engine.tokenizer import Joint, joint_of, pieces
-from tests.gguf_bytes import changed
+from tests.gguf_bytes import U32, changed
 
 tokenizers = pytest.importorskip("tokenizers")
 
@@ -197,7 +198,7 @@ def test_a_template_that_writes_its_bos_late_gets_no_second_one(child_of: Any):
     child = child_of(
         "tinychat/tinychat-1m-F16.gguf",
         tokenizer__ggml__add_bos_token=True,
-        tokenizer__ggml__bos_token_id=BOS,
+        tokenizer__ggml__bos_token_id=struct.pack("<II", U32, BOS),
         tokenizer__chat_template=template,
     )
 
