@@ -7,8 +7,10 @@ from typing import Self
 
 from app.settings import Settings
 from models import builtin
-from models.engine import mlx
+from models.engine import mlx_library
+from models.engine.counting import Counter
 from models.engine.llama import open_llama
+from models.engine.mlx import open_mlx
 from models.engine.roster import Runner
 from models.model import Kind
 from models.residency import Residency
@@ -45,12 +47,13 @@ def open_services(home: Path, settings: Settings) -> Services:
     store = Store(home, builtin=builtin.FOLDER)
     store.sweep()
     runners = {Kind.LLAMA: Runner(open_llama)}
-    if mlx.available():
-        runners[Kind.MLX] = Runner(mlx.open_mlx, mlx.end_thread)
+    if mlx_library.available():
+        runners[Kind.MLX] = Runner(open_mlx, mlx_library.end_thread)
     residency = Residency(
         store.find,
         runners,
         keep_alive_seconds=settings.keep_alive_seconds,
         context_length=settings.context_length,
+        counter=Counter(home),
     )
     return Services(store, residency)

@@ -18,7 +18,6 @@ from models.download import Source, wait_for
 from models.errors import InferenceError, ModelNotFound
 from models.hub_errors import DamagedDownload, HubError, NothingSuitable, PullFailed, told
 from models.hub_files import Choice, RemoteFile, choose
-from models.hub_links import model_at
 from models.hub_progress import PullProgress, Report
 from models.hub_search import HubModel
 from models.model import Model
@@ -65,7 +64,6 @@ class Hub:
             PullCancelled: soon after ``cancelled`` is set. What has arrived is kept.
             PullFailed: with one sentence that says why.
         """
-        name = model_at(name)
         parsed = ModelName.parse(name)
         if not parsed.namespace:
             return self._already_here(name, on_progress)

@@ -1,6 +1,5 @@
 """Which files of a repository on the hub make up the model that is asked for."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -8,16 +7,10 @@ from pathlib import PurePosixPath
 from models import weights
 from models.hub_errors import NothingSuitable
 from models.names import DEFAULT_TAG
+from models.quantization import SHARD, quantization
 
 # The best for most people first: as Ollama takes them from the hub.
 _FAVOURITES = ("Q4_K_M", "Q4_0", "Q8_0")
-_QUANTIZATION = re.compile(
-    r"(?<![A-Za-z0-9])"
-    r"((?:UD-)?(?:I?Q[1-8](?:_[A-Z0-9]+)*|TQ[12]_0|MXFP4(?:_[A-Z]+)?|NVFP4|BF16|F16|F32|FP16|FP32))"
-    r"(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
-_SHARD = re.compile(r"-(\d{5})-of-\d{5}$")
 _NOT_MODELS = ("mmproj", "imatrix")  # parts that lie beside a model
 
 
@@ -66,13 +59,6 @@ def choose(repo: str, files: Iterable[RemoteFile], tag: str) -> Choice:
     )
 
 
-def quantization(path: str) -> str:
-    """Return the quantisation that a file's name tells; the bare name where it tells none."""
-    stem = _SHARD.sub("", PurePosixPath(path).stem)
-    found = _QUANTIZATION.findall(stem) or _QUANTIZATION.findall(str(PurePosixPath(path).parent))
-    return str(found[-1]).upper() if found else stem
-
-
 def _gguf_models(files: Sequence[RemoteFile]) -> list[tuple[RemoteFile, ...]]:
     """Return the models among the files: each a single file, or its shards in order."""
     models: dict[str, list[RemoteFile]] = {}
@@ -82,7 +68,7 @@ def _gguf_models(files: Sequence[RemoteFile]) -> list[tuple[RemoteFile, ...]]:
             continue
         if any(part in path.name.lower() for part in _NOT_MODELS):
             continue
-        models.setdefault(_SHARD.sub("", str(path.with_suffix(""))), []).append(file)
+        models.setdefault(SHARD.sub("", str(path.with_suffix(""))), []).append(file)
     return [tuple(shards) for shards in models.values()]
 
 

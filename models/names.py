@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from models.errors import InvalidModelName
+from models.quantization import quantization
 
 DEFAULT_TAG = "latest"
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,95}"  # the hub's longest: huggingface_hub's REPO_ID_REGEX
@@ -22,7 +23,7 @@ _HOST = re.compile(
 )
 # What follows a repository's name in the address of one of its pages. Another revision
 # than main would be another model: it is no name.
-_PAGE = re.compile(r"(?:/tree/main|/(?:blob|resolve)/main/(?:.*/)?(?P<file>[^/]+\.gguf))\Z")
+_PAGE = re.compile(r"/(?:tree/main|(?:blob|resolve)/main/(?P<file>.*))\Z")
 # Where Ollama's registry has the models of nobody in particular.
 _LIBRARY = re.compile(r"library/(?P<rest>[^/]+)", re.IGNORECASE)
 
@@ -86,4 +87,6 @@ def _of_page(path: str) -> str:
     page = _PAGE.search(rest)
     if page is None:
         return rest
-    return rest[: page.start()] + (f":{page['file']}" if page["file"] else "")
+    file = page["file"] or ""
+    label = f":{quantization(file)}" if file.lower().endswith(".gguf") else ""
+    return rest[: page.start()] + label

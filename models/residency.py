@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from models import abilities, needs
 from models.chat import GenerateRequest, LoadRequest, Origin, Request, UnloadRequest
 from models.engine.backend import LoadSpec, key_of
 from models.engine.job import Group, Job
 from models.engine.lane import Lane
+from models.engine.prompt import Prompter
 from models.engine.roster import Runner
 from models.errors import EngineClosed, InferenceError, LoadFailed, ModelNotFound
 from models.events import Event, Failed, Last, Sink
@@ -28,6 +29,14 @@ DEFAULT_KEEP_ALIVE_SECONDS = 300.0
 
 FindModel: TypeAlias = Callable[[str], Model]
 """Finds an installed model by its name. Raises ModelNotFound, InvalidModelName, LoadFailed."""
+
+
+class Counting(Protocol):
+    """What is needed of ``models.engine.counting.Counter``."""
+
+    def prompter(self, model: Model) -> Prompter: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,7 @@ class Residency:
     Args:
         runners: by kind of model; a kind without one is refused with a sentence.
         context_length: the default for every model, in tokens; None: by model and memory.
+        counter: lends what counts tokens of models that are not loaded.
     """
 
     def __init__(
@@ -60,12 +70,14 @@ class Residency:
         keep_alive_seconds: float = DEFAULT_KEEP_ALIVE_SECONDS,
         context_length: int | None = None,
         ledger: Ledger | None = None,
+        counter: Counting | None = None,
     ) -> None:
         self._find = find
         self._runners = runners
         self._keep_alive_seconds = keep_alive_seconds
         self._context_length = context_length
         self._ledger = ledger or Ledger()
+        self._counter = counter
         self._tickets = count(1)
         self._lock = threading.Lock()  # protects ``_lanes`` and ``_closed``
         self._lanes: dict[str, Lane] = {}
@@ -104,6 +116,16 @@ class Residency:
         if running := self._running.get(ticket):
             running[0].cancel(ticket)
 
+    def count_tokens(self, request: GenerateRequest) -> int:
+        """Count the tokens of a prompt, for which its model is not loaded. It may take seconds.
+
+        Raises:
+            InferenceError: there is no such model, or its prompt cannot be made.
+        """
+        if self._counter is None:
+            raise LoadFailed("Tokens cannot be counted here.")
+        return self._counter.prompter(self._find(request.model)).count(request)
+
     def running(self) -> tuple[Running, ...]:
         """Return the requests that have not ended, the oldest first."""
         return tuple(running for _, running in self._running.copy().values())
@@ -132,6 +154,8 @@ class Residency:
             lane.begin_closing()
         for lane in self._all_lanes():
             lane.close()
+        if self._counter:
+            self._counter.close()
 
     # -- Inside ---------------------------------------------------------------
 

@@ -27,13 +27,17 @@ TEMPLATE = ChatTemplate(
 
 
 class ByteTokenizer:
-    """Its tokens are bytes."""
+    """Each byte is a token. ``read`` are the texts that it has been given."""
 
     longest_token_bytes = 1
     cuts_cleanly = True
-    bos = None
+
+    def __init__(self, bos: int | None = None) -> None:
+        self.bos = bos
+        self.read: list[str] = []
 
     def encode(self, text: str) -> list[int]:
+        self.read.append(text)
         return list(text.encode())
 
 

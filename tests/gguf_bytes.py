@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 
 STRING, ARRAY = 8, 9
 U32, I32, F32, U64 = 4, 5, 6, 10
@@ -59,3 +60,41 @@ def gguf_bytes(
         header += string(f"tensor.{number}")
         header += struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, 0)
     return header + bytes(-len(header) % 32) + data
+
+
+def changed(source: Path, target: Path, entries: Mapping[str, object]) -> Path:
+    """Copy a GGUF file with some of its entries replaced or added."""
+    raw = source.read_bytes()
+    _, _, tensors, count = struct.unpack_from("<4sIQQ", raw)
+    at, kept = 24, b""
+    for _ in range(count):
+        start = at
+        at = _after(raw, at, STRING)
+        key = raw[start + 8 : at].decode()
+        (kind,) = struct.unpack_from("<I", raw, at)
+        at = _after(raw, at + 4, kind)
+        if key in entries:
+            count -= 1
+        else:
+            kept += raw[start:at]
+    infos = at
+    for _ in range(tensors):
+        at = _after(raw, at, STRING)
+        at += 4 + 8 * struct.unpack_from("<I", raw, at)[0] + 4 + 8
+    added = b"".join(string(key) + value(each) for key, each in entries.items())
+    header = struct.pack("<4sIQQ", b"GGUF", 3, tensors, count + len(entries)) + kept + added
+    header += raw[infos:at]
+    target.write_bytes(header + bytes(-len(header) % 32) + raw[-(-at // 32) * 32 :])
+    return target
+
+
+def _after(raw: bytes, at: int, kind: int) -> int:
+    if kind == STRING:
+        return at + 8 + struct.unpack_from("<Q", raw, at)[0]
+    if kind != ARRAY:
+        return at + {0: 1, 1: 1, 2: 2, 3: 2, 7: 1, 10: 8, 11: 8, 12: 8}.get(kind, 4)
+    inner, length = struct.unpack_from("<IQ", raw, at)
+    at += 12
+    for _ in range(length):
+        at = _after(raw, at, inner)
+    return at

@@ -76,8 +76,8 @@ def test_only_the_app_names_qt():
     assert all(top(module) == "app" for module in importers(QT))
 
 
-def test_only_the_mlx_backend_imports_mlx():
-    assert importers(MLX) == {"models.engine.mlx"}
+def test_only_one_file_imports_mlx():
+    assert importers(MLX) == {"models.engine.mlx_library"}
 
 
 def test_only_the_child_process_imports_llama_cpp():

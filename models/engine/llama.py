@@ -51,9 +51,8 @@ class LlamaBackend:
             model_name=str(spec.model.name),
             on_change=wake,
         )
-        self._prompter = Prompter(
-            template, LlamaTokenizer(self._process, source.bos_token), spec.context_length
-        )
+        tokenizer = LlamaTokenizer(self._process, source)
+        self._prompter = Prompter(template, tokenizer, spec.context_length)
 
     @property
     def prompter(self) -> Prompter:

@@ -1,31 +1,19 @@
-"""HTTP to the child process of one llama.cpp model, and what it says of a refusal."""
+"""One HTTP connection to the child process of a llama.cpp model."""
 
 import http.client
 import json
 import socket
-from typing import Any, Protocol
+from typing import Any
 
-from models.errors import InferenceError, InvalidRequest, ModelCrashed
+from models.engine.llama_process import LlamaProcess
 
 JSON = dict[str, Any]
 
 
-class Process(Protocol):
-    """What is needed of ``LlamaProcess``."""
-
-    @property
-    def port(self) -> int: ...
-
-    @property
-    def key(self) -> str: ...
-
-    def end_and_explain(self) -> ModelCrashed: ...
-
-
 class LlamaClient:
-    """One connection, for one question: llama.cpp closes a connection that idles."""
+    """For one question: a connection that is kept, llama.cpp would close."""
 
-    def __init__(self, process: Process, *, timeout_seconds: float | None) -> None:
+    def __init__(self, process: LlamaProcess, *, timeout_seconds: float | None) -> None:
         self._process = process
         self._http = http.client.HTTPConnection("127.0.0.1", process.port, timeout=timeout_seconds)
 
@@ -48,12 +36,3 @@ class LlamaClient:
 
     def close(self) -> None:
         self._http.close()
-
-
-def refusal(body: JSON) -> InferenceError:
-    """What llama.cpp says of a request that it will not run, as an error of ours."""
-    error = body.get("error", body)
-    message = str(error.get("message", "")).strip() or "no reason given"
-    if error.get("code") == http.HTTPStatus.BAD_REQUEST:
-        return InvalidRequest(f"The engine refused the request: {message}.")
-    return InferenceError(f"The engine could not run the request: {message}.")

@@ -10,8 +10,9 @@ from contextlib import suppress
 from typing import Any
 
 from models.engine.backend import Decoded, Output, Prefilled, Prefilling, SequenceFailed
-from models.engine.llama_client import JSON, LlamaClient, Process, refusal
-from models.errors import InferenceError
+from models.engine.llama_client import JSON, LlamaClient
+from models.engine.llama_process import LlamaProcess
+from models.errors import InferenceError, InvalidRequest
 from models.events import FinishReason
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ class LlamaStream(threading.Thread):
     """Reads from its making; ``put`` takes what it means, on this thread."""
 
     def __init__(
-        self, process: Process, ticket: int, body: JSON, put: Callable[[Output], None]
+        self, process: LlamaProcess, ticket: int, body: JSON, put: Callable[[Output], None]
     ) -> None:
         super().__init__(name=f"llama-stream-{ticket}", daemon=True)
         self._process = process
@@ -65,10 +66,10 @@ class LlamaStream(threading.Thread):
     def _read(self) -> None:
         response = self._client.post("/completion", self._body)
         if response.status != http.HTTPStatus.OK:
-            raise refusal(json.load(response))
+            raise _refusal(json.load(response))
         for chunk in _server_sent(response):
             if "error" in chunk:
-                raise refusal(chunk)
+                raise _refusal(chunk)
             for output in self._outputs(chunk):
                 self._put(output)
             if chunk.get("stop"):
@@ -99,3 +100,12 @@ def _server_sent(lines: http.client.HTTPResponse) -> Iterator[JSON]:
         name, _, data = line.partition(b": ")
         if name in (b"data", b"error"):
             yield json.loads(data)
+
+
+def _refusal(body: JSON) -> InferenceError:
+    """What llama.cpp says of a request that it will not run, as an error of ours."""
+    error = body.get("error", body)
+    message = str(error.get("message", "")).strip() or "no reason given"
+    if error.get("code") == http.HTTPStatus.BAD_REQUEST:
+        return InvalidRequest(f"The engine refused the request: {message}.")
+    return InferenceError(f"The engine could not run the request: {message}.")

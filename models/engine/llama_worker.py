@@ -52,7 +52,10 @@ def main() -> None:
         params.ui = False
         params.endpoint_slots = False
         params.endpoint_props = False
-        params.use_jinja = False  # the parent renders the prompts
+        # The parent renders the prompts. The model's own template would be tried out at load,
+        # and one that does not end would keep it from ever being ready.
+        params.use_jinja = False
+        params.chat_template = "chatml"
         server = xllamacpp.Server(params)
         answer = {"port": int(server.listening_address.rsplit(":", 1)[1])}
     except Exception as error:

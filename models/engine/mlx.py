@@ -1,19 +1,12 @@
 """A model that runs in this process, on Apple's GPU: Backend over mlx_lm's BatchGenerator.
 
-The only file that imports mlx. It does so when the first model is opened, on the lane's
-thread: mlx_lm brings transformers along and takes seconds.
+``mlx_library.py`` has the library, ``mlx_load.py`` loads a folder bit by bit.
 """
 
-import gc
 import logging
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 
 from models import facts
 from models.engine.backend import (
@@ -26,7 +19,8 @@ from models.engine.backend import (
     SequenceFailed,
     Work,
 )
-from models.engine.hf_tokenizer import HfTokenizer
+from models.engine.hf_tokenizer import HfTokenizer, SlowTokenizer, Tokenizers
+from models.engine.mlx_library import free, import_library
 from models.engine.mlx_load import (
     Batch,
     Library,
@@ -43,7 +37,8 @@ from models.engine.pieces import Pieces, pieces_of
 from models.engine.prompt import Prompter
 from models.engine.sampling import own_defaults, resolve
 from models.engine.template import ChatTemplate
-from models.errors import InferenceError, InvalidRequest, LoadFailed, ModelCrashed, OutOfMemory
+from models.engine.tokenizer import Tokenizer
+from models.errors import InferenceError, InvalidRequest, ModelCrashed, OutOfMemory
 from models.events import FinishReason
 
 log = logging.getLogger(__name__)
@@ -52,16 +47,7 @@ log = logging.getLogger(__name__)
 # between two of their tokens. See docs/decisions/mlx-batches.md.
 _PREFILL_STEP_TOKENS = 256
 
-# Freed buffers that MLX keeps for the next array. Without a limit they grow with every
-# new shape (38 GB have been seen).
-_CACHE_LIMIT_BYTES = 2 << 30
-
 _FINISH = {"stop": FinishReason.END_OF_TURN, "length": FinishReason.MAX_TOKENS}
-
-
-def available() -> bool:
-    """Whether MLX is installed. Imports nothing."""
-    return find_spec("mlx") is not None and find_spec("mlx_lm") is not None
 
 
 def open_mlx(spec: LoadSpec, wake: Callable[[], None]) -> "MlxBackend":
@@ -72,23 +58,6 @@ def open_mlx(spec: LoadSpec, wake: Callable[[], None]) -> "MlxBackend":
     """
     facts.of_mlx(spec.model.path)  # mlx_lm would look for a missing file on the network
     return MlxBackend(spec, wake)
-
-
-def end_thread() -> None:
-    """The last act of a thread that used MLX: without it the process aborts at its exit.
-
-    Harmless where MLX was never imported.
-    """
-    _free()
-    if mx := sys.modules.get("mlx.core"):
-        mx.clear_streams()
-
-
-def _free() -> None:
-    """Give back the memory of what nobody refers to any more."""
-    gc.collect()
-    if mx := sys.modules.get("mlx.core"):
-        mx.clear_cache()
 
 
 @dataclass(slots=True)
@@ -145,12 +114,12 @@ class MlxBackend:
             failure = error.with_traceback(None)
             failure.__context__ = None
         self._loading = None
-        _free()
+        free()
         raise failure
 
     def _go_on_loading(self) -> bool:
         if self._loading is None:
-            self._loading = Loading(_import_library(), self._spec.model.path, self._wake)
+            self._loading = Loading(import_library(), self._spec.model.path, self._wake)
             return False
         loaded = self._loading.go_on()
         if loaded is None:
@@ -267,7 +236,7 @@ class MlxBackend:
     def close(self) -> None:
         self._sequences.clear()
         self._loading = self._runnable = None
-        _free()
+        free()
 
 
 class _Runnable:
@@ -279,7 +248,7 @@ class _Runnable:
         self.mx = library.mx
         self.vocabulary_size = loaded.vocabulary_size
         self.new_pieces = pieces_of(tokenizer)
-        self.prompter = Prompter(template, HfTokenizer(tokenizer), spec.context_length)
+        self.prompter = Prompter(template, _tokenizer(tokenizer), spec.context_length)
         self._library = library
         self._weights = loaded.model
         self._stop_tokens = [[token] for token in sorted(tokenizer.eos_token_ids)]
@@ -288,7 +257,7 @@ class _Runnable:
 
     def start_over(self) -> None:
         del self.batch
-        _free()
+        free()
         self.batch = self._new_batch()
 
     def _new_batch(self) -> Batch:
@@ -301,48 +270,17 @@ class _Runnable:
         )
 
 
-def _import_library() -> Library:
-    try:
-        return _library()
-    except Exception as error:
-        log.exception("MLX cannot be imported")
-        raise LoadFailed(f"MLX cannot be used on this computer: {first_line(error)}") from None
-
-
-@cache
-def _library() -> Library:
-    mx = import_module("mlx.core")
-    # ``import mlx_lm.generate as generate`` would give the function of that name.
-    generate = import_module("mlx_lm.generate")
-    utils = import_module("mlx_lm.utils")
-    _never_wire_memory(generate)
-    mx.set_cache_limit(_CACHE_LIMIT_BYTES)
-    return Library(
-        mx=mx,
-        new_batch=generate.BatchGenerator,
-        load_model=utils.load_model,
-        load_tokenizer=utils.load_tokenizer,
-        make_prompt_cache=import_module("mlx_lm.models.cache").make_prompt_cache,
-        flatten=import_module("mlx.utils").tree_flatten,
-    )
-
-
-def _never_wire_memory(generate: ModuleType) -> None:
-    """Keep mlx_lm from ``mx.set_wired_limit``: see docs/decisions/mlx-wired-memory.md."""
-    name = "maybe_set_recommended_wired_limit"
-    if name not in vars(generate):
-        raise RuntimeError(f"this release of mlx_lm has no {name}")
-
-    def leave_it() -> None:  # what it answers where the computer recommends no limit
-        return None
-
-    vars(generate)[name] = leave_it
-
-
 def _step_error(name: str, error: Exception) -> InferenceError:
     if is_out_of_memory(error):
         return OutOfMemory(f"'{name}' ran out of memory: use a shorter context or a smaller model.")
     return ModelCrashed(f"'{name}' failed while it was running: {first_line(error)}")
+
+
+def _tokenizer(tokenizer: MlxTokenizer) -> Tokenizer:
+    fast: Tokenizers | None = getattr(tokenizer, "backend_tokenizer", None)
+    if fast is None:
+        return SlowTokenizer(tokenizer)
+    return HfTokenizer(fast, bos_token=tokenizer.bos_token)
 
 
 def _template(folder: Path, tokenizer: MlxTokenizer) -> ChatTemplate | None:

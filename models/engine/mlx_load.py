@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
 
+from models.engine.hf_tokenizer import Tokenizers
 from models.engine.mlx_sampling import LogitsProcessor, Sampler
 from models.engine.pieces import Tokenizer
 from models.errors import InferenceError, LoadFailed, OutOfMemory
@@ -32,10 +33,13 @@ class MlxTokenizer(Tokenizer, Protocol):
     bos_token: str | None
     eos_token: str | None
 
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
+
     @property
     def eos_token_ids(self) -> set[int]: ...
 
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
+    @property
+    def backend_tokenizer(self) -> Tokenizers: ...
 
 
 class PromptResponse(Protocol):

@@ -1,9 +1,19 @@
-"""From a request to the token ids that go into the model, cut to fit the context."""
+"""From a request to the token ids that go into the model, cut to fit the context.
 
-from bisect import bisect_left
+Nothing is rendered or tokenised that cannot fit: see docs/decisions/admission.md.
+"""
+
 from dataclasses import dataclass
 
 from models.chat import GenerateRequest, Message, Overflow
+from models.engine.counted import (
+    LONG_CHARACTERS,
+    TooLong,
+    all_tokens,
+    refuse_by_size,
+    tokens_within,
+)
+from models.engine.history import History, room_for_cut, size_of, texts_of, without_middle
 from models.engine.template import ChatTemplate
 from models.engine.tokenizer import Tokenizer
 from models.errors import ContextOverflow, InvalidRequest
@@ -12,77 +22,149 @@ from models.errors import ContextOverflow, InvalidRequest
 # with it: a smaller ``num_ctx`` cuts the prompt, and not the answer.
 _CONTEXT_STEP = 256
 _SMALLEST_CONTEXT = 4  # Ollama's own minimum for num_ctx
-_KEPT_HEAD = 4  # Ollama's num_keep: tokens kept when the middle of a prompt is cut out
+_LIKELY_CHARACTERS = 8  # a token: a text that is no longer is tokenised as a whole
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     tokens: tuple[int, ...]
     max_tokens: int  # that may follow, > 0
-    dropped_messages: int = 0
+    dropped_messages: int = 0  # the oldest, for want of room
 
 
 @dataclass(frozen=True, slots=True)
 class Prompter:
-    template: ChatTemplate | None
+    """Makes prompts for one model.
+
+    Any thread may call it that may wait: a long prompt takes seconds, of which it keeps
+    other threads from running for some milliseconds at a time.
+    """
+
+    template: ChatTemplate | None  # None: a base model, which goes on from what it is given
     tokenizer: Tokenizer
-    context_length: int
+    context_length: int  # tokens that a sequence may hold, prompt and completion together
 
     def prepare(self, request: GenerateRequest) -> Prompt:
+        """Apply the chat template, tokenise, and make it fit.
+
+        Raises:
+            ContextOverflow: the prompt is too long, and the request does not want it cut.
+            InvalidRequest: there is nothing to read, or the template refuses the messages.
+            ModelCrashed: the tokenizer went with its process.
+        """
         context = max(_SMALLEST_CONTEXT, request.context_length or self.context_length)
         room = min(context, self.context_length) - 1  # at least one token must follow
-        tokens = self._encode(request, room)
+        try:
+            tokens, dropped = self._within(request, room)
+        except TooLong as error:
+            raise ContextOverflow(
+                prompt_tokens=error.tokens, context_length=room + 1, at_least=not error.exact
+            ) from None
         if not tokens:
-            raise InvalidRequest("The prompt is empty.")
-        if len(tokens) > room:
-            if request.overflow is Overflow.REFUSE:
-                raise ContextOverflow(prompt_tokens=len(tokens), context_length=room + 1)
-            tokens = _without_middle(tokens, room)
+            raise InvalidRequest("The prompt is empty.", field="prompt")
         whole = min(_rounded_up(context), self.context_length) - len(tokens)
-        return Prompt(tuple(tokens), min(whole, request.max_tokens or whole))
+        return Prompt(tuple(tokens), min(whole, request.max_tokens or whole), dropped)
 
-    def _encode(self, request: GenerateRequest, room: int) -> list[int]:
+    def count(self, request: GenerateRequest) -> int:
+        """Return how many tokens the prompt has, uncut.
+
+        Raises:
+            InvalidRequest, ModelCrashed: as ``prepare``.
+        """
+        match self._read(request):
+            case str(text):
+                tokens = all_tokens(self.tokenizer, text)
+                return len(request.preceding_tokens) + len(self._begun(request, tokens))
+            case messages:
+                text = self._render(request, messages)
+                return len(request.preceding_tokens) + len(all_tokens(self.tokenizer, text))
+
+    def _within(self, request: GenerateRequest, room: int) -> tuple[list[int], int]:
+        """Return tokens that fit, and how many messages were dropped. Raises TooLong."""
         before = list(request.preceding_tokens)
-        prompt = request.prompt
+        prompt = self._read(request)
         if isinstance(prompt, str):
-            return before + self._tokenize(prompt)
-
-        def dropping(count: int) -> list[int]:
-            return before + self._tokenize(self._render(_without_oldest(prompt, count)))
-
-        tokens = dropping(0)
-        if len(tokens) <= room or request.overflow is Overflow.REFUSE:
-            return tokens
-        droppable = sum(each.role != "system" for each in prompt[:-1])
-        count = bisect_left(range(droppable), -room, key=lambda drop: -len(dropping(drop)))
-        return dropping(count)
-
-    def _tokenize(self, text: str) -> list[int]:
-        # Half of a surrogate pair, which JSON and a shell can carry, is no character.
-        return self.tokenizer.encode(text.encode("utf-8", "replace").decode())
-
-    def _render(self, messages: tuple[Message, ...]) -> str:
-        if self.template is None:  # a base model: it goes on from whatever it is given
-            return "\n\n".join(each.text for each in messages)
-        return self.template.render(messages)
-
-
-def _without_oldest(messages: tuple[Message, ...], count: int) -> tuple[Message, ...]:
-    """Drop ``count`` messages from the front, never a system message or the last."""
-    kept: list[Message] = []
-    for message in messages[:-1]:
-        if message.role != "system" and count > 0:
-            count -= 1
+            tokens, dropped = self._plain(request, prompt, room), 0
+        elif request.overflow is Overflow.REFUSE:
+            tokens, dropped = self._whole(request, prompt, room), 0
         else:
-            kept.append(message)
-    return (*kept, *messages[-1:])
+            tokens, dropped = self._newest(request, prompt, room)
+        tokens = before + tokens
+        if len(tokens) > room:  # with what went before
+            if request.overflow is Overflow.REFUSE:
+                raise TooLong(len(tokens), exact=True)
+            tokens = without_middle(tokens, room)
+        return tokens, dropped
 
+    def _read(self, request: GenerateRequest) -> str | tuple[Message, ...]:
+        """Return the messages, or the text that is to be read as it stands."""
+        if isinstance(request.prompt, str):
+            return request.prompt
+        if self.template is None:
+            return "\n\n".join(each.text for each in request.prompt)
+        return request.prompt
 
-def _without_middle(tokens: list[int], room: int) -> list[int]:
-    """Keep the head and as much of the tail as leaves half of the context for the answer."""
-    head = min(_KEPT_HEAD, room)
-    tail = (room + 1 - head) // 2 if room > head else 0
-    return tokens[:head] + tokens[len(tokens) - tail :]
+    # -- A chat ----------------------------------------------------------------
+
+    def _whole(
+        self, request: GenerateRequest, messages: tuple[Message, ...], room: int
+    ) -> list[int]:
+        size = sum(map(size_of, messages))
+        refuse_by_size(self.tokenizer, size, room)
+        if size > room * LONG_CHARACTERS:
+            # It would be long work for the template too.
+            said = (text for message in messages for text in texts_of(message))
+            tokens_within(self.tokenizer, "\n".join(said), room)
+        return tokens_within(self.tokenizer, self._render(request, messages), room)
+
+    def _newest(
+        self, request: GenerateRequest, messages: tuple[Message, ...], room: int
+    ) -> tuple[list[int], int]:
+        history = History(messages, lambda some, most: self._whole(request, some, most), room)
+        kept, tokens = history.newest()
+        if tokens is not None:
+            return tokens, len(messages) - len(kept)
+        return history.with_texts_cut(kept), len(messages) - len(kept)
+
+    def _render(self, request: GenerateRequest, messages: tuple[Message, ...]) -> str:
+        assert self.template is not None, "or it would be text"
+        tools = () if request.tool_choice.mode == "none" else request.tools
+        return self.template.render(messages, tools, request.thinking)
+
+    # -- A plain prompt --------------------------------------------------------
+
+    def _plain(self, request: GenerateRequest, text: str, room: int) -> list[int]:
+        tokenizer = self.tokenizer
+        if request.overflow is Overflow.REFUSE:
+            return self._begun(request, tokens_within(tokenizer, text, room))
+        if len(text) <= room * _LIKELY_CHARACTERS:
+            tokens = self._begun(request, all_tokens(tokenizer, text))
+            return tokens if len(tokens) <= room else without_middle(tokens, room)
+        try:
+            return self._begun(request, tokens_within(tokenizer, text, room))
+        except TooLong:
+            return self._ends(request, text, room)
+
+    def _ends(self, request: GenerateRequest, text: str, room: int) -> list[int]:
+        """Return what ``without_middle`` keeps of the tokens, reading little more than that."""
+        tokenizer = self.tokenizer
+        head, tail = room_for_cut(room)
+        longest = min(tokenizer.longest_token_bytes, 256)
+        begin = self._begun(request, all_tokens(tokenizer, text[: (head + 2) * longest]))
+        width = tail * 4
+        while True:
+            end = all_tokens(tokenizer, text[-width:]) if tail else []
+            # The first of them may be half of a longer one.
+            if len(end) > tail or width >= len(text):
+                return begin[:head] + end[len(end) - tail :]
+            width *= 2
+
+    def _begun(self, request: GenerateRequest, tokens: list[int]) -> list[int]:
+        """Put the model's BOS in front where it wants one, once, and never in the middle."""
+        bos = self.tokenizer.bos
+        if bos is None or request.preceding_tokens or tokens[:1] == [bos]:
+            return tokens
+        return [bos, *tokens]
 
 
 def _rounded_up(context: int) -> int:

@@ -1,32 +1,55 @@
 """Messages to prompt text, by the model's own chat template.
 
-Templates are Jinja programs that come with the weights, from people we do not
-know: they run in Jinja's sandbox, cannot reach the file system or Python's
-internals, and a fault in one is the model's fault, told as such.
+Templates are Jinja programs that come with the weights, from people we do not know: they
+run in ``sandbox.py``, and a fault in one is the model's fault, told as such. What each
+wants to be given is read from its program (``dialect.py``); what it refuses is put to it
+again in another lawful form (``turns.py``).
 """
 
-# Jinja types the values of its filters and globals as unknown.
-# pyright: reportUnknownMemberType=false
-
 import json
-from collections.abc import Sequence
-from datetime import datetime
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from typing import Any, TypeAlias
 
 from jinja2 import TemplateError
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from models import chat
-from models.chat import Message, ToolResult
+from models.chat import Image, Message, Part, Reasoning, Text, Thinking, Tool, ToolCall, ToolResult
+from models.engine.dialect import dialect_of
+from models.engine.sandbox import Sandbox, TooMuchWork
+from models.engine.turns import Rewrite, lawful, with_short_ids, without_system
 from models.errors import InvalidRequest, LoadFailed
+
+_MOST_SOURCE = 1 << 20  # characters; the longest published template has some 30,000
 
 # Stands for the reply that is to be continued, to find where the template put it.
 _CONTINUED = "\ue000continue\ue000"
 
+# What a template may make of messages that it does not understand.
+_REFUSALS = (
+    TemplateError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)
+
+JSON: TypeAlias = dict[str, Any]
+
+
+def _as_they_are(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    return messages
+
+
+# The first that a template accepts is what it is given.
+_FORMS: tuple[Rewrite, ...] = (_as_they_are, lawful, without_system, with_short_ids)
+
 
 class ChatTemplate:
-    """A compiled template.
+    """A compiled template. Any thread may render with it.
 
     ``bos_token`` and ``eos_token`` are what the template's variables of those names
     stand for.
@@ -37,66 +60,178 @@ class ChatTemplate:
 
     def __init__(self, source: str, *, bos_token: str = "", eos_token: str = "") -> None:
         self.source = source
-        self._bos_token = bos_token
-        self._eos_token = eos_token
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
-        )
-        environment.filters["tojson"] = _to_json
-        environment.globals["raise_exception"] = _raise_exception
-        environment.globals["strftime_now"] = _strftime_now
+        self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
+        # By what they are like, which form of messages it accepted.
+        self._accepted: dict[tuple[bool, bool], Rewrite] = {}
+        if len(source) > _MOST_SOURCE:
+            raise LoadFailed("The model's chat template is too long to be one.")
         try:
-            self._template = environment.from_string(source)
-        except TemplateError as error:
+            tree = _sandbox().parse(source)
+            self._dialect = dialect_of(tree)
+            self._template = _sandbox().compiled(tree)
+        except (TemplateError, SyntaxError, RecursionError, ValueError, TypeError) as error:
             raise LoadFailed(f"The model's chat template cannot be read: {error}.") from None
 
-    def render(self, messages: Sequence[Message]) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        thinking: Thinking = None,
+    ) -> str:
         """Return the prompt that asks for the next reply.
 
         Where the last message is the assistant's, the prompt ends with its text, so
-        that the model goes on from there.
+        that the model goes on from there. ``thinking`` is what templates know as
+        ``enable_thinking``, and its level as ``reasoning_effort``.
 
         Raises:
-            InvalidRequest: the template refuses these messages.
+            InvalidRequest: the template refuses these messages, or does not end.
         """
-        if messages and messages[-1].role == "assistant":
-            marked = [*messages[:-1], chat.assistant(_CONTINUED)]
-            before, found, _ = self._render(marked, ask=False).rpartition(_CONTINUED)
+        last = messages[-1] if messages else None
+        if last and last.role == "assistant" and not _calls(last):
+            begun = (*(part for part in last.parts if not isinstance(part, Text)), Text(_CONTINUED))
+            marked = (*messages[:-1], replace(last, parts=begun))
+            text = self._render(marked, tools, thinking, ask=False)
+            before, found, _ = text.rpartition(_CONTINUED)
             if not found:
                 raise InvalidRequest(
                     "The model's chat template cannot continue a reply.", field="messages"
                 )
-            return before + messages[-1].text
-        return self._render(messages, ask=True)
+            return before + last.text
+        return self._render(tuple(messages), tools, thinking, ask=True)
 
-    def _render(self, messages: Sequence[Message], *, ask: bool) -> str:
+    def _render(
+        self, messages: tuple[Message, ...], tools: Sequence[Tool], thinking: Thinking, *, ask: bool
+    ) -> str:
+        variables = {
+            **self._tokens,
+            **_thinking(thinking),
+            "tools": [_tool(each) for each in tools] or None,
+            "documents": None,
+            "add_generation_prompt": ask,
+        }
+        alike = (any(each.role == "system" for each in messages), messages == lawful(messages))
+        accepted = self._accepted.get(alike, _as_they_are)
+        refusal: Exception | None = None
+        incomplete: str | None = None
+        for form in (accepted, *(each for each in _FORMS if each is not accepted)):
+            try:
+                text = self._run(form(messages), variables)
+            except _REFUSALS as error:
+                refusal = refusal or error
+                continue
+            if _has_late_system_messages(text, messages):
+                self._accepted[alike] = form
+                return text
+            incomplete = incomplete or text
+        if incomplete is not None:
+            return incomplete
+        raise InvalidRequest(
+            f"The model's chat template refuses these messages: {refusal}", field="messages"
+        )
+
+    def _run(self, messages: tuple[Message, ...], variables: JSON) -> str:
+        entries = list(self._entries(messages))
+        characters = sum(
+            len(part.text)
+            for message in messages
+            for part in message.parts
+            if isinstance(part, Text | Reasoning | ToolResult)
+        )
         try:
-            return self._template.render(
-                messages=[{"role": each.role, "content": _content(each)} for each in messages],
-                add_generation_prompt=ask,
-                bos_token=self._bos_token,
-                eos_token=self._eos_token,
+            return _sandbox().run(
+                self._template,
+                {**variables, "messages": entries},
+                entries=len(entries),
+                characters=characters,
             )
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        except TooMuchWork:
             raise InvalidRequest(
-                f"The model's chat template refuses these messages: {error}", field="messages"
+                "The model's chat template does not come to an end with these messages: "
+                "send fewer, or choose another model.",
+                field="messages",
             ) from None
 
+    # -- Messages as the template wants them ---------------
 
-def _content(message: Message) -> str:
-    results = "".join(part.text for part in message.parts if isinstance(part, ToolResult))
-    return message.text + results
+    def _entries(self, messages: tuple[Message, ...]) -> Iterator[JSON]:
+        names = {call.id: call.name for message in messages for call in _calls(message)}
+        for message in messages:
+            said: list[Part] = []
+            for part in message.parts:
+                if isinstance(part, ToolResult):
+                    if said:
+                        yield self._entry(message.role, said)
+                        said = []
+                    yield self._result(part, names)
+                else:
+                    said.append(part)
+            if said or not message.parts:
+                yield self._entry(message.role, said)
+
+    def _entry(self, role: str, parts: list[Part]) -> JSON:
+        entry: JSON = {"role": role, "content": self._content(parts)}
+        thought = "".join(part.text for part in parts if isinstance(part, Reasoning))
+        if thought:
+            # One thing under two names: gpt-oss' template has the second.
+            entry |= {"reasoning_content": thought, "thinking": thought}
+        calls = [self._call(part) for part in parts if isinstance(part, ToolCall)]
+        if calls:
+            entry["tool_calls"] = calls
+        return entry
+
+    def _content(self, parts: Sequence[Part]) -> str | list[JSON]:
+        texts = [part.text for part in parts if isinstance(part, Text)]
+        pictures = any(isinstance(part, Image) for part in parts)
+        if self._dialect.takes_text and not (pictures and self._dialect.takes_parts):
+            return "".join(texts)
+        return [
+            {"type": "text", "text": part.text} if isinstance(part, Text) else {"type": "image"}
+            for part in parts
+            if isinstance(part, Text | Image)
+        ]
+
+    def _result(self, result: ToolResult, names: dict[str, str]) -> JSON:
+        entry: JSON = {"role": "tool", "content": self._content(result.parts)}
+        if result.call_id:
+            entry["tool_call_id"] = result.call_id
+        if name := result.name or names.get(result.call_id):
+            entry["name"] = name
+        return entry
+
+    def _call(self, call: ToolCall) -> JSON:
+        arguments: object = call.arguments
+        if not self._dialect.arguments_as_text:
+            with suppress(ValueError):  # a model wrote it, and may not have kept to the form
+                arguments = json.loads(call.arguments)
+        entry: JSON = {"type": "function", "function": {"name": call.name, "arguments": arguments}}
+        return {"id": call.id, **entry} if call.id else entry
 
 
-def _to_json(value: object, ensure_ascii: bool = False, indent: int | None = None) -> str:
-    # Jinja's own escapes HTML, and templates are written for this one
-    # (transformers, utils/chat_template_utils.py).
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
+@cache
+def _sandbox() -> Sandbox:
+    return Sandbox()
 
 
-def _raise_exception(message: str) -> NoReturn:
-    raise TemplateError(message)
+def _has_late_system_messages(text: str, messages: tuple[Message, ...]) -> bool:
+    # Some templates take no notice of one that does not come first.
+    return all(each.text.strip() in text for each in messages[1:] if each.role == "system")
 
 
-def _strftime_now(format: str) -> str:
-    return datetime.now().astimezone().strftime(format)
+def _calls(message: Message) -> list[ToolCall]:
+    return [part for part in message.parts if isinstance(part, ToolCall)]
+
+
+def _tool(tool: Tool) -> JSON:
+    parameters = tool.parameters or {"type": "object", "properties": {}}
+    function = {"name": tool.name, "description": tool.description, "parameters": parameters}
+    return {"type": "function", "function": function}
+
+
+def _thinking(thinking: Thinking) -> JSON:
+    if thinking is None:
+        return {}
+    asked = thinking is not False
+    # Two names for one thing: DeepSeek's and Granite's templates have the second.
+    variables: JSON = {"enable_thinking": asked, "thinking": asked}
+    return {**variables, "reasoning_effort": thinking} if isinstance(thinking, str) else variables

@@ -29,7 +29,8 @@ from models.builtin import read
 from models.chat import SamplingParams
 from models.engine.backend import Backend, Decoded, Work
 from models.engine.llama import open_llama
-from models.engine.mlx import end_thread, open_mlx
+from models.engine.mlx import open_mlx
+from models.engine.mlx_library import end_thread
 from models.events import FinishReason
 from models.model import Kind, Model
 from models.needs import Wish

@@ -12,10 +12,11 @@ from huggingface_hub.utils import close_session
 from models import builtin
 from models.hub import Hub
 from models.hub_errors import HubError, NothingSuitable, PullCancelled, PullFailed
-from models.hub_files import RemoteFile, choose, quantization
+from models.hub_files import RemoteFile, choose
 from models.hub_progress import PullProgress
 from models.hub_search import HubModel
 from models.model import Kind
+from models.quantization import quantization
 from models.store import Store
 from tests.hub_server import FakeHub, running
 

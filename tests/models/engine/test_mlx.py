@@ -26,7 +26,8 @@ from models.engine.backend import (
     SequenceFailed,
     Work,
 )
-from models.engine.mlx import available, end_thread, open_mlx
+from models.engine.mlx import open_mlx
+from models.engine.mlx_library import available, end_thread
 from models.errors import InferenceError, InvalidRequest, LoadFailed, ModelCrashed, OutOfMemory
 from models.events import FinishReason
 from models.model import Details, Files, Kind, Model
@@ -466,7 +467,7 @@ def test_special_tokens_are_read_and_never_said(driver: Driver) -> None:
 
 @pytest.mark.parametrize("tokenizer_adds_it", [True, False])
 @pytest.mark.parametrize("template_has_it", [True, False])
-def test_a_prompt_begins_with_one_bos_where_anything_asks_for_it(
+def test_a_chat_begins_with_what_its_template_writes_and_nothing_more(
     opened: Callable[..., Driver], copy: Path, tokenizer_adds_it: bool, template_has_it: bool
 ) -> None:
     bos = {"id": "<|endoftext|>", "type_id": 0}
@@ -486,7 +487,7 @@ def test_a_prompt_begins_with_one_bos_where_anything_asks_for_it(
 
     tokens = opened(copy).tokens_of("Hello!")
 
-    assert tokens.count(0) == (tokenizer_adds_it or template_has_it)
+    assert tokens.count(0) == template_has_it
 
 
 # -- The process and its memory -----------------------------------------------
@@ -562,7 +563,8 @@ def test_a_program_that_used_it_on_a_thread_exits_in_peace(tiny: Path) -> None:
         from types import SimpleNamespace
         from models.chat import GenerateRequest, SamplingParams
         from models.engine.backend import Work
-        from models.engine.mlx import end_thread, open_mlx
+        from models.engine.mlx import open_mlx
+        from models.engine.mlx_library import end_thread
 
         def work():
             model = SimpleNamespace(path=Path(sys.argv[1]), name="tiny")
@@ -595,7 +597,7 @@ def test_nothing_is_imported_before_a_model_is_opened() -> None:
     run = run_python(
         """
         import sys
-        from models.engine.mlx import available, end_thread
+        from models.engine.mlx_library import available, end_thread
         available()
         end_thread()
         print(*{"mlx.core", "mlx_lm", "transformers", "tokenizers"} & set(sys.modules))

@@ -1,0 +1,273 @@
+"""Counts the tokens of prompts for models that are not loaded.
+
+A child process has the tokenizer: for a GGUF file llama.cpp itself, on a file with the same
+vocabulary and next to no model (99 MB for 152,000 tokens), for an MLX folder Hugging Face's
+(110 MB). At most two of them are kept, for a minute after the last use.
+"""
+
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from models import facts, gguf, json_file
+from models.engine.llama_process import LlamaProcess
+from models.engine.llama_tokenizer import LlamaTokenizer
+from models.engine.prompt import Prompter
+from models.engine.template import ChatTemplate
+from models.engine.tokenizer import Tokenizer
+from models.engine.tokenizer_process import TokenizerProcess
+from models.engine.vocabulary_file import write_vocabulary
+from models.errors import EngineClosed, InferenceError, LoadFailed
+from models.model import Kind, Model
+
+_MOST_CHILDREN = 2
+_MOST_PROMPTERS = 16
+_KEPT_SECONDS = 60.0
+_START_SECONDS = 30.0
+
+
+class Counter:
+    """Lends prompters that count. ``home`` is where its files go. Any thread may call it."""
+
+    def __init__(self, home: Path, *, kept_seconds: float = _KEPT_SECONDS) -> None:
+        self._folder = home / "cache" / "vocabularies"
+        self._kept_seconds = kept_seconds
+        # Guards what follows, and wakes who waits for a child to be idle or to be too old.
+        self._changed = threading.Condition()
+        self._children: OrderedDict[str, _Child] = OrderedDict()  # the latest used last
+        self._prompters: OrderedDict[str, Prompter] = OrderedDict()
+        self._sweeper: threading.Thread | None = None  # while there are children
+        self._closed = False
+
+    def prompter(self, model: Model) -> Prompter:
+        """Return what counts for a model. It starts nothing until it is asked.
+
+        Raises:
+            LoadFailed: the model's files cannot be read.
+        """
+        with self._changed:
+            found = self._prompters.get(model.digest)
+        if found is None:
+            template, bos_token = _template_of(model)
+            tokenizer = _Lent(self, model, bos_token)
+            found = Prompter(template, tokenizer, model.details.context_length)
+        with self._changed:
+            self._prompters[model.digest] = found
+            self._prompters.move_to_end(model.digest)
+            while len(self._prompters) > _MOST_PROMPTERS:
+                self._prompters.popitem(last=False)
+        return found
+
+    def close(self) -> None:
+        """End every child; what is being counted fails."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            children = list(self._children.values())
+            self._children.clear()
+            sweeper = self._sweeper
+        for child in children:
+            child.close()
+        if sweeper:
+            sweeper.join()
+
+    @contextmanager
+    def child(self, model: Model, bos_token: str) -> Generator[Tokenizer]:
+        """Lend the child of a model, started where there is none.
+
+        Raises:
+            LoadFailed: it cannot be started.
+            EngineClosed
+        """
+        child = self._taken(model)
+        try:
+            yield child.tokenizer(lambda: self._start(model, bos_token))
+        except BaseException:
+            child.failed = True  # a new one is the cure, whatever it was
+            raise
+        finally:
+            self._give_back(model.digest, child)
+
+    def _taken(self, model: Model) -> "_Child":
+        removed: list[_Child] = []
+        with self._changed:
+            while True:
+                if self._closed:
+                    raise EngineClosed("The program is shutting down.")
+                child = self._children.get(model.digest)
+                if child is None and len(self._children) >= _MOST_CHILDREN:
+                    idle = (key for key, each in self._children.items() if not each.users)
+                    if (oldest := next(idle, None)) is None:
+                        self._changed.wait()
+                        continue
+                    removed.append(self._children.pop(oldest))
+                if child is None:
+                    child = self._children.setdefault(model.digest, _Child())
+                child.users += 1
+                self._children.move_to_end(model.digest)
+                self._sweep_later()
+                break
+        for each in removed:
+            each.close()
+        return child
+
+    def _give_back(self, digest: str, child: "_Child") -> None:
+        with self._changed:
+            child.users -= 1
+            child.last_used = time.monotonic()
+            gone = child.failed and not child.users
+            if gone and self._children.get(digest) is child:
+                del self._children[digest]
+            self._changed.notify_all()
+        if gone:
+            child.close()
+
+    def _start(self, model: Model, bos_token: str) -> "_Closable":
+        if model.kind is Kind.MLX:
+            file = model.path / "tokenizer.json"
+            return TokenizerProcess(file, bos_token=bos_token, model_name=str(model.name))
+        file = self._folder / f"{model.digest}.gguf"
+        if not file.is_file():
+            write_vocabulary(model.path, file)
+        return _LlamaChild(model, file)
+
+    # -- What has not been used for a while ----------------
+
+    def _sweep_later(self) -> None:
+        if self._sweeper is None:
+            self._sweeper = threading.Thread(target=self._sweep, name="counting", daemon=True)
+            self._sweeper.start()
+
+    def _sweep(self) -> None:
+        while True:
+            with self._changed:
+                old = [key for key, each in self._children.items() if self._is_old(each)]
+                removed = [self._children.pop(key) for key in old]
+                last = self._closed or not self._children
+                if last:
+                    self._sweeper = None
+                elif not removed:
+                    self._changed.wait(self._kept_seconds / 4)
+            for each in removed:
+                each.close()
+            if last:
+                return
+
+    def _is_old(self, child: "_Child") -> bool:
+        return not child.users and time.monotonic() - child.last_used >= self._kept_seconds
+
+
+class _Closable(Tokenizer, Protocol):
+    def close(self) -> None: ...
+
+
+class _Child:
+    """A tokenizer in a child process, or the place for one that is being started."""
+
+    def __init__(self) -> None:
+        self.users = 0
+        self.failed = False
+        self.last_used = time.monotonic()
+        self._closed = False
+        self._starting = threading.Lock()  # others who want it wait for the first
+        self._tokenizer: _Closable | None = None
+
+    def tokenizer(self, start: Callable[[], _Closable]) -> Tokenizer:
+        with self._starting:
+            if self._closed:
+                raise EngineClosed("The program is shutting down.")
+            if self._tokenizer is None:
+                self._tokenizer = start()
+            return self._tokenizer
+
+    def close(self) -> None:
+        with self._starting:
+            self._closed = True
+            if self._tokenizer:
+                self._tokenizer.close()
+
+
+class _LlamaChild(LlamaTokenizer):
+    """llama.cpp, with a vocabulary and nothing else. Raises LoadFailed, OutOfMemory."""
+
+    def __init__(self, model: Model, vocabulary: Path) -> None:
+        changed = threading.Event()
+        config = {
+            "model": str(vocabulary),
+            "context_length": 256,
+            "max_sequences": 1,
+            "prompt_cache_bytes": 0,
+        }
+        self._child = LlamaProcess(config, model_name=str(model.name), on_change=changed.set)
+        try:
+            while not self._child.ready():
+                if not changed.wait(_START_SECONDS):
+                    raise LoadFailed(f"The tokenizer of '{model.name}' does not start: try again.")
+                changed.clear()
+        except InferenceError:
+            self._child.close()
+            vocabulary.unlink(missing_ok=True)  # it may be what is wrong
+            raise
+        super().__init__(self._child, gguf.read_template(vocabulary))
+
+    def close(self) -> None:
+        self._child.close()
+
+
+class _Lent:
+    """A ``Tokenizer`` that takes its child for each call, and gives it back."""
+
+    # What is counted is counted whole: nothing is refused by its bytes.
+    longest_token_bytes = sys.maxsize
+
+    def __init__(self, counter: Counter, model: Model, bos_token: str) -> None:
+        self._counter = counter
+        self._model = model
+        self._bos_token = bos_token
+
+    @property
+    def cuts_cleanly(self) -> bool:
+        with self._counter.child(self._model, self._bos_token) as tokenizer:
+            return tokenizer.cuts_cleanly
+
+    @property
+    def bos(self) -> int | None:
+        with self._counter.child(self._model, self._bos_token) as tokenizer:
+            return tokenizer.bos
+
+    def encode(self, text: str) -> list[int]:
+        with self._counter.child(self._model, self._bos_token) as tokenizer:
+            return tokenizer.encode(text)
+
+
+def _template_of(model: Model) -> tuple[ChatTemplate | None, str]:
+    """Return a model's chat template and how its BOS is written."""
+    if model.kind is Kind.MLX:
+        source = facts.mlx_chat_template(model.path)
+        bos_token, eos_token = _special_tokens(model.path)
+    else:
+        read = gguf.read_template(model.path)
+        source, bos_token, eos_token = read.text, read.bos_token, read.eos_token
+    if source is None:
+        return None, bos_token
+    return ChatTemplate(source, bos_token=bos_token, eos_token=eos_token), bos_token
+
+
+def _special_tokens(folder: Path) -> tuple[str, str]:
+    if not (folder / "tokenizer_config.json").is_file():
+        return "", ""
+    config = json_file.read_object(folder / "tokenizer_config.json")
+
+    def written(key: str) -> str:
+        match config.get(key):
+            case str(text) | {"content": str(text)}:
+                return text
+            case _:
+                return ""
+
+    return written("bos_token"), written("eos_token")

@@ -1,0 +1,95 @@
+"""What a chat template wants to be given, read once from its syntax tree."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jinja2 import nodes
+from jinja2.meta import find_undeclared_variables
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    variables: frozenset[str]  # that it reads
+    takes_text: bool  # as the content of a message
+    takes_parts: bool  # {"type": "text", "text": …} and {"type": "image"}, as its content
+    # Of a tool call: else they are an object, which the template writes out itself.
+    arguments_as_text: bool
+
+
+def dialect_of(tree: nodes.Template) -> Dialect:
+    # They read a message's content by a name of its own, or as the parameter of a macro.
+    contents = _Field(tree, "content")
+    takes_parts = any(contents.has(loop.iter) for loop in tree.find_all(nodes.For))
+    tests = [test for test in tree.find_all(nodes.Test) if test.name in ("string", "mapping")]
+    takes_text = any(test.name == "string" and contents.has(test.node) for test in tests)
+    arguments = _Field(tree, "arguments")
+    as_object = [
+        *(test.node for test in tests),
+        *(loop.iter for loop in tree.find_all(nodes.For)),
+        *(each.node for each in tree.find_all(nodes.Filter) if each.name in _OF_OBJECTS),
+        *(each.node for each in tree.find_all(nodes.Call)),
+    ]
+    return Dialect(
+        frozenset(find_undeclared_variables(tree)),
+        takes_text=takes_text or not takes_parts,
+        takes_parts=takes_parts,
+        arguments_as_text=any(map(arguments.is_it, _joined(tree)))
+        and not any(map(arguments.has, as_object)),
+    )
+
+
+_OF_OBJECTS = {"tojson", "items", "dictsort", "string"}
+
+
+def _joined(tree: nodes.Template) -> Iterator[nodes.Node]:
+    """What is put into the text as it stands."""
+    for each in tree.find_all((nodes.Add, nodes.Concat, nodes.Output)):
+        yield from each.iter_child_nodes()
+
+
+class _Field:
+    """One field of a message or a tool call, and the variables that hold it."""
+
+    def __init__(self, tree: nodes.Template, name: str) -> None:
+        self._name = name
+        self._variables = {name}
+        self._variables |= {
+            each.target.name
+            for each in tree.find_all(nodes.Assign)
+            if isinstance(each.target, nodes.Name) and self.has(each.node)
+        }
+
+    def has(self, node: nodes.Node | None) -> bool:
+        """Whether the node is the field, as it stands or filtered."""
+        return any(self.is_it(each) for each in _down(node))
+
+    def is_it(self, node: nodes.Node) -> bool:
+        match node:
+            case nodes.Getattr(attr=str(name)) | nodes.Name(name=str(name)):
+                return name == self._name or (
+                    isinstance(node, nodes.Name) and name in self._variables
+                )
+            case nodes.Getitem(arg=nodes.Const(value=value)):
+                return value == self._name
+            case _:
+                return False
+
+
+def _down(node: nodes.Node | None) -> Iterator[nodes.Node]:
+    """The node, and what it is a filter, a method or a choice of."""
+    while node is not None:
+        yield node
+        match node:
+            case nodes.Filter():
+                node = node.node
+            case nodes.Getattr(attr="items"):
+                node = node.node
+            case nodes.Call():
+                node = node.node
+            case nodes.CondExpr():
+                yield from _down(node.expr2)
+                node = node.expr1
+            case nodes.Or():
+                node = node.left
+            case _:
+                return

@@ -1,0 +1,82 @@
+"""The library: the only file that imports mlx, and what is set and undone there.
+
+It does so when the first model is opened, on the lane's thread: mlx_lm brings transformers
+along and takes seconds.
+"""
+
+import gc
+import logging
+import sys
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+
+from models.engine.mlx_load import Library, first_line
+from models.errors import LoadFailed
+
+log = logging.getLogger(__name__)
+
+# Freed buffers that MLX keeps for the next array. Without a limit they grow with every
+# new shape (38 GB have been seen).
+_CACHE_LIMIT_BYTES = 2 << 30
+
+
+def available() -> bool:
+    """Whether MLX is installed. Imports nothing."""
+    return find_spec("mlx") is not None and find_spec("mlx_lm") is not None
+
+
+def import_library() -> Library:
+    try:
+        return _library()
+    except Exception as error:
+        log.exception("MLX cannot be imported")
+        raise LoadFailed(f"MLX cannot be used on this computer: {first_line(error)}") from None
+
+
+@cache
+def _library() -> Library:
+    mx = import_module("mlx.core")
+    # ``import mlx_lm.generate as generate`` would give the function of that name.
+    generate = import_module("mlx_lm.generate")
+    utils = import_module("mlx_lm.utils")
+    _never_wire_memory(generate)
+    mx.set_cache_limit(_CACHE_LIMIT_BYTES)
+    return Library(
+        mx=mx,
+        new_batch=generate.BatchGenerator,
+        load_model=utils.load_model,
+        load_tokenizer=utils.load_tokenizer,
+        make_prompt_cache=import_module("mlx_lm.models.cache").make_prompt_cache,
+        flatten=import_module("mlx.utils").tree_flatten,
+    )
+
+
+def _never_wire_memory(generate: ModuleType) -> None:
+    """Keep mlx_lm from ``mx.set_wired_limit``: see docs/decisions/mlx-wired-memory.md."""
+    name = "maybe_set_recommended_wired_limit"
+    if name not in vars(generate):
+        raise RuntimeError(f"this release of mlx_lm has no {name}")
+
+    def leave_it() -> None:  # what it answers where the computer recommends no limit
+        return None
+
+    vars(generate)[name] = leave_it
+
+
+def end_thread() -> None:
+    """The last act of a thread that used MLX: without it the process aborts at its exit.
+
+    Harmless where MLX was never imported.
+    """
+    free()
+    if mx := sys.modules.get("mlx.core"):
+        mx.clear_streams()
+
+
+def free() -> None:
+    """Give back the memory of what nobody refers to any more."""
+    gc.collect()
+    if mx := sys.modules.get("mlx.core"):
+        mx.clear_cache()

@@ -1,0 +1,103 @@
+"""A Hugging Face tokenizer in a child process of its own.
+
+To load a large one stops every thread of the process that does it for a second.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from models.engine.tokenizer import PIECE_CHARACTERS, Joint, joint_of, pieces
+from models.errors import LoadFailed, ModelCrashed
+
+_WORKER = Path(__file__).with_name("tokenizer_worker.py")
+
+
+class TokenizerProcess:
+    """A ``Tokenizer``. A vocabulary of 152,000 tokens takes some 110 MB of the child.
+
+    Raises:
+        LoadFailed: ``file`` is no tokenizer.json that the library can read.
+    """
+
+    # It counts whole texts, and is never asked whether one can fit.
+    longest_token_bytes = sys.maxsize
+
+    def __init__(self, file: Path, *, bos_token: str, model_name: str) -> None:
+        self._bos_token = bos_token
+        self._model_name = model_name
+        self._lock = threading.Lock()  # one question and its answer at a time
+        # Isolated (-I): the folder it is started in must not shadow a module.
+        self._child = subprocess.Popen(
+            [sys.executable, "-I", str(_WORKER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # a Ctrl-C in the terminal is meant for us alone
+        )
+        try:
+            answer = self._exchange({"file": str(file)})
+        except ModelCrashed as error:
+            answer = {"error": str(error)}
+        if "error" in answer:
+            self.close()
+            raise LoadFailed(f"The model's file {file.name} cannot be used: {answer['error']}.")
+
+    @property
+    def cuts_cleanly(self) -> bool:
+        return self._joint is Joint.SPACE_STAYS
+
+    @property
+    def bos(self) -> int | None:
+        return self._bos
+
+    @cached_property
+    def _bos(self) -> int | None:
+        added = self._ask([""], add_special=True)
+        token = self._ask([self._bos_token], add_special=False) if self._bos_token else []
+        return added[0] if added and added[:1] == token else None
+
+    @cached_property
+    def _joint(self) -> Joint:
+        return joint_of(lambda texts: self._ask(texts, add_special=False))
+
+    def encode(self, text: str) -> list[int]:
+        joint = self._joint if len(text) > PIECE_CHARACTERS else Joint.NONE
+        tokens: list[int] = []
+        for piece in pieces(text, joint):
+            tokens += self._ask([piece], add_special=False)
+        return tokens
+
+    def close(self) -> None:
+        """End the child. Harmless when it is gone."""
+        self._child.kill()  # it has nothing to write and nothing to keep
+        self._child.wait()
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe:
+                with suppress(OSError):  # a question that it never read
+                    pipe.close()
+
+    def _ask(self, texts: Sequence[str], *, add_special: bool) -> list[int]:
+        return self._exchange({"texts": list(texts), "add_special": add_special})
+
+    def _exchange(self, question: dict[str, Any]) -> Any:  # noqa: ANN401  # JSON
+        """Raises ModelCrashed."""
+        with self._lock:
+            try:
+                stdin, stdout = self._child.stdin, self._child.stdout
+                assert stdin is not None and stdout is not None, "made with PIPE"
+                stdin.write(json.dumps(question) + "\n")
+                stdin.flush()
+                return json.loads(stdout.readline())
+            except (OSError, ValueError):
+                raise ModelCrashed(
+                    f"The tokenizer of '{self._model_name}' has crashed: please try again."
+                ) from None

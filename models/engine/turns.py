@@ -1,0 +1,78 @@
+"""The turns of a chat: which belong together, and what templates with strict rules accept."""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+
+from models import chat
+from models.chat import Message, Text, ToolCall, ToolResult
+
+Rewrite = Callable[[tuple[Message, ...]], tuple[Message, ...]]
+
+_BETWEEN = "\n\n"  # texts of one side that become one
+
+
+def lawful(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return one system message first, then a user's, and no two neighbours of one side."""
+    systems = [each for each in messages if each.role == "system"]
+    others = [each for each in messages if each.role != "system"]
+    if others and others[0].role != "user":
+        others.insert(0, chat.user(""))
+    return tuple(_merged([*systems, *others]))
+
+
+def without_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return lawful turns with the system message in front of the first user message."""
+    first, *others = lawful(messages) or (chat.user(""),)
+    if first.role != "system":
+        return (first, *others)
+    return tuple(_merged([Message("user", first.parts), *others]))
+
+
+def with_short_ids(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return lawful turns whose tool calls have ids of nine digits, as Mistral's must."""
+    numbers: dict[str, str] = {}
+
+    def short(call_id: str) -> str:
+        return numbers.setdefault(call_id, f"{len(numbers):09}")
+
+    def part(each: chat.Part) -> chat.Part:
+        match each:
+            case ToolCall(call_id, name, arguments):
+                return ToolCall(short(call_id), name, arguments)
+            case ToolResult(call_id, parts, name, is_error):
+                return ToolResult(short(call_id), parts, name, is_error)
+            case _:
+                return each
+
+    return tuple(Message(each.role, tuple(map(part, each.parts))) for each in lawful(messages))
+
+
+def exchanges(messages: Sequence[Message]) -> list[list[Message]]:
+    """Split a chat without system messages: each user message with all that answers it."""
+    found: list[list[Message]] = []
+    for message in messages:
+        if not found or _asks(message):
+            found.append([])
+        found[-1].append(message)
+    return found
+
+
+def _asks(message: Message) -> bool:
+    # What a tool says may come in a user message: it belongs to the call before it.
+    return message.role == "user" and not any(isinstance(p, ToolResult) for p in message.parts)
+
+
+def _merged(messages: Iterable[Message]) -> Iterable[Message]:
+    for key, group in groupby(enumerate(messages), key=lambda each: _side(*each)):
+        first, *others = (message for _, message in group)
+        for each in others:
+            between = (Text(_BETWEEN),) if first.text and each.text else ()
+            first = Message(first.role, (*first.parts, *between, *each.parts))
+        yield first
+        del key
+
+
+def _side(place: int, message: Message) -> object:
+    """What neighbours must share to become one; what tools have to do with stays apart."""
+    apart = any(isinstance(part, ToolCall | ToolResult) for part in message.parts)
+    return place if apart or message.role == "tool" else message.role

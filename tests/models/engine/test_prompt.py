@@ -1,0 +1,287 @@
+"""A prompt fits, is cut, or is refused; and what cannot fit is hardly looked at."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from models import chat
+from models.chat import GenerateRequest, Message, Overflow, ToolCall, ToolResult
+from models.engine.prompt import Prompt, Prompter
+from models.engine.template import ChatTemplate
+from models.errors import ContextOverflow, InvalidRequest
+from tests.fakes import TEMPLATE, ByteTokenizer
+
+STRICT = ChatTemplate(
+    "{% for m in messages %}"
+    "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}"
+    "[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]"
+)
+HUGE = "All work and no play. " * (64 << 20 >> 4)
+
+
+class WordTokenizer(ByteTokenizer):
+    """Up to eight letters are a token."""
+
+    longest_token_bytes = 8
+
+    def encode(self, text: str) -> list[int]:
+        self.read.append(text)
+        return [len(text[at : at + 8]) for at in range(0, len(text), 8)]
+
+
+def prepare(
+    prompt: str | list[Message],
+    *,
+    context_length: int = 256,
+    tokenizer: ByteTokenizer | None = None,
+    template: ChatTemplate | None = TEMPLATE,
+    **changes: Any,
+) -> Prompt:
+    prompter = Prompter(template, tokenizer or ByteTokenizer(), context_length)
+    asked = prompt if isinstance(prompt, str) else tuple(prompt)
+    return prompter.prepare(GenerateRequest(model="x", prompt=asked, **changes))
+
+
+def text_of(prompt: Prompt) -> str:
+    return bytes(prompt.tokens).decode()
+
+
+def cut(prompt: str | list[Message], **changes: Any) -> Prompt:
+    return prepare(prompt, overflow=Overflow.TRUNCATE, **changes)
+
+
+def exchange(number: int) -> list[Message]:
+    return [chat.user(f"Question {number}?"), chat.assistant(f"Answer {number}.")]
+
+
+# -- What fits ---------------------------------------------------------------------
+
+
+def test_messages_go_through_the_template_and_leave_the_rest_to_the_answer():
+    prompt = prepare([chat.user("Hello")])
+
+    assert text_of(prompt) == "[user]Hello[assistant]"
+    assert prompt.max_tokens == 256 - len(prompt.tokens)
+
+
+def test_a_count_is_of_the_whole_prompt_however_long():
+    prompter = Prompter(TEMPLATE, ByteTokenizer(), 16)
+
+    counted = prompter.count(GenerateRequest(model="x", prompt=(chat.user("Hello " * 100),)))
+
+    assert counted == len("[user]" + "Hello " * 100 + "[assistant]")
+
+
+def test_half_a_surrogate_pair_is_no_character():
+    assert text_of(prepare("a\ud83d")) == "a?"
+
+
+def test_nothing_to_read_is_refused():
+    with pytest.raises(InvalidRequest, match="empty"):
+        prepare("")
+
+
+# -- What does not -----------------------------------------------------------------
+
+
+def test_a_short_prompt_that_does_not_fit_is_counted_to_its_end():
+    with pytest.raises(ContextOverflow) as refused:
+        prepare([chat.user("a" * 300)])
+
+    assert refused.value.prompt_tokens == len("[user]" + "a" * 300 + "[assistant]")
+    assert "at least" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "prompt", [HUGE, [chat.user(HUGE)], [chat.user("x"), chat.assistant(HUGE)]]
+)
+def test_what_cannot_fit_by_its_bytes_is_refused_unread(prompt: str | list[Message]):
+    tokenizer = WordTokenizer()
+
+    with pytest.raises(ContextOverflow, match="at least") as refused:
+        prepare(prompt, tokenizer=tokenizer)
+
+    assert refused.value.prompt_tokens >= len(HUGE) // 8
+    assert tokenizer.read == []
+
+
+def test_a_long_prompt_is_read_until_the_room_is_full_and_no_further():
+    class Generous(WordTokenizer):
+        longest_token_bytes = 1000  # so that its bytes alone do not tell
+
+    tokenizer = Generous()
+
+    with pytest.raises(ContextOverflow, match="at least"):
+        prepare([chat.user("word " * 40_000)], context_length=1024, tokenizer=tokenizer)
+
+    assert sum(map(len, tokenizer.read)) < 40_000
+
+
+def test_where_a_text_cannot_be_cut_its_beginning_tells():
+    class Whole(WordTokenizer):
+        longest_token_bytes = 1000
+        cuts_cleanly = False
+
+    tokenizer = Whole()
+
+    with pytest.raises(ContextOverflow, match="at least"):
+        prepare("word " * 40_000, context_length=1024, tokenizer=tokenizer)
+
+    assert sum(map(len, tokenizer.read)) < 40_000
+
+
+# -- History -----------------------------------------------------------------------
+
+
+def test_the_oldest_exchanges_go_whole_and_as_few_as_need_be():
+    messages = [chat.system("Be kind."), *(m for n in range(20) for m in exchange(n))]
+
+    prompt = cut([*messages, chat.user("Last?")])
+
+    text = text_of(prompt)
+    kept = [n for n in range(20) if f"Question {n}?" in text]
+    assert kept == list(range(20 - len(kept), 20))
+    assert kept
+    assert text.startswith("[system]Be kind.[user]Question")
+    assert text.endswith("[user]Last?[assistant]")
+    assert all(f"Answer {n}." in text for n in kept)
+    assert prompt.dropped_messages == 2 * (20 - len(kept))
+    assert len(prompt.tokens) + len("[user]Question 9?[assistant]Answer 9.") > 255
+
+
+@pytest.mark.parametrize("context_length", range(60, 250, 7))
+def test_every_cut_of_a_long_chat_suits_a_strict_template(context_length: int):
+    messages = [m for n in range(9) for m in exchange(n)]
+
+    prompt = cut([*messages, chat.user("Last?")], context_length=context_length, template=STRICT)
+
+    assert text_of(prompt).startswith("[user]Question")
+    assert text_of(prompt).endswith("[user]Last?[assistant]")
+
+
+def test_a_call_and_its_result_are_never_parted():
+    call = Message("assistant", (ToolCall("1", "clock", "{}"),))
+    result = Message("tool", (ToolResult("1", (chat.Text("noon"),)),))
+    old = [chat.user("What time is it? " * 5), call, result, chat.assistant("It is noon.")]
+
+    prompt = cut([*old, chat.user("Thanks")], context_length=100)
+
+    assert text_of(prompt) == "[user]Thanks[assistant]"
+    assert prompt.dropped_messages == 4
+
+
+def test_the_last_exchange_stays_with_all_that_its_tools_have_said():
+    call = Message("assistant", (ToolCall("1", "clock", "{}"),))
+    result = Message("user", (ToolResult("1", (chat.Text("noon"),)),))
+
+    prompt = cut([*exchange(1), chat.user("What time is it?"), call, result], context_length=90)
+
+    assert text_of(prompt) == "[user]What time is it?[assistant][tool]noon[assistant]"
+
+
+def test_a_chat_of_a_megabyte_is_read_little_further_than_the_room():
+    tokenizer = WordTokenizer()
+    messages = [m for n in range(20_000) for m in exchange(n)]
+
+    prompt = cut([*messages, chat.user("Last?")], context_length=2048, tokenizer=tokenizer)
+
+    assert len(prompt.tokens) > 0.9 * 2048
+    assert sum(map(len, tokenizer.read)) < 10 * 2048 * 8
+
+
+def test_the_same_message_may_be_said_twice():
+    again = chat.user("Again!")
+
+    prompt = cut([again, chat.assistant("No " * 80), again], context_length=100)
+
+    assert text_of(prompt) == "[user]Again![assistant]"
+
+
+# -- A single text that is too long ------------------------------------------------
+
+
+def test_the_middle_of_a_message_is_cut_and_the_template_stays_whole():
+    text = "Begin " + "middle " * 1000 + "end"
+
+    prompt = cut([chat.system("Be kind."), *exchange(1), chat.user(text)], context_length=512)
+
+    said = text_of(prompt)
+    assert said.startswith("[system]Be kind.[user]Begin middle")
+    assert said.endswith("middle end[assistant]")
+    assert 200 < len(prompt.tokens) <= 258  # half of the context is for the answer
+    assert prompt.dropped_messages == 2
+
+
+def test_of_a_huge_message_no_more_is_read_than_is_kept():
+    tokenizer = WordTokenizer()
+
+    prompt = cut([*exchange(1), chat.user(HUGE)], context_length=2048, tokenizer=tokenizer)
+
+    assert len(prompt.tokens) > 700
+    assert sum(map(len, tokenizer.read)) < 10 * 2048 * 8
+
+
+def test_of_a_huge_plain_prompt_the_head_and_the_tail_are_read():
+    tokenizer = ByteTokenizer()
+    text = "Begin" + HUGE + "end"
+
+    prompt = cut(text, tokenizer=tokenizer)
+
+    assert text_of(prompt) == "Begi" + text[-126:]
+    assert sum(map(len, tokenizer.read)) < 2000
+
+
+def test_a_plain_prompt_a_little_too_long_is_cut_alike():
+    text = "".join(f"{number:03} " for number in range(100))
+
+    assert text_of(cut(text)) == text[:4] + text[-126:]
+
+
+def test_a_context_too_small_for_the_template_still_holds_its_beginning():
+    prompt = cut([chat.user("Hello")], context_length=4)
+
+    assert text_of(prompt) == "[us"
+
+
+# -- Special tokens ----------------------------------------------------------------
+
+BOS = 1
+
+
+def test_a_rendered_template_gets_no_special_tokens():
+    prompt = prepare([chat.user("Hello")], tokenizer=ByteTokenizer(bos=BOS))
+
+    assert text_of(prompt) == "[user]Hello[assistant]"
+
+
+def test_a_plain_prompt_gets_the_bos_once():
+    tokenizer = ByteTokenizer(bos=BOS)
+
+    assert text_of(prepare("Hello", tokenizer=tokenizer)) == "\x01Hello"
+    assert text_of(prepare("\x01Hello", tokenizer=tokenizer)) == "\x01Hello"
+    assert text_of(prepare([chat.user("Hi")], tokenizer=tokenizer, template=None)) == "\x01Hi"
+
+
+def test_what_goes_on_from_a_context_has_no_bos_in_its_middle():
+    prompt = prepare("Hello", tokenizer=ByteTokenizer(bos=BOS), preceding_tokens=(1, 65, 66))
+
+    assert text_of(prompt) == "\x01ABHello"
+
+
+def test_a_prompt_cut_in_its_middle_keeps_the_bos():
+    prompt = cut(HUGE, tokenizer=ByteTokenizer(bos=BOS))
+
+    assert text_of(prompt).startswith("\x01All")
+
+
+def test_tokens_that_went_before_count():
+    request = GenerateRequest(model="x", prompt="Hello", preceding_tokens=tuple(range(254)))
+    prompter = Prompter(None, ByteTokenizer(), 256)
+
+    with pytest.raises(ContextOverflow):
+        prompter.prepare(request)
+
+    tokens = prompter.prepare(replace(request, overflow=Overflow.TRUNCATE)).tokens
+    assert tokens == (0, 1, 2, 3, *range(133, 254), *b"Hello")
