@@ -5,13 +5,16 @@ They read and note, and parse nothing on the way: what is measured is the server
 
 import itertools
 import re
+import selectors
 import socket
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from time import perf_counter
+from typing import cast
 
 HOST = "127.0.0.1"
 _RECEIVE_BYTES = 1 << 16
@@ -156,3 +159,57 @@ def _answer(data: bytes, waited: float) -> Answer:
     status = _STATUS.match(data)
     tokens = _PROMPT_TOKENS.findall(data)
     return Answer(int(status[1]) if status else None, waited, int(tokens[-1]) if tokens else 0)
+
+
+# -- A process of clients ------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Drained:
+    """What came to all of them: how often a piece, and in how many writes of the server."""
+
+    count: int
+    writes: int
+
+
+def drain(
+    port: int, requests: Sequence[bytes], piece: bytes, results: "Connection[Drained, Drained]"
+) -> None:
+    """Ask at once on a socket each, and read all answers to their ends.
+
+    What has come is told twice: when every answer has begun, and when every one has ended.
+    """
+    selector = selectors.DefaultSelector()
+    answers = [bytearray() for _ in requests]
+    for asked, answer in zip(requests, answers, strict=True):
+        connection = socket.create_connection((HOST, port))
+        connection.sendall(asked)
+        selector.register(connection, selectors.EVENT_READ, answer)
+    told = False
+    while selector.get_map():
+        for key, _ in selector.select():
+            connection = cast("socket.socket", key.fileobj)
+            if data := connection.recv(_RECEIVE_BYTES):
+                cast("bytearray", key.data).extend(data)
+            else:
+                selector.unregister(connection)
+                connection.close()
+        if not told and all(answers):
+            told = True
+            results.send(_drained(answers, piece))
+    results.send(_drained(answers, piece))
+
+
+def _drained(answers: Sequence[bytearray], piece: bytes) -> Drained:
+    chunks = [chunk for answer in answers for chunk in _chunks(bytes(answer)) if piece in chunk]
+    return Drained(sum(chunk.count(piece) for chunk in chunks), len(chunks))
+
+
+def _chunks(answer: bytes) -> Iterator[bytes]:
+    """The chunks of an answer over HTTP/1.1: one for each write of the application."""
+    _, _, rest = answer.partition(b"\r\n\r\n")
+    while rest:
+        size, _, rest = rest.partition(b"\r\n")
+        length = int(size, 16)
+        yield rest[:length]
+        rest = rest[length + len(b"\r\n") :]
