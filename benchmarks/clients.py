@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import cast
 
 HOST = "127.0.0.1"
+LAST_CHUNK = b"0\r\n\r\n"
 _RECEIVE_BYTES = 1 << 16
 _TINY_BUFFER_BYTES = 4096
 _RETRY_SECONDS = 0.05
@@ -24,7 +25,6 @@ _POLL_SECONDS = 0.005
 _OK = 200
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3})")
 _ERROR = b'{"error"'
-_LAST_CHUNK = b"0\r\n\r\n"
 _PROMPT_TOKENS = re.compile(rb'"(?:prompt_eval_count|prompt_tokens)": ?(\d+)')
 
 
@@ -72,9 +72,9 @@ class Reader(threading.Thread):
                 self.times.append(perf_counter())
             if _ERROR in data:
                 whole = False
-            last = (last + data)[-len(_LAST_CHUNK) :]
+            last = (last + data)[-len(LAST_CHUNK) :]
             data = connection.recv(_RECEIVE_BYTES)
-        return whole and last == _LAST_CHUNK
+        return whole and last == LAST_CHUNK
 
     def stop(self) -> None:
         self._stopping = True

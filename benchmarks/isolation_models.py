@@ -51,7 +51,8 @@ def with_template(gguf: bytes, template: str) -> bytes:
     at = gguf.index(_TEMPLATE_KEY) + len(_TEMPLATE_KEY)
     kind, size = struct.unpack_from("<IQ", gguf, at)
     start = at + struct.calcsize("<IQ")
-    new = template.encode().ljust(size)  # as long as before, so that nothing moves
+    # As long as before, so that nothing moves, and all that is added is a comment.
+    new = template.encode() + b"{#%s#}" % b" ".ljust(size - len(template.encode()) - len("{##}"))
     assert kind == _STRING_TYPE and len(new) == size, "no template that is long enough"
     return gguf[:start] + new + gguf[start + size :]
 

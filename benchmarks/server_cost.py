@@ -4,11 +4,12 @@
 
 An engine that says what it is told speaks through the real server to 1, 8 and 32 real
 sockets, whose clients have a process of their own. Paced, each stream has a token every
-20 ms; unpaced, as fast as the engine can. It reads the CPU clocks of threads, which Linux
-has and macOS lacks.
+20 ms; unpaced, as fast as the engine can. A bare loop that writes ready bytes stands beside
+them. The CPU clocks of threads are read, which Linux has and macOS lacks.
 """
 
 import argparse
+import asyncio
 import http.client
 import json
 import multiprocessing
@@ -24,7 +25,7 @@ from time import perf_counter
 
 from app.services import open_services
 from app.settings import Settings
-from benchmarks.clients import HOST, Drained, drain, post
+from benchmarks.clients import HOST, LAST_CHUNK, Drained, drain, post
 from benchmarks.isolation_models import POCKET
 from benchmarks.measure import JSON, Runs, machine, print_table, serve
 from models.engine.backend import Output
@@ -40,6 +41,11 @@ PACED_TOKENS = 250  # of each stream
 UNPACED_TOKENS = 6400  # of all streams together
 CONTEXT_TOKENS = 16_384
 PATHS = ("/v1/chat/completions", "/api/chat")
+BARE = "a bare loop"
+HEAD_END = b"\r\n\r\n"
+BARE_HEAD = b"HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n"
+_PIECE = b'{"response":". "}'.ljust(200)
+BARE_PIECE = b"%x\r\n%s\r\n" % (len(_PIECE), _PIECE)
 LISTS = ("/v1/models", "/api/tags")
 LISTED_MODELS = 200
 LIST_GOAL_MS = 5.0
@@ -51,19 +57,25 @@ _POLL_SECONDS = 0.002
 class Speaker(ScriptedBackend):
     """Says nothing until ``go`` is set, and then a token of each stream every so often."""
 
-    def __init__(self, token_seconds: float) -> None:
+    def __init__(self, go: threading.Event, token_seconds: float) -> None:
         super().__init__(context_length=CONTEXT_TOKENS)
-        self.go = threading.Event()
+        self._go = go
         self._token_seconds = token_seconds
         self._due = 0.0
 
     def step(self) -> list[Output]:
-        if not self.go.is_set():
+        if not self._go.is_set():
             time.sleep(_POLL_SECONDS)
             return []
-        self._due = max(self._due + self._token_seconds, perf_counter())
-        time.sleep(max(0.0, self._due - perf_counter()))
+        self._due = wait_until_due(self._due, self._token_seconds)
         return super().step()
+
+
+def wait_until_due(latest: float, seconds: float) -> float:
+    """Sleep until so long after the latest time, and return that moment; now if it is past."""
+    due = max(latest + seconds, perf_counter())
+    time.sleep(max(0.0, due - perf_counter()))
+    return due
 
 
 @dataclass(frozen=True)
@@ -95,7 +107,7 @@ def main() -> None:
 
 
 def cost_rows(runs: int) -> Iterator[Sequence[str]]:
-    for path in PATHS:
+    for path in (*PATHS, BARE):
         for sockets in SOCKETS:
             for paced in (True, False):
                 costs = [measure(path, sockets, paced=paced) for _ in range(runs)]
@@ -107,7 +119,7 @@ def cost_rows(runs: int) -> Iterator[Sequence[str]]:
                     Runs([each.engine for each in costs]).text(digits=0),
                     Runs([each.server for each in costs]).text(digits=0),
                     together.text(digits=0),
-                    judged(together.median, GOALS.get(sockets)),
+                    judged(together.median, None if path == BARE else GOALS.get(sockets)),
                     Runs([each.tokens_a_write for each in costs]).text(digits=2),
                 ]
 
@@ -118,28 +130,79 @@ def judged(value: float, goal: float | None) -> str:
 
 def measure(path: str, sockets: int, *, paced: bool) -> Cost:
     tokens = PACED_TOKENS if paced else UNPACED_TOKENS // sockets
-    speaker = Speaker(TOKEN_SECONDS if paced else 0.0)
-    with serving(speaker) as port, clients(port, path, sockets, tokens) as results:
+    token_seconds = TOKEN_SECONDS if paced else 0.0
+    go = threading.Event()
+    server = bare(go, token_seconds, tokens) if path == BARE else serving(go, token_seconds)
+    with server as port, clients(port, path, sockets, tokens) as results:
         wait_for(results)  # each has the head of its answer
         before = cpu_seconds()
-        speaker.go.set()
-        drained: Drained = wait_for(results)
+        go.set()
+        drained = wait_for(results)
         after = cpu_seconds()
     total = sockets * tokens
     if drained.count != total:
         raise RuntimeError(f"{drained.count} tokens came of {total}")
     spent = {name: after[name] - before.get(name, 0.0) for name in after}
-    server = sum(seconds for name, seconds in spent.items() if name.startswith("server"))
+    of_server = sum(seconds for name, seconds in spent.items() if name.startswith("server"))
     return Cost(
-        engine=1e6 * (sum(spent.values()) - server) / total,
-        server=1e6 * server / total,
+        engine=1e6 * (sum(spent.values()) - of_server) / total,
+        server=1e6 * of_server / total,
         tokens_a_write=total / drained.writes,
     )
 
 
 @contextmanager
-def serving(speaker: Speaker) -> Generator[int]:
-    """Serve what the speaker says; yields the port."""
+def bare(go: threading.Event, token_seconds: float, tokens: int) -> Generator[int]:
+    """The least that two threads, a loop and sockets cost in Python: nothing is made anew."""
+    loop = asyncio.new_event_loop()
+    read = threading.Event()  # what it all cost
+    writers: list[asyncio.StreamWriter] = []
+
+    async def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(HEAD_END)
+        writer.write(BARE_HEAD)
+        writers.append(writer)
+
+    def write(piece: bytes) -> None:
+        for writer in writers:
+            writer.write(piece)
+
+    def end() -> None:
+        listening.close()
+        for writer in writers:
+            writer.write(LAST_CHUNK)
+            writer.close()
+
+    def speak() -> None:
+        go.wait()
+        due = 0.0
+        for _ in range(tokens):
+            due = wait_until_due(due, token_seconds)
+            loop.call_soon_threadsafe(write, BARE_PIECE)
+        loop.call_soon_threadsafe(end)
+        read.wait()  # its clock goes with it
+
+    listening = loop.run_until_complete(asyncio.start_server(begin, HOST, 0))
+    threads = [
+        threading.Thread(target=loop.run_forever, name="server-bare"),
+        threading.Thread(target=speak, name="engine-bare"),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield listening.sockets[0].getsockname()[1]
+    finally:
+        read.set()
+        loop.call_soon_threadsafe(loop.stop)
+        for thread in threads:
+            thread.join()
+        loop.close()
+
+
+@contextmanager
+def serving(go: threading.Event, token_seconds: float) -> Generator[int]:
+    """Serve what a speaker says, through our own server; yields the port."""
+    speaker = Speaker(go, token_seconds)
     with tempfile.TemporaryDirectory() as folder:
         residency = scripted_residency(speaker, a_model(context_length=CONTEXT_TOKENS))
         store = Store(Path(folder), builtin=None)
