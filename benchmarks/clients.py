@@ -172,17 +172,30 @@ class Drained:
     writes: int
 
 
-def drain(
-    port: int, requests: Sequence[bytes], piece: bytes, results: "Connection[Drained, Drained]"
-) -> None:
-    """Ask at once on a socket each, and read all answers to their ends.
+@dataclass(frozen=True)
+class Streams:
+    """What a process of clients is to read: the answer to each request, on a socket each."""
+
+    port: int
+    requests: Sequence[bytes]
+    piece: bytes  # to be counted
+
+
+def drain_all(link: "Connection[Drained, Streams | None]") -> None:
+    """Read what comes over the link, until it is None: a process has this to do."""
+    while streams := link.recv():
+        _drain(streams, link)
+
+
+def _drain(streams: Streams, link: "Connection[Drained, Streams | None]") -> None:
+    """Ask at once, and read all answers to their ends.
 
     What has come is told twice: when every answer has begun, and when every one has ended.
     """
     selector = selectors.DefaultSelector()
-    answers = [bytearray() for _ in requests]
-    for asked, answer in zip(requests, answers, strict=True):
-        connection = socket.create_connection((HOST, port))
+    answers = [bytearray() for _ in streams.requests]
+    for asked, answer in zip(streams.requests, answers, strict=True):
+        connection = socket.create_connection((HOST, streams.port))
         connection.sendall(asked)
         selector.register(connection, selectors.EVENT_READ, answer)
     told = False
@@ -196,8 +209,8 @@ def drain(
                 connection.close()
         if not told and all(answers):
             told = True
-            results.send(_drained(answers, piece))
-    results.send(_drained(answers, piece))
+            link.send(_drained(answers, streams.piece))
+    link.send(_drained(answers, streams.piece))
 
 
 def _drained(answers: Sequence[bytearray], piece: bytes) -> Drained:

@@ -22,10 +22,11 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
+from typing import TypeAlias
 
 from app.services import open_services
 from app.settings import Settings
-from benchmarks.clients import HOST, LAST_CHUNK, Drained, drain, post
+from benchmarks.clients import HOST, LAST_CHUNK, Drained, Streams, drain_all, post
 from benchmarks.isolation_models import POCKET
 from benchmarks.measure import JSON, Runs, machine, print_table, serve
 from models.engine.backend import Output
@@ -52,6 +53,9 @@ LIST_GOAL_MS = 5.0
 LIST_REQUESTS = 50
 _WAIT_SECONDS = 60.0
 _POLL_SECONDS = 0.002
+
+Clients: TypeAlias = "Connection[Streams | None, Drained]"
+"""The link to a process of clients."""
 
 
 class Speaker(ScriptedBackend):
@@ -92,11 +96,19 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     runs: int = parser.parse_args().runs
     print(f"{machine()}; median (lowest–highest) of {runs}\n")
-    measure(PATHS[0], SOCKETS[0], paced=False)  # see everything once
-    print_table(
-        ["path", "sockets", "pace", "engine, µs", "server, µs", "together, µs", "goal", "a write"],
-        cost_rows(runs),
-    )
+    header = [
+        "path",
+        "sockets",
+        "pace",
+        "engine, µs",
+        "server, µs",
+        "together, µs",
+        "goal",
+        "a write",
+    ]
+    with clients() as link:
+        measure(link, PATHS[0], SOCKETS[0], paced=False)  # see everything once
+        print_table(header, cost_rows(link, runs))
     print_table(
         [f"{LISTED_MODELS} models", "ms", f"goal ≤ {LIST_GOAL_MS:g} ms"],
         list_rows(),
@@ -106,11 +118,11 @@ def main() -> None:
 # -- A token -------------------------------------------------------------------
 
 
-def cost_rows(runs: int) -> Iterator[Sequence[str]]:
+def cost_rows(link: Clients, runs: int) -> Iterator[Sequence[str]]:
     for path in (*PATHS, BARE):
         for sockets in SOCKETS:
             for paced in (True, False):
-                costs = [measure(path, sockets, paced=paced) for _ in range(runs)]
+                costs = [measure(link, path, sockets, paced=paced) for _ in range(runs)]
                 together = Runs([each.engine + each.server for each in costs])
                 yield [
                     path,
@@ -128,16 +140,17 @@ def judged(value: float, goal: float | None) -> str:
     return "–" if goal is None else f"≤ {goal:g}: {'met' if value <= goal else 'MISSED'}"
 
 
-def measure(path: str, sockets: int, *, paced: bool) -> Cost:
+def measure(link: Clients, path: str, sockets: int, *, paced: bool) -> Cost:
     tokens = PACED_TOKENS if paced else UNPACED_TOKENS // sockets
     token_seconds = TOKEN_SECONDS if paced else 0.0
     go = threading.Event()
     server = bare(go, token_seconds, tokens) if path == BARE else serving(go, token_seconds)
-    with server as port, clients(port, path, sockets, tokens) as results:
-        wait_for(results)  # each has the head of its answer
+    with server as port:
+        link.send(streams_of(port, path, sockets, tokens))
+        wait_for(link)  # each has the head of its answer
         before = cpu_seconds()
         go.set()
-        drained = wait_for(results)
+        drained = wait_for(link)
         after = cpu_seconds()
     total = sockets * tokens
     if drained.count != total:
@@ -216,8 +229,19 @@ def serving(go: threading.Event, token_seconds: float) -> Generator[int]:
 
 
 @contextmanager
-def clients(port: int, path: str, sockets: int, tokens: int) -> Generator[Connection]:
-    """A process that reads so many streams; it tells when all have begun, and what came."""
+def clients() -> Generator[Clients]:
+    """A process of clients, for all that is measured."""
+    link, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=drain_all, args=(theirs,))
+    process.start()
+    try:
+        yield link
+    finally:
+        link.send(None)
+        process.join()
+
+
+def streams_of(port: int, path: str, sockets: int, tokens: int) -> Streams:
     body: JSON = {
         "model": "scripted",
         "messages": [{"role": "user", "content": "Hello"}],
@@ -226,20 +250,13 @@ def clients(port: int, path: str, sockets: int, tokens: int) -> Generator[Connec
         "options": {"num_predict": tokens},
     }
     asked = post(path, json.dumps(body).encode())
-    results, theirs = multiprocessing.Pipe(duplex=False)
-    context = multiprocessing.get_context("spawn")
-    process = context.Process(target=drain, args=(port, [asked] * sockets, b'". "', theirs))
-    process.start()
-    try:
-        yield results
-    finally:
-        process.join(_WAIT_SECONDS)
+    return Streams(port, [asked] * sockets, b'". "')
 
 
-def wait_for(results: "Connection[Drained, Drained]") -> Drained:
-    if not results.poll(_WAIT_SECONDS):
+def wait_for(link: Clients) -> Drained:
+    if not link.poll(_WAIT_SECONDS):
         raise TimeoutError("the clients have not been answered")
-    return results.recv()
+    return link.recv()
 
 
 def cpu_seconds() -> dict[str, float]:
