@@ -46,6 +46,8 @@ test: venv
 bench: venv
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.server_cost --runs 1
+	$(BIN)/python -m benchmarks.isolation --model pocket --runs 1 --seconds 1
 
 format: venv
 	$(BIN)/ruff format .

@@ -8,8 +8,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,12 @@ def ratios(ours: Runs, theirs: Runs) -> Runs:
     return Runs([a / b for a, b in zip(ours.values, theirs.values, strict=True)])
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Each row is printed when it is there: some take minutes."""
     print(f"| {' | '.join(header)} |")
-    print("|" + "---|" * len(header))
+    print("|" + "---|" * len(header), flush=True)
     for row in rows:
-        print(f"| {' | '.join(row)} |")
+        print(f"| {' | '.join(row)} |", flush=True)
     print(flush=True)
 
 
@@ -104,6 +105,21 @@ class Server:
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(START_SECONDS)
+
+    def kill(self) -> None:
+        """End it with its children, stuck or not."""
+        children = self.children()
+        self.process.kill()
+        self.process.wait()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):  # it went with its parent
+                child.kill()
+
+    def children(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
 
 
 @contextmanager
