@@ -184,7 +184,7 @@ def test_a_prompt_of_one_token_is_enough(driver: Driver) -> None:
 def test_generation_config_adds_tokens_that_end_the_turn(
     opened: Callable[..., Driver], copy: Path
 ) -> None:
-    paris = opened(copy).call(opened(copy).backend.tokenize, " Paris")
+    paris = opened(copy).backend.prompter.tokenizer.encode(" Paris")
     (copy / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, paris[0]]}))
 
     outputs = opened(copy).answer("What is the capital of France?")
@@ -447,7 +447,7 @@ def test_a_folder_that_is_gone_is_named_without_asking_the_network(
 
 
 def test_special_tokens_are_read_and_never_said(driver: Driver) -> None:
-    assert driver.call(driver.backend.tokenize, "<|im_end|>") == [END_OF_TURN]
+    assert driver.backend.prompter.tokenizer.encode("<|im_end|>") == [END_OF_TURN]
 
     # A negative penalty has the model say the prompt again and again.
     outputs = driver.answer([1, 1], max_tokens=8, presence_penalty=-1000.0)
@@ -458,7 +458,7 @@ def test_special_tokens_are_read_and_never_said(driver: Driver) -> None:
 
 @pytest.mark.parametrize("tokenizer_adds_it", [True, False])
 @pytest.mark.parametrize("template_has_it", [True, False])
-def test_a_prompt_begins_with_one_bos_where_anything_asks_for_it(
+def test_a_rendered_prompt_has_the_bos_where_its_template_writes_it_and_a_plain_one_once(
     opened: Callable[..., Driver], copy: Path, tokenizer_adds_it: bool, template_has_it: bool
 ) -> None:
     bos = {"id": "<|endoftext|>", "type_id": 0}
@@ -476,9 +476,10 @@ def test_a_prompt_begins_with_one_bos_where_anything_asks_for_it(
     bos_or_not = "{{ bos_token }}" if template_has_it else ""
     write(copy, "chat_template.jinja", bos_or_not + "{{ messages[0].content }}")
 
-    tokens = opened(copy).tokens_of("Hello!")
+    driver = opened(copy)
 
-    assert tokens.count(0) == (tokenizer_adds_it or template_has_it)
+    assert driver.tokens_of("Hello!").count(0) == template_has_it
+    assert (driver.backend.prompter.tokenizer.bos == 0) == tokenizer_adds_it
 
 
 # -- The process and its memory -----------------------------------------------
