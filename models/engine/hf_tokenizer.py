@@ -1,6 +1,6 @@
-"""The tokenizer of an MLX folder: a ``tokenizers.Tokenizer`` in this process.
+"""The tokenizer of an MLX folder, in this process.
 
-Nothing here imports tokenizers: whoever has loaded one passes it in.
+Nothing here imports transformers or tokenizers: whoever has loaded one passes it in.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Protocol, cast
 
-from models.engine.tokenizer import PIECE_CHARACTERS, Joint, joint_of, pieces
+from models.engine.tokenizer import PIECE_CHARACTERS, Joint, Tokenizer, joint_of, pieces
 
 # What a normaliser may make of a text: at the most, so many times fewer bytes. NFC joins a
 # letter and its marks, as the three parts of a Korean syllable. What is not here may take any
@@ -43,6 +43,14 @@ class Tokenizers(Protocol):
     def get_vocab_size(self) -> int: ...
 
     def id_to_token(self, id: int) -> str | None: ...
+
+
+class Slow(Protocol):
+    """A tokenizer of transformers: those in Rust have a ``backend_tokenizer`` besides."""
+
+    bos_token: str | None
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
 
 
 class HfTokenizer:
@@ -102,6 +110,34 @@ class HfTokenizer:
             (encoding,) = self._fast.encode_batch_fast([text], add_special_tokens=False)
             tokens += encoding.ids
         return tokens
+
+
+class SlowTokenizer:
+    """A ``Tokenizer`` over one of transformers' own, in Python, of which there are few."""
+
+    longest_token_bytes = sys.maxsize  # there is no saying what it leaves out
+
+    def __init__(self, slow: Slow) -> None:
+        self._slow = slow
+
+    @property
+    def cuts_cleanly(self) -> bool:
+        return False
+
+    @property
+    def bos(self) -> int | None:
+        written = self._slow.bos_token
+        added = self._slow.encode("", add_special_tokens=True)
+        return added[0] if written and added[:1] == self.encode(written) else None
+
+    def encode(self, text: str) -> list[int]:
+        return self._slow.encode(text, add_special_tokens=False)
+
+
+def tokenizer_of(loaded: Slow) -> Tokenizer:
+    """Return the tokenizer that transformers has loaded."""
+    fast: Tokenizers | None = getattr(loaded, "backend_tokenizer", None)
+    return HfTokenizer(fast, bos_token=loaded.bos_token) if fast else SlowTokenizer(loaded)
 
 
 def _shortened_by(fast: Tokenizers) -> int | None:

@@ -18,7 +18,7 @@ from types import ModuleType
 from models import facts
 from models.chat import GenerateRequest
 from models.engine.backend import LoadPlan, Output, Prefilled, SequenceFailed, Token
-from models.engine.hf_tokenizer import HfTokenizer
+from models.engine.hf_tokenizer import tokenizer_of
 from models.engine.mlx_load import (
     Batch,
     Library,
@@ -127,9 +127,7 @@ class MlxBackend:
         self._mx = library.mx
         self._own_defaults = own_defaults(folder)
         template = _template(folder, loaded.tokenizer)
-        tokenizer = HfTokenizer(
-            loaded.tokenizer.backend_tokenizer, bos_token=loaded.tokenizer.bos_token
-        )
+        tokenizer = tokenizer_of(loaded.tokenizer)
         self.prompter = Prompter(template, tokenizer, plan.context_length)
         self._new_pieces = pieces_of(loaded.tokenizer)
         self._loaded = loaded
