@@ -15,9 +15,15 @@ import psutil
 import pytest
 
 from models import chat
-from models.chat import GenerateRequest, LoadRequest, SamplingParams, UnloadRequest
+from models.chat import (
+    GenerateRequest,
+    LoadRequest,
+    Overflow,
+    SamplingParams,
+    UnloadRequest,
+)
 from models.engine.llama import LlamaBackend, open_llama
-from models.errors import InferenceError, LoadFailed, ModelCrashed
+from models.errors import ContextOverflow, InferenceError, LoadFailed, ModelCrashed
 from models.events import Failed, Finished, FinishReason, Started, TextDelta
 from models.model import Kind
 from models.residency import Residency, Runner
@@ -309,3 +315,18 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         threading.Event().wait(0.01)
+
+
+def test_thirty_thousand_letters_without_a_space_harm_no_other_stream(residency: Residency):
+    listener, ticket = endless(residency)
+    listener.until(TextDelta)
+
+    offender, _ = ask(residency, prompt=(chat.user("a" * 30_000),))
+    cut, _ = ask(residency, prompt="!" * 30_000, overflow=Overflow.TRUNCATE, max_tokens=2)
+
+    end = offender.end()
+    assert isinstance(end, Failed)
+    assert isinstance(end.error, ContextOverflow)
+    assert isinstance(cut.end(), Finished)
+    residency.cancel(ticket)
+    assert isinstance(listener.end(), Finished)

@@ -249,11 +249,12 @@ def test_other_threads_run_while_a_megabyte_is_tokenised(testdata: Path):
     tokenizer = HfTokenizer(tokenizers.Tokenizer.from_file(str(path)), bos_token=None)
     thread = threading.Thread(target=tokenizer.encode, args=(FOX * 15_000,))
     longest, last = 0.0, time.monotonic()
+    started = last
     thread.start()
     while thread.is_alive():
         thread.join(0.001)
         now = time.monotonic()
         longest, last = max(longest, now - last), now
 
-    # One call that keeps the GIL takes seconds; a busy computer may stop us for some tenths.
-    assert longest < 0.6
+    # One call that keeps the GIL would be all of it.
+    assert longest < (last - started) / 3
