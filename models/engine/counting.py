@@ -1,8 +1,8 @@
 """Counts the tokens of prompts for models that are not loaded.
 
 A child process has the tokenizer: for a GGUF file llama.cpp itself, on a file with the same
-vocabulary and next to no model (99 MB for 152,000 tokens), for an MLX folder Hugging Face's
-(110 MB). At most two of them are kept, for a minute after the last use.
+vocabulary and next to no model (113 MB for 152,000 tokens), for an MLX folder Hugging Face's
+(97 MB). At most two of them are kept, for a minute after the last use.
 """
 
 import sys

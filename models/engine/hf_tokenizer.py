@@ -1,6 +1,6 @@
-"""The tokenizer of an MLX folder: a ``tokenizers.Tokenizer`` in this process.
+"""The tokenizer of an MLX folder, in this process.
 
-Nothing here imports tokenizers: whoever has loaded one passes it in.
+Nothing here imports transformers or tokenizers: whoever has loaded one passes it in.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Protocol, cast
 
-from models.engine.tokenizer import PIECE_CHARACTERS, Joint, joint_of, pieces
+from models.engine.tokenizer import PIECE_CHARACTERS, Joint, Tokenizer, joint_of, pieces
 
 # What a normaliser may make of a text: at the most, so many times fewer bytes. NFC joins a
 # letter and its marks, as the three parts of a Korean syllable. What is not here may take any
@@ -43,6 +43,14 @@ class Tokenizers(Protocol):
     def get_vocab_size(self) -> int: ...
 
     def id_to_token(self, id: int) -> str | None: ...
+
+
+class Slow(Protocol):
+    """A tokenizer of transformers: those in Rust have a ``backend_tokenizer`` besides."""
+
+    bos_token: str | None
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
 
 
 class HfTokenizer:
@@ -104,6 +112,34 @@ class HfTokenizer:
         return tokens
 
 
+class SlowTokenizer:
+    """A ``Tokenizer`` over one of transformers' own, in Python, of which there are few."""
+
+    longest_token_bytes = sys.maxsize  # there is no saying what it leaves out
+
+    def __init__(self, slow: Slow) -> None:
+        self._slow = slow
+
+    @property
+    def cuts_cleanly(self) -> bool:
+        return False
+
+    @property
+    def bos(self) -> int | None:
+        written = self._slow.bos_token
+        added = self._slow.encode("", add_special_tokens=True)
+        return added[0] if written and added[:1] == self.encode(written) else None
+
+    def encode(self, text: str) -> list[int]:
+        return self._slow.encode(text, add_special_tokens=False)
+
+
+def tokenizer_of(loaded: Slow) -> Tokenizer:
+    """Return the tokenizer that transformers has loaded."""
+    fast: Tokenizers | None = getattr(loaded, "backend_tokenizer", None)
+    return HfTokenizer(fast, bos_token=loaded.bos_token) if fast else SlowTokenizer(loaded)
+
+
 def _shortened_by(fast: Tokenizers) -> int | None:
     """Return how many times fewer bytes a text may become; None: there is no saying."""
     if not _has_bytes(fast):
@@ -134,30 +170,3 @@ def _steps(component: Component | None, several: str) -> list[dict[str, Any]]:
         return []
     whole: dict[str, Any] = json.loads(component.__getstate__())
     return cast("list[dict[str, Any]]", whole.get(several, [whole]))
-
-
-class Encoder(Protocol):
-    """What is used here of a transformers tokenizer that is written in Python."""
-
-    bos_token: str | None
-
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
-
-
-class SlowTokenizer:
-    """A ``Tokenizer`` for the few models that have no fast one: all of a text, or nothing."""
-
-    longest_token_bytes = sys.maxsize
-    cuts_cleanly = False
-
-    def __init__(self, tokenizer: Encoder) -> None:
-        self._tokenizer = tokenizer
-
-    @property
-    def bos(self) -> int | None:
-        written = self._tokenizer.bos_token
-        added = self._tokenizer.encode("", add_special_tokens=True)
-        return added[0] if written and added[:1] == self.encode(written) else None
-
-    def encode(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text, add_special_tokens=False)

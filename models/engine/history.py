@@ -12,7 +12,7 @@ from models.engine.turns import exchanges
 _KEPT_HEAD = 4  # Ollama's num_keep: tokens kept when the middle of a prompt is cut out
 _USUAL_DENSITY = 4.0  # characters a token, before anything has been read
 _USUAL_FRAME = 16  # characters that a template puts around a message
-_FEW_GUESSES = 3  # after which a room that is nearly full will do
+_FEW_GUESSES = 2  # after which a room that is nearly full will do
 _MANY_GUESSES = 6  # after which the halves are tried
 _MARGIN = 0.95  # of a room: nearly full
 _CUT = "\n[…]\n"  # stands where the middle of a text was
@@ -41,7 +41,9 @@ class History:
         """Return the messages to keep and their tokens; None where even the last do not fit."""
         fits, too_many = -1, max(1, len(self._sizes))
         tokens: list[int] | None = None
-        density = 2 * _USUAL_DENSITY  # high: rather once too much than a whole chat in steps
+        density = _USUAL_DENSITY
+        if self._sizes and self._sizes[-1] <= 2 * density * self._room:
+            density *= 2  # rather once too much than a whole chat in steps
         guesses = 0
         while too_many - fits > 1 and not (guesses >= _FEW_GUESSES and self._fills(tokens)):
             guess = bisect_right(self._sizes, self._room * density) - 1

@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
@@ -11,7 +12,7 @@ from typing import cast
 
 from models.engine.llama_client import LlamaClient
 from models.engine.llama_process import LlamaProcess
-from models.engine.tokenizer import Joint, joint_of, pieces
+from models.engine.tokenizer import PIECE_CHARACTERS, Joint, joint_of, pieces
 from models.gguf import TemplateSource
 
 _SECONDS = 60.0  # for one piece of a text; a child that takes longer is stuck
@@ -20,26 +21,26 @@ _SECONDS = 60.0  # for one piece of a text; a child that takes longer is stuck
 # deeper for each character that one alternative takes: some 20,000 fill the 8 MB stack of a
 # thread, and 1,200 the 512 KB that macOS gives one. So no run of one kind is longer.
 _LONGEST_RUN = 400
+
+# What one alternative may take, by the letters that ``_Kinds`` gives: letters and marks;
+# numbers; everything but letters, numbers and spaces; spaces; and what some take behind a
+# punctuation mark.
 _RUNS = re.compile(
     "|".join(
-        f"(?:{kind}){{{_LONGEST_RUN + 1},}}"
-        for kind in (
-            r"[^\W\d_]|[^\x00-\x7f\W\d]",  # letters and marks, as of Hindi and Thai
-            r"\d",
-            r"\s",
-            r"[^\w\s]|_",  # punctuation and symbols
-        )
+        f"(?<!{kind}){kind}{{{_LONGEST_RUN + 1},}}"
+        for kind in ("[LM]", "N", "[PM/]", "[SR]", "[R/]")
     )
 )
-# Some take everything up to a space or one of a few marks for one word.
-_WIDE_SPLITTERS = {"bloom", "gpt3-finnish", "poro-chat", "viking"}
-# With the full stops and commas of Chinese, Hindi and Arabic.
-_WIDE_RUNS = re.compile(
-    rf"[^\s.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c]{{{_LONGEST_RUN + 1},}}"
-    rf"|\s{{{_LONGEST_RUN + 1},}}"
-)
-_BLOCK = 1 << 14  # characters looked through at a time: other threads wait for no more
 
+# Some take everything up to a space or one of a few marks for one word: full stops and
+# commas, with those of Chinese, Hindi and Arabic.
+_WIDE_SPLITTERS = {"bloom", "gpt3-finnish", "poro-chat", "viking"}
+_WIDE_RUNS = re.compile(
+    "|".join(
+        f"(?<!{kind}){kind}{{{_LONGEST_RUN + 1},}}"
+        for kind in (r"[^\s.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c]", r"\s")
+    )
+)
 # Vocabularies that have a token for every byte: no text is shorter than its bytes allow.
 _WITH_BYTES = {"gpt2", "llama", "gemma4", "rwkv"}
 
@@ -51,7 +52,7 @@ class LlamaTokenizer:
         self._process = process
         self._bos_token = source.bos_token
         self._byte_pairs = source.tokenizer_model == "gpt2"
-        self._runs = _WIDE_RUNS if source.pre_tokenizer in _WIDE_SPLITTERS else _RUNS
+        self._wide = source.pre_tokenizer in _WIDE_SPLITTERS
         bounded = source.longest_token_bytes and source.tokenizer_model in _WITH_BYTES
         self.longest_token_bytes = source.longest_token_bytes if bounded else sys.maxsize
 
@@ -76,7 +77,7 @@ class LlamaTokenizer:
 
     def encode(self, text: str) -> list[int]:
         tokens: list[int] = []
-        joint = self._joint if len(text) > _BLOCK else Joint.NONE
+        joint = self._joint if len(text) > PIECE_CHARACTERS else Joint.NONE
         for piece in pieces(text, joint):
             parts = list(self._short_runs(piece)) if self._byte_pairs else [piece]
             tokens += self._ask(parts, add_special=False)
@@ -84,16 +85,14 @@ class LlamaTokenizer:
 
     def _short_runs(self, text: str) -> Iterator[str]:
         """Cut runs that llama.cpp would not survive."""
-        start = at = 0
-        while at < len(text):
-            found = self._runs.search(text, at, at + _BLOCK)
-            if found is None:
-                # A run may begin at the end of the block.
-                at = max(at + 1, at + _BLOCK - _LONGEST_RUN)
-                continue
-            at = found.start() + _LONGEST_RUN
-            yield text[start:at]
-            start = at
+        runs = _WIDE_RUNS if self._wide else _RUNS
+        start = 0
+        for at in range(0, len(text), PIECE_CHARACTERS):  # other threads wait for no more
+            block = text[at : at + PIECE_CHARACTERS]
+            for found in runs.finditer(block if self._wide else block.translate(_KINDS)):
+                for cut in range(found.start() + _LONGEST_RUN, found.end(), _LONGEST_RUN):
+                    yield text[start : at + cut]
+                    start = at + cut
         yield text[start:]
 
     def _ask(self, texts: Sequence[str], *, add_special: bool) -> list[int]:
@@ -105,3 +104,24 @@ class LlamaTokenizer:
                 return cast("list[int]", json.load(client.post("/tokenize", body))["tokens"])
             except (OSError, http.client.HTTPException, ValueError, KeyError):
                 raise self._process.end_and_explain() from None
+
+
+class _Kinds(dict[int, str]):
+    """For ``str.translate``: a letter for what kind of character each is."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        if character in "\r\n":
+            kind = "R"
+        elif character == "/":
+            kind = "/"
+        elif character.isspace():
+            kind = "S"
+        else:
+            category = unicodedata.category(character)[0]
+            kind = category if category in "LMN" else "P"
+        self[code] = kind
+        return kind
+
+
+_KINDS = _Kinds()

@@ -19,7 +19,7 @@ from models.engine.backend import (
     SequenceFailed,
     Work,
 )
-from models.engine.hf_tokenizer import HfTokenizer, SlowTokenizer, Tokenizers
+from models.engine.hf_tokenizer import tokenizer_of
 from models.engine.mlx_library import free, import_library
 from models.engine.mlx_load import (
     Batch,
@@ -37,7 +37,6 @@ from models.engine.pieces import Pieces, pieces_of
 from models.engine.prompt import Prompter
 from models.engine.sampling import own_defaults, resolve
 from models.engine.template import ChatTemplate
-from models.engine.tokenizer import Tokenizer
 from models.errors import InferenceError, InvalidRequest, ModelCrashed, OutOfMemory
 from models.events import FinishReason
 
@@ -248,7 +247,7 @@ class _Runnable:
         self.mx = library.mx
         self.vocabulary_size = loaded.vocabulary_size
         self.new_pieces = pieces_of(tokenizer)
-        self.prompter = Prompter(template, _tokenizer(tokenizer), spec.context_length)
+        self.prompter = Prompter(template, tokenizer_of(tokenizer), spec.context_length)
         self._library = library
         self._weights = loaded.model
         self._stop_tokens = [[token] for token in sorted(tokenizer.eos_token_ids)]
@@ -274,13 +273,6 @@ def _step_error(name: str, error: Exception) -> InferenceError:
     if is_out_of_memory(error):
         return OutOfMemory(f"'{name}' ran out of memory: use a shorter context or a smaller model.")
     return ModelCrashed(f"'{name}' failed while it was running: {first_line(error)}")
-
-
-def _tokenizer(tokenizer: MlxTokenizer) -> Tokenizer:
-    fast: Tokenizers | None = getattr(tokenizer, "backend_tokenizer", None)
-    if fast is None:
-        return SlowTokenizer(tokenizer)
-    return HfTokenizer(fast, bos_token=tokenizer.bos_token)
 
 
 def _template(folder: Path, tokenizer: MlxTokenizer) -> ChatTemplate | None:

@@ -16,7 +16,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
 
-from models.engine.hf_tokenizer import Tokenizers
 from models.engine.mlx_sampling import LogitsProcessor, Sampler
 from models.engine.pieces import Tokenizer
 from models.errors import InferenceError, LoadFailed, OutOfMemory
@@ -38,8 +37,7 @@ class MlxTokenizer(Tokenizer, Protocol):
     @property
     def eos_token_ids(self) -> set[int]: ...
 
-    @property
-    def backend_tokenizer(self) -> Tokenizers: ...
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
 
 
 class PromptResponse(Protocol):

@@ -20,7 +20,7 @@ _WORKER = Path(__file__).with_name("tokenizer_worker.py")
 
 
 class TokenizerProcess:
-    """A ``Tokenizer``. A vocabulary of 152,000 tokens takes some 110 MB of the child.
+    """A ``Tokenizer``. A vocabulary of 152,000 tokens takes some 100 MB of the child.
 
     Raises:
         LoadFailed: ``file`` is no tokenizer.json that the library can read.

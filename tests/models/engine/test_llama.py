@@ -15,12 +15,12 @@ import psutil
 import pytest
 
 from models import chat
-from models.chat import GenerateRequest, LoadRequest, SamplingParams, UnloadRequest
+from models.chat import GenerateRequest, LoadRequest, Overflow, SamplingParams, UnloadRequest
 from models.engine import llama_process, llama_stream
 from models.engine.llama import LlamaBackend, open_llama
 from models.engine.llama_process import LlamaProcess
 from models.engine.roster import Runner
-from models.errors import InferenceError, LoadFailed, ModelCrashed
+from models.errors import ContextOverflow, InferenceError, LoadFailed, ModelCrashed
 from models.events import Failed, Finished, FinishReason, Started, TextDelta
 from models.model import Files, Kind
 from models.residency import Residency
@@ -371,3 +371,18 @@ def test_an_answer_that_is_not_understood_fails_its_sequence_alone(
     assert isinstance(end, Failed)
     assert "could not be understood" in str(end.error)
     assert isinstance(other.end(), Finished)
+
+
+def test_thirty_thousand_letters_without_a_space_harm_no_other_stream(residency: Residency):
+    listener, ticket = endless(residency)
+    listener.until(TextDelta)
+
+    offender, _ = ask(residency, prompt=(chat.user("a" * 30_000),))
+    cut, _ = ask(residency, prompt="!" * 30_000, overflow=Overflow.TRUNCATE, max_tokens=2)
+
+    end = offender.end()
+    assert isinstance(end, Failed)
+    assert isinstance(end.error, ContextOverflow)
+    assert isinstance(cut.end(), Finished)
+    residency.cancel(ticket)
+    assert isinstance(listener.end(), Finished)

@@ -485,9 +485,10 @@ def test_a_chat_begins_with_what_its_template_writes_and_nothing_more(
     bos_or_not = "{{ bos_token }}" if template_has_it else ""
     write(copy, "chat_template.jinja", bos_or_not + "{{ messages[0].content }}")
 
-    tokens = opened(copy).tokens_of("Hello!")
+    driver = opened(copy)
 
-    assert tokens.count(0) == template_has_it
+    assert driver.tokens_of("Hello!").count(0) == template_has_it
+    assert (driver.backend.prompter.tokenizer.bos == 0) == tokenizer_adds_it
 
 
 # -- The process and its memory -----------------------------------------------

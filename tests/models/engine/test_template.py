@@ -9,9 +9,21 @@ import pytest
 from jinja2 import TemplateError
 
 from models import chat
-from models.chat import Image, Message, Reasoning, Text, Tool, ToolCall, ToolResult
+from models.chat import (
+    GenerateRequest,
+    Image,
+    Message,
+    Overflow,
+    Reasoning,
+    Text,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
+from models.engine.prompt import Prompter
 from models.engine.template import ChatTemplate
 from models.errors import InvalidRequest, LoadFailed
+from tests.fakes import ByteTokenizer
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -143,6 +155,24 @@ def test_every_published_template_takes_any_order_of_turns(
         assert all(message.text in prompt for message in messages), name
         said = [prompt.find(each.text) for each in messages if each.role != "system"]
         assert said == sorted(said), name
+
+
+def test_a_long_chat_is_cut_to_what_every_published_template_takes(
+    published: dict[str, ChatTemplate],
+):
+    words = "word " * 80
+    messages = [chat.system("Be kind.")]
+    for number in range(60):
+        messages += [chat.user(f"Question {number}? {words}"), chat.assistant(f"Yes. {words}")]
+    messages.append(chat.user("Last?"))
+    request = GenerateRequest(model="x", prompt=tuple(messages), overflow=Overflow.TRUNCATE)
+    for name in published.keys() - NEED_MORE:
+        prompt = Prompter(published[name], ByteTokenizer(), 16_000).prepare(request)
+
+        text = bytes(prompt.tokens).decode()
+        assert "Be kind." in text and "Last?" in text, name
+        assert "Question 59?" in text and "Question 0?" not in text, name
+        assert prompt.dropped_messages % 2 == 0, name
 
 
 def as_transformers_has_them(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
