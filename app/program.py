@@ -19,7 +19,6 @@ from PySide6.QtWidgets import QApplication
 from app.api_switch import ApiState, ApiSwitch
 from app.chat.chats import Chats
 from app.chat.window import MainWindow
-from app.conversations import Conversations
 from app.icons import application_icon
 from app.manager.downloads import Downloads
 from app.manager.library import Library
@@ -30,6 +29,7 @@ from app.settings import LOG_FILE, SettingsFile
 from app.theme import Appearance
 from models import paths
 from models.hub import Hub
+from models.records.records import Records
 
 if TYPE_CHECKING:
     from server.listener import ApiServer
@@ -49,9 +49,9 @@ class Program(QObject):
         self._application = application
         self._settings = SettingsFile(home)
         self._services = open_services(home, self._settings.value)
-        self._conversations = Conversations(home)
+        self._records = Records(home)
         residency, store = self._services.residency, self._services.store
-        self.chats = Chats(residency, self._conversations, self._settings.value.model, self)
+        self.chats = Chats(residency, self._records, self._settings.value.model, self)
         self.library = Library(store, residency, self)
         self.downloads = Downloads(Hub(store), self)
         self.switch = ApiSwitch(self._settings, self._make_server, self)
@@ -88,7 +88,7 @@ class Program(QObject):
         self.downloads.close()
         self.switch.close()
         self._services.close()
-        self._conversations.close()
+        self._records.close()
         # While everything it shows is still there: at the interpreter's exit PySide
         # would take us apart in any order.
         self.window.deleteLater()
@@ -128,7 +128,6 @@ class Program(QObject):
     @Slot()
     def _after_showing(self) -> None:
         """What the first picture of the window need not wait for."""
-        self.window.tell_of_chats()
         self.switch.restore()
 
     @Slot()

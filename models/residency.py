@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import psutil
 
-from models.chat import Request, UnloadRequest
+from models.chat import Origin, Request, UnloadRequest
 from models.engine.backend import LoadPlan, OpenBackend
 from models.engine.engine import DEFAULT_KEEP_ALIVE_SECONDS, Engine
 from models.engine.state import Resident
@@ -83,7 +83,7 @@ class Residency:
 
     # -- Any thread -----------------------------------------------------------
 
-    def submit(self, request: Request, sink: Sink) -> int:
+    def submit(self, request: Request, sink: Sink, *, origin: Origin | None = None) -> int:
         """Start a request; return the ticket that cancels it.
 
         Whatever is wrong with it comes as ``Failed``, perhaps before this returns.

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from app.chat.session import ChatSession, State
-from app.conversations import Conversations
 from app.services import Services, open_services
 from app.settings import Settings
 from models.engine import mlx
 from models.engine.state import Resident
 from models.hub import Hub
+from models.records.records import Records
 from server.app import create_app
 from server.listener import ApiServer
 from tests.conftest import REPOSITORY
@@ -103,8 +103,8 @@ def test_a_model_that_was_pulled_over_a_cut_connection_is_listed_and_answers(
 def test_the_window_and_the_api_are_answered_at_once_from_one_loaded_model(
     services: Services, port: int, tmp_path: Path, qtbot: Any, model: str
 ):
-    conversations = Conversations(tmp_path)
-    session = ChatSession(services.residency, conversations, "a-chat", model)
+    records = Records(tmp_path)
+    session = ChatSession(services.residency, records, "a-chat", model)
     chat(port, model)  # it is loaded now
     seen: list[tuple[Resident, ...]] = []
     session.reply_grew.connect(lambda _: seen.append(services.residency.residents()))
@@ -129,4 +129,4 @@ def test_the_window_and_the_api_are_answered_at_once_from_one_loaded_model(
     for stream in streams:
         stream.close()
     session.close()
-    conversations.close()
+    records.close()

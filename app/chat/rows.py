@@ -9,9 +9,9 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 from app.chat.blocks import LIST_INDENT, CodeBlock, CopyButton, RuleBlock, TextBlock, widget_for
 from app.chat.markdown import Block, Blocks
 from app.chat.session import State
-from app.conversations import Outcome, Turn
 from app.icons import IconButton
 from app.theme import Theme
+from models.records.values import Outcome, Turn
 
 COLUMN_WIDTH = 760  # pixels: some 95 characters, as wide as reads well
 _SIDE = 24

@@ -11,9 +11,10 @@ from typing import Protocol
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from app import background
+from app.background import sentence
 from app.manager.library import size_words
 from app.manager.pace import Pace, time_words
-from app.task import Task, sentence
 from models.errors import InferenceError
 from models.hub import HubModel, PullCancelled, PullProgress
 from models.model import Model
@@ -210,10 +211,12 @@ class Downloads(QObject):
         if not query:
             return
         self._asked, self._searching, self._problem, self._results = query, True, "", []
-        task = Task("hub-search", lambda: (query, self._hub.search(query)), self)
-        task.done.connect(self._on_found)
-        task.failed.connect(self._on_search_failed)
-        task.start()
+        background.run(
+            lambda: (query, self._hub.search(query)),
+            self._on_found,
+            self,
+            self._on_search_failed,
+        )
         self.searched.emit()
 
     def download(self, name: str) -> None:

@@ -17,6 +17,7 @@ from models.records.blobs import Blobs
 
 Row: TypeAlias = tuple[int, int | None, str, str, str | None]
 
+
 def encode(parts: Iterable[Part], blobs: Blobs) -> list[Row]:
     """Return a message's rows; the pictures in it are kept as blobs first.
 

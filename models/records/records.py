@@ -38,6 +38,10 @@ _SIBLINGS = """
 """
 
 
+class NotKept(OSError):
+    """The file of the chats cannot be read or written now: ``str(error)`` is SQLite's word."""
+
+
 class Records:
     """All methods may be called from any thread.
 
@@ -175,7 +179,7 @@ class Records:
                 return work(db)
         except sqlite3.Error as error:
             log.error("The chats could not be read or written: %s", error)
-            raise
+            raise NotKept(f"{error}.") from error
 
     def _open(self) -> Opened:
         if self._opened is None:

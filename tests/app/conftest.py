@@ -12,8 +12,8 @@ from PySide6.QtWidgets import QApplication
 from app.api_switch import ApiSwitch
 from app.chat.chats import Chats
 from app.chat.rows import ReplyRow
+from app.chat.session import State
 from app.chat.window import MainWindow
-from app.conversations import Conversations
 from app.manager.downloads import Downloads
 from app.manager.library import Library
 from app.settings import SettingsFile
@@ -21,6 +21,8 @@ from app.theme import Appearance
 from models.engine.backend import Output
 from models.hub import HubModel, PullCancelled, PullFailed, PullProgress
 from models.model import Kind, Model
+from models.records.records import Records
+from models.records.values import Turn
 from models.residency import Residency
 from models.store import Store
 from server.app import create_app
@@ -94,8 +96,8 @@ class Desk:
         self.settings.change(ports=(0,), theme="light")
         self.store = Store(home, POCKET)
         self.residency: Residency = scripted_residency(backend, *self.store.list())
-        self.conversations = Conversations(home)
-        self.chats = Chats(self.residency, self.conversations, "pocket:latest")
+        self.records = Records(home)
+        self.chats = Chats(self.residency, self.records, "pocket:latest")
         self.library = Library(self.store, self.residency)
         self.hub = FakeHub(self.store)
         self.downloads = Downloads(self.hub)
@@ -115,6 +117,17 @@ class Desk:
     def _make_server(self, host: str, ports: Sequence[int]) -> ApiServer:
         return ApiServer(lambda: create_app(self.residency, self.store, host=host), host, ports)
 
+    def open_chat(self, qtbot, chat: str) -> None:
+        self.chats.open(chat)
+        qtbot.waitUntil(lambda: self.chats.current.state is State.IDLE)
+
+    def open_past(self, qtbot, *turns: Turn) -> None:
+        """Open a chat of days past, in which this was said."""
+        self.records.add("old", "Old chat")
+        for parent, turn in zip([None, *(each.id for each in turns)], turns, strict=False):
+            self.records.put("old", parent, turn)
+        self.open_chat(qtbot, "old")
+
     def say(self, text: str) -> None:
         self.window.chat.composer.input.setPlainText(text)
         self.window.chat.composer.button.click()
@@ -129,7 +142,7 @@ class Desk:
         self.downloads.close()
         self.switch.close()
         self.residency.close()
-        self.conversations.close()
+        self.records.close()
         for each in (self.window, self.chats, self.library, self.downloads, self.switch):
             each.deleteLater()
         self.appearance.deleteLater()
@@ -138,7 +151,7 @@ class Desk:
 
 @pytest.fixture
 def desk_of(
-    qapp: QApplication, inglenook_home: Path
+    qapp: QApplication, qtbot, inglenook_home: Path
 ) -> Iterator[Callable[[ScriptedBackend], Desk]]:
     desks: list[Desk] = []
 
@@ -146,16 +159,9 @@ def desk_of(
         desks.append(Desk(qapp, inglenook_home, backend))
         desks[-1].window.show()
         desks[-1].window.activateWindow()
-        qapp.processEvents()
+        qtbot.waitUntil(lambda: desks[-1].library.known)
         return desks[-1]
 
     yield make
     for desk in desks:
         desk.close()
-
-
-@pytest.fixture
-def conversations(inglenook_home: Path) -> Iterator[Conversations]:
-    opened = Conversations(inglenook_home)
-    yield opened
-    opened.close()

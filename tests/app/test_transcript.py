@@ -6,8 +6,9 @@ from PySide6.QtWidgets import QApplication, QLabel, QTextBrowser, QTextEdit
 
 from app.chat.blocks import CodeBlock, CopyButton, TextBlock, open_link
 from app.chat.transcript import Transcript
-from app.conversations import Turn
 from app.theme import DARK
+from models.chat import Text
+from models.records.values import Turn
 from tests.app.conftest import Babbler
 from tests.fakes import ScriptedBackend
 
@@ -15,13 +16,16 @@ CODE = "Here:\n\n```python\nimport os\n\nprint(os.name)\n```\n\nThat is all."
 LONG = "One paragraph.\n\n" * 60
 
 
-def history(desk, count: int) -> None:
+def history(desk, qtbot, count: int) -> None:
     """Fill the chat that is open with turns of days past."""
-    desk.conversations.add("old", "Old chat")
-    for position in range(count):
-        role = "user" if position % 2 == 0 else "assistant"
-        desk.conversations.put("old", position, Turn(role=role, text=f"Turn {position}. " * 20))
-    desk.chats.open("old")
+    said = [Text(f"Turn {position}. " * 20) for position in range(count)]
+    desk.open_past(
+        qtbot,
+        *(
+            Turn(role="assistant" if position % 2 else "user", parts=(text,))
+            for position, text in enumerate(said)
+        ),
+    )
 
 
 def transcript(desk) -> Transcript:
@@ -54,7 +58,7 @@ def finish(desk, qtbot) -> None:
 
 def test_only_rows_in_sight_have_widgets(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
-    history(desk, 500)
+    history(desk, qtbot, 500)
 
     assert 0 < len(transcript(desk).rows) < 20
     assert max(transcript(desk).rows) == 499
@@ -66,7 +70,7 @@ def test_only_rows_in_sight_have_widgets(desk_of, qtbot) -> None:
 
 def test_the_rows_in_sight_touch_and_cover_the_view(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
-    history(desk, 100)
+    history(desk, qtbot, 100)
     for value in (0, 777, 3333, bar(desk).maximum() // 2, bar(desk).maximum()):
         bar(desk).setValue(value)
         rows = [row for _, row in sorted(transcript(desk).rows.items())]
@@ -89,7 +93,7 @@ def test_the_view_follows_a_reply_to_its_end(desk_of, qtbot) -> None:
 
 def test_a_reader_who_scrolled_up_is_left_where_they_are(desk_of, qtbot) -> None:
     desk = desk_of(Babbler("Once "))
-    history(desk, 40)
+    history(desk, qtbot, 40)
     desk.say("Tell me a story")
     qtbot.waitUntil(lambda: desk.chats.current.turns[-1].text.startswith("Once"))
 
@@ -213,19 +217,21 @@ def test_a_failure_stands_in_the_chat_and_can_be_tried_again(desk_of, qtbot) -> 
     assert desk.chats.current.turns[-1].text == "Paris."
 
 
-def test_the_end_of_a_reply_tells_how_fast_it_was(desk_of) -> None:
+def test_the_end_of_a_reply_tells_how_fast_it_was(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
-    desk.conversations.add("old", "Old chat")
-    for position, (tokens, seconds) in enumerate(((300, 2.0), (84, 2.0), (8, 0.001))):
-        said = Turn(
-            role="assistant",
-            text="Paris.",
-            model="pocket:latest",
-            completion_tokens=tokens,
-            decode_seconds=seconds,
-        )
-        desk.conversations.put("old", position, said)
-    desk.chats.open("old")
+    desk.open_past(
+        qtbot,
+        *(
+            Turn(
+                role="assistant",
+                parts=(Text("Paris."),),
+                model="pocket:latest",
+                completion_tokens=tokens,
+                decode_seconds=seconds,
+            )
+            for tokens, seconds in ((300, 2.0), (84, 2.0), (8, 0.001))
+        ),
+    )
 
     words = [label.text() for row in desk.reply_rows() for label in row.findChildren(QLabel)]
     assert "pocket  ·  300 tokens  ·  150 tokens/s" in words

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.chat.empty import EXAMPLES
+from app.chat.session import State
 from app.settings import Settings
 from app.theme import DARK, LIGHT
 from tests.app.conftest import POCKET, Babbler
@@ -26,6 +27,16 @@ def words_of(widget: QWidget) -> str:
 
 def button(widget: QWidget, words: str) -> QPushButton:
     return next(each for each in widget.findChildren(QPushButton) if each.text() == words)
+
+
+def wait_for_chats(desk, qtbot, *titles: str) -> None:
+    qtbot.waitUntil(lambda: [each.title for each in desk.chats.entries] == list(titles))
+
+
+def refresh(desk, qtbot) -> None:
+    there = [model.name for model in desk.store.list()]
+    desk.library.refresh()
+    qtbot.waitUntil(lambda: [row.model.name for row in desk.library.rows] == there)
 
 
 def finish(desk, qtbot) -> None:
@@ -59,7 +70,7 @@ def test_an_example_is_asked_with_one_click(desk_of, qtbot) -> None:
 def test_the_choice_of_a_model_is_remembered(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
     desk.store.import_path(POCKET / "gguf/pocket.gguf", "org/other")
-    desk.library.refresh()
+    refresh(desk, qtbot)
     picker = desk.window.header.picker
 
     picker.setCurrentIndex(picker.findText("org/other"))
@@ -70,14 +81,14 @@ def test_the_choice_of_a_model_is_remembered(desk_of, qtbot) -> None:
     assert desk.window.chat.composer.input.placeholderText() == "Message org/other"
 
 
-def test_a_model_that_goes_is_no_longer_chosen(desk_of) -> None:
+def test_a_model_that_goes_is_no_longer_chosen(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
     desk.store.import_path(POCKET / "gguf/pocket.gguf", "org/other")
-    desk.library.refresh()
+    refresh(desk, qtbot)
     desk.window.header.picker.choose("org/other:latest")
 
     desk.store.remove("org/other")
-    desk.library.refresh()
+    refresh(desk, qtbot)
 
     assert desk.window.header.picker.currentText() == "pocket"
     assert desk.chats.current.model == "pocket:latest"
@@ -106,6 +117,7 @@ def test_a_new_chat_shows_what_can_be_asked(desk_of, qtbot) -> None:
     qtbot.keyClick(desk.window, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
 
     assert desk.window.chat.empty.isVisible()
+    wait_for_chats(desk, qtbot, "Hi")
     assert desk.window.sidebar.list.item(1).text() == "Hi"
 
 
@@ -115,8 +127,10 @@ def test_a_chat_is_opened_from_the_list_and_marked(desk_of, qtbot) -> None:
     finish(desk, qtbot)
     desk.chats.new()
     chats = desk.window.sidebar.list
+    wait_for_chats(desk, qtbot, "Hi")
 
     chats.itemClicked.emit(chats.item(1))
+    qtbot.waitUntil(lambda: desk.chats.current.state is State.IDLE)
 
     assert [turn.text for turn in desk.chats.current.turns] == ["Hi", "Hello."]
     assert chats.currentItem().text() == "Hi"
@@ -127,13 +141,14 @@ def test_a_chat_is_renamed_where_it_stands(desk_of, qtbot) -> None:
     desk.say("Hi")
     finish(desk, qtbot)
     chats = desk.window.sidebar.list
+    wait_for_chats(desk, qtbot, "Hi")
 
     chats.editItem(chats.item(1))
     editor = chats.findChild(QLineEdit)
     editor.setText("Greetings")
     qtbot.keyClick(editor, Qt.Key.Key_Return)
 
-    qtbot.waitUntil(lambda: [each.title for each in desk.chats.entries] == ["Greetings"])
+    wait_for_chats(desk, qtbot, "Greetings")
     assert chats.item(1).text() == "Greetings"
 
 
@@ -141,24 +156,24 @@ def test_a_deleted_chat_is_offered_back(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend("Hello."))
     desk.say("Hi")
     finish(desk, qtbot)
+    wait_for_chats(desk, qtbot, "Hi")
 
     qtbot.keyClick(desk.window.sidebar.list, Qt.Key.Key_Delete)
-    assert desk.chats.entries == []
+    wait_for_chats(desk, qtbot)
     assert "“Hi” has been deleted." in words_of(desk.window.banners)
     qtbot.mouseClick(button(desk.window.banners, "Undo"), Qt.MouseButton.LeftButton)
 
-    assert [entry.title for entry in desk.chats.entries] == ["Hi"]
+    wait_for_chats(desk, qtbot, "Hi")
     assert not desk.window.banners.isVisible()
 
 
-def test_damaged_chats_are_told_and_not_in_a_modal(desk_of, inglenook_home: Path) -> None:
+def test_damaged_chats_are_told_and_not_in_a_modal(desk_of, qtbot, inglenook_home: Path) -> None:
     inglenook_home.mkdir()
     (inglenook_home / "chats.db").write_bytes(b"no database" * 1000)
     desk = desk_of(ScriptedBackend())
 
-    desk.window.tell_of_chats()
+    qtbot.waitUntil(lambda: "chats.db.broken-" in words_of(desk.window.banners))
 
-    assert "chats.db.broken-" in words_of(desk.window.banners)
     assert QApplication.activeModalWidget() is None
 
 
