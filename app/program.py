@@ -6,11 +6,10 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING
 
 import psutil
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSocketNotifier, Qt, QTimer, Slot
@@ -24,15 +23,11 @@ from app.manager.downloads import Downloads
 from app.manager.library import Library
 from app.menubar import MenuBarIcon
 from app.platform import desktop
-from app.services import open_services
-from app.settings import LOG_FILE, SettingsFile
+from app.services import api_server, open_everything
+from app.settings import LOG_FILE
 from app.theme import Appearance
 from models import paths
 from models.hub import Hub
-from models.records.records import Records
-
-if TYPE_CHECKING:
-    from server.listener import ApiServer
 
 log = logging.getLogger(__name__)
 
@@ -47,18 +42,17 @@ class Program(QObject):
     def __init__(self, application: QApplication, home: Path) -> None:
         super().__init__(application)
         self._application = application
-        self._settings = SettingsFile(home)
-        self._services = open_services(home, self._settings.value)
-        self._records = Records(home)
-        residency, store = self._services.residency, self._services.store
-        self.chats = Chats(residency, self._records, self._settings.value.model, self)
-        self.library = Library(store, residency, self)
-        self.downloads = Downloads(Hub(store), self)
-        self.switch = ApiSwitch(self._settings, self._make_server, self)
+        self._services = services = open_everything(home)
+        settings = services.settings
+        self.chats = Chats(services.residency, services.records, settings.value.model, self)
+        self.library = Library(services.store, services.residency, self)
+        self.downloads = Downloads(Hub(services.store), self)
+        # It imports the server on the switch's thread, and after the window is there.
+        self.switch = ApiSwitch(settings, partial(api_server, services), self)
         self.window = MainWindow(
             home=home,
-            settings=self._settings,
-            appearance=Appearance(application, self._settings.value.theme),
+            settings=settings,
+            appearance=Appearance(application, settings.value.theme),
             chats=self.chats,
             library=self.library,
             downloads=self.downloads,
@@ -88,7 +82,6 @@ class Program(QObject):
         self.downloads.close()
         self.switch.close()
         self._services.close()
-        self._records.close()
         # While everything it shows is still there: at the interpreter's exit PySide
         # would take us apart in any order.
         self.window.deleteLater()
@@ -114,16 +107,6 @@ class Program(QObject):
             self._tray_timer.stop()
         else:
             self._tray_timer.start()
-
-    def _make_server(self, host: str, ports: Sequence[int]) -> "ApiServer":
-        # Half a second of imports, on the switch's thread and after the window is there.
-        from server.app import create_app  # noqa: PLC0415
-        from server.listener import ApiServer  # noqa: PLC0415
-
-        services = self._services
-        return ApiServer(
-            lambda: create_app(services.residency, services.store, host=host), host, ports
-        )
 
     @Slot()
     def _after_showing(self) -> None:

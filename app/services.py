@@ -1,26 +1,35 @@
-"""The store and the engines, opened together: what the window, the API and the command share."""
+"""All that there is one of, opened together: what the window, the API and the command share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import resources
-from app.settings import Settings
+from app.settings import Settings, SettingsFile
 from models.engine import mlx
 from models.engine.llama import open_llama
 from models.model import Kind
+from models.records.records import Records
 from models.residency import Residency, Runner
 from models.store import Store
+
+if TYPE_CHECKING:
+    from server.listener import ApiServer
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     store: Store
     residency: Residency
+    records: Records
+    settings: SettingsFile
 
     def close(self) -> None:
-        """Fail what is running, unload every model, and wait for both."""
+        """Fail what is running, unload every model, write what is to be written, and wait."""
         self.residency.close()
+        self.records.close()
+        self.settings.close()
 
     def __enter__(self) -> Self:
         return self
@@ -29,8 +38,10 @@ class Services:
         self.close()
 
 
-def open_services(home: Path, settings: Settings) -> Services:
-    """Open the models under ``home``, with the built-in one. Loads nothing yet."""
+def open_everything(home: Path) -> Services:
+    """Open what lies under ``home``, with the built-in model. Nothing is loaded yet, and the
+    chats are read when somebody asks for them."""
+    settings = SettingsFile(home)
     store = Store(home, builtin=Path(resources.__file__).with_name("pocket"))
     runners = {Kind.LLAMA: Runner(open_llama)}
     if mlx.available():
@@ -38,7 +49,23 @@ def open_services(home: Path, settings: Settings) -> Services:
     residency = Residency(
         store.find,
         runners,
-        keep_alive_seconds=settings.keep_alive_seconds,
-        context_length=settings.context_length,
+        keep_alive_seconds=settings.value.keep_alive_seconds,
+        context_length=settings.value.context_length,
     )
-    return Services(store, residency)
+    services = Services(store, residency, Records(home), settings)
+    settings.watch(lambda _was, now: _configure(services, now))
+    return services
+
+
+def api_server(services: Services, host: str, ports: Sequence[int]) -> "ApiServer":
+    """Make the local API, not yet listening. Importing it takes half a second."""
+    from server.app import create_app  # noqa: PLC0415
+    from server.listener import ApiServer  # noqa: PLC0415
+
+    return ApiServer(lambda: create_app(services.residency, services.store, host=host), host, ports)
+
+
+def _configure(services: Services, settings: Settings) -> None:
+    services.residency.configure(
+        keep_alive_seconds=settings.keep_alive_seconds, context_length=settings.context_length
+    )

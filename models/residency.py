@@ -98,6 +98,12 @@ class Residency:
             engine.submit(ticket, model, request, sink)
         return ticket
 
+    def configure(self, *, keep_alive_seconds: float, context_length: int | None) -> None:
+        """Set the defaults anew, for what is loaded from now on."""
+        self._context_length = context_length
+        for engine in self._engines.values():
+            engine.keep_alive_seconds = keep_alive_seconds
+
     def cancel(self, ticket: int) -> None:
         """Harmless once the request is over."""
         for engine in self._engines.values():

@@ -18,7 +18,7 @@ from app.manager.library import Library
 from app.manager.window import ModelsPage
 from app.platform import desktop
 from app.preferences import PreferencesPage
-from app.settings import SettingsFile
+from app.settings import Settings, SettingsFile
 from app.theme import Appearance, Theme
 from models.names import ModelName
 
@@ -91,7 +91,7 @@ class MainWindow(QMainWindow):
             page = ModelsPage(self._library, self._downloads, self._appearance.theme)
             page.chat_wanted.connect(self._on_chat_wanted)
             return page
-        return PreferencesPage(self._settings, self._appearance, self._switch)
+        return PreferencesPage(self._settings)
 
     def _add_page(self, name: str, page: QWidget) -> None:
         self._pages[name] = page
@@ -161,6 +161,9 @@ class MainWindow(QMainWindow):
         said = f"“{title}” has been deleted."
         self.banners.say("deleted", said, undo, for_seconds=_UNDO_SECONDS)
 
+    def _on_settings_changed(self, _was: Settings, now: Settings) -> None:
+        self._appearance.choose(now.theme)
+
     @Slot(object)
     def _on_theme_changed(self, theme: Theme) -> None:
         for part in (self.sidebar, self.header, self.banners, self.chat):
@@ -194,6 +197,7 @@ class MainWindow(QMainWindow):
         self.chat.unsaved.connect(self._on_unsaved)
         self._chats.deleted.connect(self._on_deleted)
         self._chats.troubled.connect(self._on_troubled)
+        self._settings.watch(self._on_settings_changed)
         self._library.changed.connect(self._on_library_changed)
         self._switch.changed.connect(self._on_switch_changed)
         self._appearance.changed.connect(self._on_theme_changed)

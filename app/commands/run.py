@@ -7,8 +7,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
 from app.commands.pull import INTERRUPTED
-from app.services import open_services
-from app.settings import Settings
+from app.services import open_everything
 from models import chat, paths
 from models.chat import GenerateRequest, Message, Overflow, SamplingParams
 from models.errors import InferenceError
@@ -32,8 +31,7 @@ def run(question: Question, prompt: str) -> int:
     """Answer ``prompt``, with what is piped in; without either, begin a conversation."""
     if not sys.stdin.isatty():
         prompt = "\n\n".join(part for part in (prompt, sys.stdin.read().strip()) if part)
-    home = paths.home()
-    with open_services(home, Settings.load(home)) as services:
+    with open_everything(paths.home()) as services:
         services.store.find(question.model)  # before anything is typed
         conversation = Conversation(services.residency, question)
         if prompt or not sys.stdin.isatty():

@@ -95,7 +95,7 @@ class Engine:
     ) -> None:
         self._open_backend = open_backend
         self._make_plan = make_plan
-        self._keep_alive_seconds = keep_alive_seconds
+        self.keep_alive_seconds = keep_alive_seconds
         self._end_thread = end_thread
         self._inbox: queue.SimpleQueue[_Command] = queue.SimpleQueue()
         self._closed = threading.Event()
@@ -244,7 +244,7 @@ class Engine:
         if plan is None:
             return None
         backend = self._open_backend(plan, self._wake)
-        loaded = Loaded(model, plan, backend, self._keep_alive_seconds)
+        loaded = Loaded(model, plan, backend, self.keep_alive_seconds)
         self._loaded[model.name.key] = loaded
         return loaded
 

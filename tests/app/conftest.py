@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from app.chat.session import State
 from app.chat.window import MainWindow
 from app.manager.downloads import Downloads
 from app.manager.library import Library
+from app.services import Services, api_server
 from app.settings import SettingsFile
 from app.theme import Appearance
 from models.engine.backend import Output
@@ -23,10 +25,7 @@ from models.hub import HubModel, PullCancelled, PullFailed, PullProgress
 from models.model import Kind, Model
 from models.records.records import Records
 from models.records.values import Turn
-from models.residency import Residency
 from models.store import Store
-from server.app import create_app
-from server.listener import ApiServer
 from tests.conftest import REPOSITORY
 from tests.fakes import ScriptedBackend, scripted_residency
 
@@ -95,13 +94,14 @@ class Desk:
         self.settings = SettingsFile(home)
         self.settings.change(ports=(0,), theme="light")
         self.store = Store(home, POCKET)
-        self.residency: Residency = scripted_residency(backend, *self.store.list())
+        self.residency = scripted_residency(backend, *self.store.list())
         self.records = Records(home)
+        self.services = Services(self.store, self.residency, self.records, self.settings)
         self.chats = Chats(self.residency, self.records, "pocket:latest")
         self.library = Library(self.store, self.residency)
         self.hub = FakeHub(self.store)
         self.downloads = Downloads(self.hub)
-        self.switch = ApiSwitch(self.settings, self._make_server)
+        self.switch = ApiSwitch(self.settings, partial(api_server, self.services))
         self.appearance = Appearance(application, "light")
         self.window = MainWindow(
             home=home,
@@ -113,9 +113,6 @@ class Desk:
             switch=self.switch,
         )
         self.window.resize(1000, 700)
-
-    def _make_server(self, host: str, ports: Sequence[int]) -> ApiServer:
-        return ApiServer(lambda: create_app(self.residency, self.store, host=host), host, ports)
 
     def open_chat(self, qtbot, chat: str) -> None:
         self.chats.open(chat)
@@ -141,8 +138,7 @@ class Desk:
         self.chats.close()
         self.downloads.close()
         self.switch.close()
-        self.residency.close()
-        self.records.close()
+        self.services.close()
         for each in (self.window, self.chats, self.library, self.downloads, self.switch):
             each.deleteLater()
         self.appearance.deleteLater()

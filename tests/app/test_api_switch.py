@@ -38,6 +38,7 @@ def test_a_click_starts_a_server_and_another_stops_it(desk_of, qtbot) -> None:
     qtbot.waitUntil(lambda: desk.switch.state is ApiState.OFF)
     with pytest.raises(OSError):
         models_at(address)
+    desk.settings.close()
     assert not Settings.load(desk.home).api_enabled
 
 
@@ -69,7 +70,7 @@ def test_a_taken_port_is_told_and_the_next_free_one_offered(desk_of, qtbot, take
     qtbot.waitUntil(lambda: desk.switch.state is ApiState.ON)
 
     assert models_at(f"127.0.0.1:{offer}")
-    assert Settings.load(desk.home).ports == (offer,)
+    assert desk.settings.value.ports == (offer,)
     assert not banners.isVisible()
 
 

@@ -42,7 +42,7 @@ def test_what_goes_wrong_is_told_as_a_sentence(qtbot, parent) -> None:
         def work() -> None:
             raise error
 
-        background.run(work, pytest.fail, parent, told.append)
+        background.run(work, lambda _: pytest.fail("it went well"), parent, told.append)
 
     fail(LoadFailed("The file is damaged."))
     qtbot.waitUntil(lambda: len(told) == 1)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import TypeVar
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAccessible, QStyleHints
@@ -13,12 +14,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.api_switch import ApiState
 from app.chat.empty import EXAMPLES
 from app.chat.session import State
-from app.settings import Settings
+from app.settings import TABLE, Settings
 from app.theme import DARK, LIGHT
+from server.ports import next_free_port
 from tests.app.conftest import POCKET, Babbler
 from tests.fakes import ScriptedBackend
+
+Field = TypeVar("Field", bound=QWidget)
 
 
 def words_of(widget: QWidget) -> str:
@@ -76,6 +81,7 @@ def test_the_choice_of_a_model_is_remembered(desk_of, qtbot) -> None:
     picker.setCurrentIndex(picker.findText("org/other"))
     picker.activated.emit(picker.currentIndex())
 
+    desk.settings.close()
     assert Settings.load(desk.home).model == "org/other:latest"
     assert desk.chats.current.model == "org/other:latest"
     assert desk.window.chat.composer.input.placeholderText() == "Message org/other"
@@ -251,14 +257,19 @@ def test_a_narrow_window_gives_its_room_to_the_chat(desk_of, qtbot) -> None:
     qtbot.waitUntil(desk.window.sidebar.isVisible)
 
 
+def field(desk, kind: type[Field], name: str) -> Field:
+    desk.window.show_page("settings")
+    return next(each for each in desk.window.findChildren(kind) if each.accessibleName() == name)
+
+
+def choose(box: QComboBox, words: str) -> None:
+    box.setCurrentIndex(box.findText(words))
+    box.activated.emit(box.currentIndex())
+
+
 def test_settings_take_a_port_and_refuse_a_word(desk_of) -> None:
     desk = desk_of(ScriptedBackend())
-    desk.window.show_page("settings")
-    port = next(
-        each
-        for each in desk.window.findChildren(QLineEdit)
-        if each.accessibleName() == "Port of the local API"
-    )
+    port = field(desk, QLineEdit, "Port of the local API")
 
     port.setText("11434, 8080")
     port.editingFinished.emit()
@@ -268,6 +279,44 @@ def test_settings_take_a_port_and_refuse_a_word(desk_of) -> None:
     port.editingFinished.emit()
     assert desk.settings.value.ports == (11434, 8080)
     assert port.text() == "11434, 8080"
+    assert "A port is a whole number" in words_of(desk.window)
+
+
+def test_every_setting_with_a_label_has_its_row_and_shows_what_holds(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.settings.change(keep_alive_seconds=45.0, allowed_hosts=("mybox.lan",))
+
+    for about in TABLE.values():
+        if not about.label:
+            continue
+        row = field(desk, QComboBox if about.choices else QLineEdit, about.label)
+        now = getattr(desk.settings.value, about.key)
+        words = {value: words for words, value in about.choices}.get(now, about.words(now))
+        assert (row.currentText() if isinstance(row, QComboBox) else row.text()) == words
+
+
+def test_a_theme_that_is_chosen_is_there_at_once(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+
+    choose(field(desk, QComboBox, "Appearance"), "Dark")
+
+    assert desk.appearance.theme is DARK
+    assert desk.settings.value.theme == "dark"
+
+
+def test_the_api_moves_at_once_to_the_port_that_was_typed(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.switch.start()
+    qtbot.waitUntil(lambda: desk.switch.state is ApiState.ON)
+    before = desk.switch.address
+    free = next_free_port("127.0.0.1", 42300)
+    port = field(desk, QLineEdit, "Port of the local API")
+
+    port.setText(str(free))
+    port.editingFinished.emit()
+
+    qtbot.waitUntil(lambda: desk.switch.state is ApiState.ON and desk.switch.address != before)
+    assert desk.switch.address == f"127.0.0.1:{free}"
 
 
 def test_light_and_dark_can_be_read() -> None:
