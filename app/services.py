@@ -62,7 +62,10 @@ def api_server(services: Services, host: str, ports: Sequence[int]) -> "ApiServe
     from server.app import create_app  # noqa: PLC0415
     from server.listener import ApiServer  # noqa: PLC0415
 
-    return ApiServer(lambda: create_app(services.residency, services.store, host=host), host, ports)
+    hosts = services.settings.value.allowed_hosts
+    return ApiServer(
+        lambda: create_app(services.residency, services.store, host=host, hosts=hosts), host, ports
+    )
 
 
 def _configure(services: Services, settings: Settings) -> None:
