@@ -76,7 +76,7 @@ class Settings:
         5 * _MINUTE,
         Seconds(),
         label="Keep a model in memory",
-        explanation="So long after its last answer.",
+        explanation="For this long after its last answer.",
         choices=(
             ("1 minute", _MINUTE),
             ("5 minutes", 5 * _MINUTE),

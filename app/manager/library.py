@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app import background
-from models.chat import UnloadRequest
+from models.chat import Origin, UnloadRequest
 from models.engine.state import Resident
 from models.events import Event
 from models.model import Kind, Model
@@ -97,14 +97,13 @@ class Library(QObject):
             self._timer.stop()
 
     def unload(self, name: ModelName) -> None:
-        self._residency.submit(UnloadRequest(model=str(name)), _ignore)
-        self._show()
+        background.run(lambda: self._unload(name), lambda _none: self._show(), self)
 
     def remove(self, name: ModelName) -> None:
         """Delete a model, whose files may be large."""
 
         def work() -> None:
-            self._residency.submit(UnloadRequest(model=str(name)), _ignore)
+            self._unload(name)
             self._store.remove(str(name))
 
         self._do(work, f"Removing {short_name(name)}")
@@ -133,15 +132,11 @@ class Library(QObject):
         self._show()
         self.refresh()
 
-    def _look(self) -> list[_Found]:  # on a thread of its own
-        return [_Found(model, not model.path.exists()) for model in self._store.list()]
-
     def _on_looked(self, found: list[_Found]) -> None:
+        first, self._known = not self._known, True
         self._looking, self._found = False, found
-        if not self._known:
-            self._known = True
+        if not self._show() and first:
             self.changed.emit()  # that there is nothing is news too
-        self._show()
         if self._stale:
             self._stale = False
             self.refresh()
@@ -150,15 +145,26 @@ class Library(QObject):
         self.failed.emit(sentence)
         self._on_looked(self._found)
 
-    def _show(self) -> None:
+    def _show(self) -> bool:
+        """Make the rows of what is known; return whether they are others than before."""
         residents = {each.model.name: each for each in self._residency.residents()}
         rows = [
             Installed(each.model, residents.get(each.model.name), each.missing)
             for each in self._found
         ]
-        if rows != self._rows:
-            self._rows = rows
-            self.changed.emit()
+        if rows == self._rows:
+            return False
+        self._rows = rows
+        self.changed.emit()
+        return True
+
+    # -- Other threads --------------------------------------------------------
+
+    def _unload(self, name: ModelName) -> None:
+        self._residency.submit(UnloadRequest(model=str(name)), _ignore, origin=Origin("window"))
+
+    def _look(self) -> list[_Found]:
+        return [_Found(model, not model.path.exists()) for model in self._store.list()]
 
 
 def short_name(name: ModelName) -> str:

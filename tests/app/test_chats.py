@@ -1,7 +1,10 @@
+from pathlib import Path
+
 from app.chat.session import State
 from models.records.values import Outcome
 from tests.app.conftest import Babbler
 from tests.fakes import ScriptedBackend
+from tests.models.records.old_chats import CHATS, TURNS, write_old_chats
 
 
 def wait_for_titles(desk, qtbot, *titles: str) -> None:
@@ -113,3 +116,18 @@ def test_all_that_was_being_written_is_kept_at_the_end(desk_of, qtbot) -> None:
         reply = desk.records.turns(entry.id).result()[1]
         assert reply.text.startswith("Once ")
         assert reply.outcome is Outcome.STOPPED
+
+
+def test_a_chat_of_an_old_home_goes_on(desk_of, qtbot, inglenook_home: Path) -> None:
+    write_old_chats(inglenook_home)
+    desk = desk_of(ScriptedBackend("Madrid."))
+    wait_for_titles(desk, qtbot, *(title for _id, title, *_times in reversed(CHATS)))
+
+    desk.open_chat(qtbot, "france")
+    ask(desk, qtbot, "And of Spain?")
+
+    texts = [row[3] for row in TURNS if row[0] == "france"]
+    kept = desk.records.turns("france").result()
+    assert [turn.text for turn in kept] == [*texts, "And of Spain?", "Madrid."]
+    assert list(desk.chats.current.turns) == kept
+    wait_for_titles(desk, qtbot, CHATS[0][1], CHATS[2][1], CHATS[1][1])

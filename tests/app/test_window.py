@@ -17,8 +17,10 @@ from PySide6.QtWidgets import (
 from app.api_switch import ApiState
 from app.chat.empty import EXAMPLES
 from app.chat.session import State
-from app.settings import TABLE, Settings
+from app.settings import TABLE, Settings, SettingsFile
 from app.theme import DARK, LIGHT
+from models.events import Finished, FinishReason, Progress, Sink, Stage, Started, TextDelta
+from models.store import Store
 from server.ports import next_free_port
 from tests.app.conftest import POCKET, Babbler
 from tests.fakes import ScriptedBackend
@@ -87,6 +89,29 @@ def test_the_choice_of_a_model_is_remembered(desk_of, qtbot) -> None:
     assert desk.window.chat.composer.input.placeholderText() == "Message org/other"
 
 
+def test_the_model_that_was_chosen_last_is_chosen_at_the_next_start(
+    desk_of, qtbot, inglenook_home: Path
+) -> None:
+    store = Store(inglenook_home, POCKET)
+    store.import_path(POCKET / "gguf/pocket.gguf", "org/other")
+    settings = SettingsFile(inglenook_home)
+    settings.change(model="pocket:latest")
+    settings.close()
+
+    desk = desk_of(ScriptedBackend())
+
+    assert desk.window.header.picker.currentText() == "pocket"
+    assert desk.chats.current.model == "pocket:latest"
+    desk.settings.close()
+    assert Settings.load(inglenook_home).model == "pocket:latest"
+
+
+def test_at_the_start_one_can_type_at_once(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+
+    assert desk.window.focusWidget() is desk.window.chat.composer.input
+
+
 def test_a_model_that_goes_is_no_longer_chosen(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
     desk.store.import_path(POCKET / "gguf/pocket.gguf", "org/other")
@@ -112,6 +137,27 @@ def test_the_send_button_stops_a_reply(desk_of, qtbot) -> None:
 
     assert composer.button.accessibleName() == "Send"
     assert "Stopped" in words_of(desk.reply_rows()[0])
+
+
+def test_a_line_fills_while_a_model_is_loaded(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    sinks: list[Sink] = []
+    desk.residency.submit = lambda request, sink, **about: sinks.append(sink) or 1
+    line = desk.window.chat.progress
+    desk.say("Hi")
+    qtbot.waitUntil(lambda: bool(sinks))
+    assert not line.isVisible()
+
+    sinks[0](Progress(Stage.LOADING, 1, 4))
+    qtbot.waitUntil(line.isVisible)
+    assert line.value() * 4 == line.maximum()
+    assert line.accessibleName() == "Loading the model: 25%"
+
+    sinks[0](Started(3))
+    sinks[0](TextDelta("Hello."))
+    sinks[0](Finished(FinishReason.END_OF_TURN))
+    finish(desk, qtbot)
+    assert not line.isVisible()
 
 
 def test_a_new_chat_shows_what_can_be_asked(desk_of, qtbot) -> None:
