@@ -82,14 +82,18 @@ def _chats(db: sqlite3.Connection) -> None:
 
 def _messages_in_a_tree(db: sqlite3.Connection) -> None:
     """``leaf`` is the message that a chat ends with as it is shown: the path from there to a
-    message without a parent is the chat, and all else in it are other branches."""
+    message without a parent is the chat, and all else in it are other branches.
+
+    A parent takes no children with it: SQLite follows no more than 1,000 of them in a row, and
+    the chat takes them all.
+    """
     for statement in (
         """
         CREATE TABLE messages (
             number INTEGER PRIMARY KEY,
             id TEXT NOT NULL UNIQUE,
             chat TEXT REFERENCES chats (id) ON DELETE CASCADE,
-            parent TEXT REFERENCES messages (id) ON DELETE CASCADE,
+            parent TEXT REFERENCES messages (id),
             role TEXT NOT NULL,
             model TEXT NOT NULL,
             outcome TEXT NOT NULL,

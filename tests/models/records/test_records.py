@@ -205,6 +205,30 @@ def test_a_renamed_chat_keeps_its_turns(records: Records) -> None:
     assert records.turns("c").result() == [QUESTION]
 
 
+def test_a_chat_of_thousands_of_messages_goes_as_a_whole(inglenook_home: Path) -> None:
+    records = Records(inglenook_home)
+    records.add("c", "Long")
+    parent = None
+    for number in range(3000):
+        turn = user_turn(str(number))
+        records.put("c", parent, turn)
+        parent = turn.id
+    assert len(records.turns("c").result()) == 3000
+    records.delete("c")
+    records.close()
+    with sqlite3.connect(inglenook_home / "chats.db") as db:
+        db.execute("UPDATE chats SET deleted_at = 1")
+    db.close()
+
+    records = Records(inglenook_home)
+    assert records.problem().result() == ""
+    records.close()
+
+    with sqlite3.connect(inglenook_home / "chats.db") as db:
+        assert db.execute("SELECT count(*) FROM messages").fetchone() == (0,)
+    db.close()
+
+
 @pytest.mark.parametrize(
     ("message", "title"),
     [
