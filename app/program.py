@@ -12,9 +12,19 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 import psutil
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSocketNotifier, Qt, QTimer, Slot
+from PySide6.QtCore import (
+    QCoreApplication,
+    QEvent,
+    QFileSystemWatcher,
+    QObject,
+    QSocketNotifier,
+    Qt,
+    QTimer,
+    Slot,
+)
 from PySide6.QtWidgets import QApplication
 
+from app import background
 from app.api_switch import ApiState, ApiSwitch
 from app.chat.chats import Chats
 from app.chat.window import MainWindow
@@ -58,6 +68,9 @@ class Program(QObject):
             downloads=self.downloads,
             switch=self.switch,
         )
+        # What "ingle settings" changes holds here at once too. A file that is replaced is
+        # not watched any more, so its folder is.
+        self._watcher = QFileSystemWatcher(self)
         self._tray: MenuBarIcon | None = None
         self._looks_left = _TRAY_LOOKS
         self._tray_timer = QTimer(self)
@@ -76,6 +89,7 @@ class Program(QObject):
         self.window.closed.disconnect(self._on_window_closed)
         self.window.hide()
         self._tray_timer.stop()
+        self._watcher.directoryChanged.disconnect(self._on_home_changed)
         if self._tray:
             self._tray.close()
         self.chats.close()
@@ -94,6 +108,7 @@ class Program(QObject):
         self._application.commitDataRequest.connect(self._application.quit)
         self._application.applicationStateChanged.connect(self._on_state_changed)
         self.switch.changed.connect(self._on_switch_changed)
+        self._watcher.directoryChanged.connect(self._on_home_changed)
 
     @Slot()
     def _look_for_tray(self) -> None:
@@ -112,6 +127,12 @@ class Program(QObject):
     def _after_showing(self) -> None:
         """What the first picture of the window need not wait for."""
         self.switch.restore()
+        self._watcher.addPath(str(self._services.settings.home))
+
+    @Slot()
+    def _on_home_changed(self) -> None:
+        settings = self._services.settings
+        background.deliver(settings.reread(), settings.take, self)
 
     @Slot()
     def _on_window_closed(self) -> None:

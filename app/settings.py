@@ -9,7 +9,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
@@ -141,6 +141,12 @@ class Settings:
 TABLE = settings_of(Settings)
 
 
+@dataclass(frozen=True, slots=True)
+class Reread:
+    changes: int  # that had been made when it was asked for
+    settings: Settings | None  # None: the file cannot be understood, perhaps not yet
+
+
 class SettingsFile:
     """The settings in force.
 
@@ -151,6 +157,7 @@ class SettingsFile:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.value = Settings.load(home)
+        self._changes = 0
         self._watchers: list[Callable[[Settings, Settings], object]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="settings")
 
@@ -164,14 +171,29 @@ class SettingsFile:
         keys = [key for key in changes if getattr(was, key) != getattr(now, key)]
         if not keys:
             return
-        self.value = now
         self._thread.submit(self._save, now, keys)
-        for changed in list(self._watchers):
-            changed(was, now)
+        self._set(now)
+
+    def reread(self) -> Future[Reread]:
+        """Look at the file again, once all is written: the command may have changed it."""
+        changes = self._changes
+        return self._thread.submit(lambda: Reread(changes, _read_gently(self.home / _FILE)))
+
+    def take(self, reread: Reread) -> None:
+        """Let what was read hold. It is passed over where a change has come after it."""
+        now = reread.settings
+        if now and now != self.value and reread.changes == self._changes:
+            self._set(now)
 
     def close(self) -> None:
         """Wait for what is still to be written."""
         self._thread.shutdown()
+
+    def _set(self, now: Settings) -> None:
+        was, self.value = self.value, now
+        self._changes += 1
+        for changed in list(self._watchers):
+            changed(was, now)
 
     def _save(self, settings: Settings, keys: list[str]) -> None:
         try:
@@ -187,6 +209,14 @@ def _read(path: Path) -> dict[str, object]:
     except FileNotFoundError:
         return {}
     return cast("dict[str, object]", saved) if isinstance(saved, dict) else {}
+
+
+def _read_gently(path: Path) -> Settings | None:
+    """Somebody may be writing it, letter by letter: nothing is set aside."""
+    try:
+        return _understood(_read(path))
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def _understood(saved: dict[str, object]) -> Settings:

@@ -28,7 +28,7 @@ def change(key: str, typed: str) -> int:
     except ValueError as error:
         raise CommandFailed(f"{key}: {error}") from None
     Settings(**{key: value}).save(paths.home(), [key])
-    print(f"{key} is {about.words(value)} now. What is running has it when started next.")
+    print(f"{key} is {about.words(value)} now. An open window takes it up, a server at its start.")
     return 0
 
 

@@ -175,3 +175,35 @@ def test_a_change_does_not_wait_for_the_disk(
     settings.close()
 
     assert Settings.load(tmp_path).theme == "dark"
+
+
+def test_what_another_program_wrote_is_taken_up_and_a_newer_change_stays(tmp_path: Path) -> None:
+    settings = SettingsFile(tmp_path)
+    heard: list[str] = []
+    settings.watch(lambda _was, now: heard.append(now.theme))
+    Settings(theme="dark").save(tmp_path, ["theme"])
+
+    settings.take(settings.reread().result())
+    assert heard == ["dark"]
+
+    early = settings.reread().result()
+    settings.change(theme="light")
+    settings.take(early)
+    settings.take(settings.reread().result())
+    settings.close()
+
+    assert settings.value.theme == "light"
+    assert heard == ["dark", "light"]
+
+
+def test_a_file_that_is_being_edited_changes_nothing_and_stays_where_it_is(tmp_path: Path) -> None:
+    settings = SettingsFile(tmp_path)
+    settings.change(theme="dark")
+    settings.reread().result()
+    (tmp_path / "settings.json").write_text('{"theme": "li')
+
+    settings.take(settings.reread().result())
+    settings.close()
+
+    assert settings.value.theme == "dark"
+    assert (tmp_path / "settings.json").read_text() == '{"theme": "li'
