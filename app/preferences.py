@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from app.centred import CentredPage
-from app.setting import Setting
+from app.setting_kinds import Setting
 from app.settings import LOG_FILE, TABLE, Settings, SettingsFile
 
 _FIELD_WIDTH = 240

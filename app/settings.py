@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
-from app.setting import (
+from app.setting_kinds import (
     Flag,
     HostNames,
     OneOf,

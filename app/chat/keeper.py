@@ -32,6 +32,10 @@ class Keeper:
         """Take note that the first ``count`` turns are safe as they are."""
         self._kept = count
 
+    def forget_after(self, count: int) -> None:
+        """What follows the first ``count`` turns will be another branch."""
+        self._kept = min(self._kept, count)
+
     def _put(self, turns: Sequence[Turn], position: int) -> Future[None]:
         parent = turns[position - 1].id if position else None
         return self._records.put(self._chat, parent, turns[position])

@@ -110,14 +110,15 @@ class ChatSession(QObject):
 
     def send(self, text: str) -> None:
         """Keep a message, then let the model answer it. Ignored while it writes."""
-        if not text.strip():
+        if self.busy or not text.strip():
             return
-        if self._state is State.OPENING:
-            self._waiting = text
-            if self._unreadable:
-                self.open()
-        elif not self.busy:
+        if self._state is not State.OPENING:
             self._say(text)
+            return
+        self._waiting = text
+        self.state_changed.emit(self._state)  # it is busy now
+        if self._unreadable:
+            self.open()
 
     def retry(self) -> None:
         """Let the model answer the last message anew. The first answer stays in the records."""
@@ -125,7 +126,7 @@ class ChatSession(QObject):
             return
         if self._turns[-1].role == "assistant":
             self._turns.pop()
-            self._keeper.know(len(self._turns))
+            self._keeper.forget_after(len(self._turns))
             self.turns_dropped.emit(len(self._turns))
         self._submit()
 

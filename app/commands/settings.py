@@ -1,7 +1,7 @@
 """``ingle settings``: what is set, one setting, or another value for it."""
 
 from app.commands import CommandFailed
-from app.setting import Setting
+from app.setting_kinds import Setting
 from app.settings import TABLE, Settings
 from models import paths
 

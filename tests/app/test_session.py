@@ -258,7 +258,10 @@ def test_a_message_that_is_sent_before_the_chat_has_come_follows_it(
     session = session_of(ScriptedBackend("Yes."))
 
     session.open()
+    assert not session.busy
     session.send("Are you there?")
+    session.send("Are you?")
+    assert session.busy
     assert session.turns == ()
     qtbot.waitUntil(idle(session))
 
@@ -401,6 +404,8 @@ def test_a_chat_that_cannot_be_kept_goes_on_and_is_kept_whole_later(qapp, qtbot,
     assert session.turns[1].text == "Hello."
     assert told == ["This chat could not be kept on the disk: database or disk is full."]
 
+    session.retry()
+    qtbot.waitUntil(idle(session))
     records.full = False
     session.send("And now?")
     qtbot.waitUntil(idle(session))

@@ -7,17 +7,19 @@ waited for the disk, or gave it up, would fail.
 import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from PySide6.QtWidgets import QApplication
 
+from app import background
 from app.chat.session import State
 from models.chat import Text
 from models.model import Model
 from models.records.records import Records
-from models.records.values import Turn, new_id, user_turn
+from models.records.values import ChatEntry, Turn, new_id, user_turn
 from tests.app.conftest import Desk
 from tests.fakes import ScriptedBackend
 
@@ -134,6 +136,32 @@ def test_letters_typed_while_the_disk_is_slow_end_in_the_last_search(desk_of, qt
     qtbot.waitUntil(lambda: titles(desk) == ["pears"])
 
     assert told == [["pears"]]  # nothing in between was shown
+
+
+def test_a_search_that_was_underway_does_not_overtake_the_newest(
+    desk_of, qtbot, monkeypatch
+) -> None:
+    desk = desk_of(ScriptedBackend())
+    write_chat(desk.records, "apples")
+    write_chat(desk.records, "pears")
+    apples, pears = (desk.records.entries(title).result() for title in ("apples", "pears"))
+    asked: list[Future[list[ChatEntry]]] = []
+
+    def entries(_search: str) -> Future[list[ChatEntry]]:
+        asked.append(Future())
+        asked[-1].set_running_or_notify_cancel()  # too late to cancel it
+        return asked[-1]
+
+    monkeypatch.setattr(desk.records, "entries", entries)
+    desk.chats.search("apples")
+    desk.chats.search("pears")
+    asked[1].set_result(pears)
+    qtbot.waitUntil(lambda: desk.chats.entries == pears)
+
+    asked[0].set_result(apples)
+    qtbot.waitUntil(lambda: not background._underway)
+
+    assert desk.chats.entries == pears
 
 
 def test_a_store_that_hangs_stops_neither_the_window_nor_its_look_at_memory(
