@@ -43,6 +43,7 @@ class PreferencesPage(CentredPage):
         row = self._grid.rowCount()
         problem = QLabel()
         problem.setObjectName("error")
+        problem.setProperty("kind", "small")
         problem.setWordWrap(True)
         problem.hide()
         field = self._choice(about) if about.choices else self._typed(about, problem)
