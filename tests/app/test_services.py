@@ -2,7 +2,7 @@ import math
 from pathlib import Path
 
 from app.services import Services, open_everything
-from models.chat import LoadRequest, UnloadRequest
+from models.chat import LoadRequest, Origin, UnloadRequest
 from models.engine.state import Resident
 from tests.listener import Listener
 
@@ -11,7 +11,7 @@ def load(services: Services) -> Resident:
     """Load the model anew, and see how."""
     for request in (UnloadRequest(model="pocket"), LoadRequest(model="pocket")):
         heard = Listener()
-        services.residency.submit(request, heard)
+        services.residency.submit(request, heard, origin=Origin("command"))
         heard.end()
     (resident,) = services.residency.residents()
     return resident
