@@ -2,15 +2,15 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, Signal
 
-from app import words
-from app.settings import SettingsFile
+from app import background, words
+from app.settings import Settings, SettingsFile
 from server.ports import CannotListen, PortInUse, next_free_port
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ class ApiSwitch(QObject):
     """
 
     changed = Signal()
-    _ended = Signal(object)  # the Future
 
     def __init__(
         self,
@@ -60,7 +59,8 @@ class ApiSwitch(QObject):
         self._result = _Result()
         self._underway = 0  # starts and stops that have not ended
         self._state = ApiState.OFF
-        self._ended.connect(self._on_ended)
+        self._closed = False
+        settings.watch(self._on_settings_changed)
 
     @property
     def state(self) -> ApiState:
@@ -113,12 +113,11 @@ class ApiSwitch(QObject):
         if offer is not None:
             ports = self._settings.value.ports
             moved = tuple(offer if port == taken else port for port in ports)
-            self._settings.change(ports=moved)
-            self.start()
+            self._settings.change(ports=moved)  # and it is started anew
 
     def close(self) -> None:
         """Stop the server, and wait for that: about a second at most."""
-        self._ended.disconnect(self._on_ended)
+        self._closed = True
         self._thread.submit(self._stop)
         self._thread.shutdown()
 
@@ -126,14 +125,22 @@ class ApiSwitch(QObject):
         self._result = _Result()
         self._underway += 1
         self._set(state)
-        self._thread.submit(work).add_done_callback(self._ended.emit)
+        background.deliver(self._thread.submit(work), self._on_ended, self)
 
-    @Slot(object)
-    def _on_ended(self, done: "Future[_Result]") -> None:
+    def _on_settings_changed(self, was: Settings, now: Settings) -> None:
+        concerns = ("host", "ports", "allowed_hosts")
+        if any(getattr(was, key) != getattr(now, key) for key in concerns) and self._wanted:
+            self.start()
+
+    @property
+    def _wanted(self) -> bool:
+        return self.on or self._state is ApiState.FAILED
+
+    def _on_ended(self, result: _Result) -> None:
         self._underway -= 1
-        if self._underway:
-            return  # it was switched again meanwhile
-        self._result = done.result()
+        if self._underway or self._closed:
+            return  # it was switched again meanwhile, or the program ends
+        self._result = result
         if self._result.problem:
             self._set(ApiState.FAILED)
         else:

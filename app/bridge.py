@@ -1,5 +1,6 @@
 """The bridge from an engine's thread to the Qt event loop."""
 
+import threading
 import time
 from collections import deque
 
@@ -28,6 +29,7 @@ class Generation(QObject):
         self._residency = residency
         self._request = request
         self._ticket: int | None = None
+        self._cancelled = False
         self._events: deque[Event] = deque()
         self._drained = 0.0
         self._timer = QTimer(self)
@@ -36,14 +38,27 @@ class Generation(QObject):
         self._woken.connect(self._arm, Qt.ConnectionType.QueuedConnection)
 
     def start(self) -> None:
-        self._ticket = self._residency.submit(self._request, self._take, origin=Origin("window"))
+        """Begin. To find a model is to look at the disk, so that is done elsewhere."""
+        threading.Thread(target=self._submit, name="submit", daemon=True).start()
 
     def cancel(self) -> None:
+        self._cancelled = True
         if self._ticket is not None:
             self._residency.cancel(self._ticket)
 
+    def _submit(self) -> None:
+        origin = Origin("window")
+        self._ticket = self._residency.submit(self._request, self._take, origin=origin)
+        # Whichever of this and ``cancel`` comes second sees what the first one wrote.
+        if self._cancelled:
+            self._residency.cancel(self._ticket)
+
     def _take(self, event: Event) -> None:
-        """Called on the engine's thread: one signal wakes us, however many events follow."""
+        """Called on the engine's thread: one signal wakes us, however many events follow.
+
+        Append and length of one deque are whole steps under the interpreter's lock, and the
+        drainer empties it: so the first event after that sees a length of 1, and wakes again.
+        """
         self._events.append(event)
         if len(self._events) == 1:
             self._woken.emit()

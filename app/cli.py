@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _FAILED
 
 
-def _call(options: argparse.Namespace) -> int:  # one case a command
+def _call(options: argparse.Namespace) -> int:  # noqa: PLR0911 - one case a command
     # A command imports only what it needs: most of them answer before Qt would be loaded.
     match options.command:
         case "app":
@@ -67,6 +67,8 @@ def _call(options: argparse.Namespace) -> int:  # one case a command
             if options.command == "ps":
                 return remote.ps(options.host, options.port)
             return remote.stop(options.name, options.host, options.port)
+        case "settings":
+            return _call_settings(options)
         case "doctor":
             from app.commands.doctor import doctor  # noqa: PLC0415
 
@@ -91,6 +93,16 @@ def _call_library(options: argparse.Namespace) -> int:
             return library.remove(options.names, options.host, options.port)
         case _:
             raise AssertionError(options.command)
+
+
+def _call_settings(options: argparse.Namespace) -> int:
+    from app.commands import settings  # noqa: PLC0415
+
+    if options.key is None:
+        return settings.show_all()
+    if options.value is None:
+        return settings.show(options.key)
+    return settings.change(options.key, options.value)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -144,6 +156,9 @@ def _parser() -> argparse.ArgumentParser:
     for each in (ps, stop, remove):
         each.add_argument("--host", help="the computer that the server is on (this one)")
         each.add_argument("--port", type=_port, help="where the server listens (11434)")
+    settings = commands.add_parser("settings", help="show what is set, or set it")
+    settings.add_argument("key", metavar="KEY", nargs="?")
+    settings.add_argument("value", metavar="VALUE", nargs="?")
     commands.add_parser("doctor", help="look for what may keep models from running")
     return parser
 

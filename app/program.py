@@ -6,33 +6,38 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING
 
 import psutil
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSocketNotifier, Qt, QTimer, Slot
+from PySide6.QtCore import (
+    QCoreApplication,
+    QEvent,
+    QFileSystemWatcher,
+    QObject,
+    QSocketNotifier,
+    Qt,
+    QTimer,
+    Slot,
+)
 from PySide6.QtWidgets import QApplication
 
+from app import background
 from app.api_switch import ApiState, ApiSwitch
 from app.chat.chats import Chats
 from app.chat.window import MainWindow
-from app.conversations import Conversations
 from app.icons import application_icon
 from app.manager.downloads import Downloads
 from app.manager.library import Library
 from app.menubar import MenuBarIcon
 from app.platform import desktop
-from app.services import open_services
-from app.settings import LOG_FILE, SettingsFile
+from app.services import api_server, open_everything
+from app.settings import LOG_FILE
 from app.theme import Appearance
 from models import downloads, paths
 from models.hub import Hub
-
-if TYPE_CHECKING:
-    from server.listener import ApiServer
 
 log = logging.getLogger(__name__)
 
@@ -47,25 +52,27 @@ class Program(QObject):
     def __init__(self, application: QApplication, home: Path) -> None:
         super().__init__(application)
         self._application = application
-        self._settings = SettingsFile(home)
-        self._services = open_services(home, self._settings.value)
-        self._conversations = Conversations(home)
-        residency, store = self._services.residency, self._services.store
-        self.chats = Chats(residency, self._conversations, self._settings.value.model, self)
-        self.library = Library(store, residency, self)
-        hub = Hub(store)
+        self._services = services = open_everything(home)
+        settings = services.settings
+        self.chats = Chats(services.residency, services.records, settings.value.model, self)
+        self.library = Library(services.store, services.residency, self)
+        hub = Hub(services.store)
         self._coming = downloads.Downloads(hub, home / downloads.FILE)
         self.downloads = Downloads(hub, self._coming, self)
-        self.switch = ApiSwitch(self._settings, self._make_server, self)
+        # It imports the server on the switch's thread, and after the window is there.
+        self.switch = ApiSwitch(settings, partial(api_server, services), self)
         self.window = MainWindow(
             home=home,
-            settings=self._settings,
-            appearance=Appearance(application, self._settings.value.theme),
+            settings=settings,
+            appearance=Appearance(application, settings.value.theme),
             chats=self.chats,
             library=self.library,
             downloads=self.downloads,
             switch=self.switch,
         )
+        # What "ingle settings" changes holds here at once too. A file that is replaced is
+        # not watched any more, so its folder is.
+        self._watcher = QFileSystemWatcher(self)
         self._tray: MenuBarIcon | None = None
         self._looks_left = _TRAY_LOOKS
         self._tray_timer = QTimer(self)
@@ -84,6 +91,7 @@ class Program(QObject):
         self.window.closed.disconnect(self._on_window_closed)
         self.window.hide()
         self._tray_timer.stop()
+        self._watcher.directoryChanged.disconnect(self._on_home_changed)
         if self._tray:
             self._tray.close()
         self.chats.close()
@@ -91,7 +99,6 @@ class Program(QObject):
         self._coming.close()
         self.switch.close()
         self._services.close()
-        self._conversations.close()
         # While everything it shows is still there: at the interpreter's exit PySide
         # would take us apart in any order.
         self.window.deleteLater()
@@ -104,6 +111,7 @@ class Program(QObject):
         self._application.commitDataRequest.connect(self._application.quit)
         self._application.applicationStateChanged.connect(self._on_state_changed)
         self.switch.changed.connect(self._on_switch_changed)
+        self._watcher.directoryChanged.connect(self._on_home_changed)
 
     @Slot()
     def _look_for_tray(self) -> None:
@@ -118,22 +126,17 @@ class Program(QObject):
         else:
             self._tray_timer.start()
 
-    def _make_server(self, host: str, ports: Sequence[int]) -> "ApiServer":
-        # Half a second of imports, on the switch's thread and after the window is there.
-        from server.app import create_app  # noqa: PLC0415
-        from server.listener import ApiServer  # noqa: PLC0415
-
-        services = self._services
-        return ApiServer(
-            lambda: create_app(services.residency, services.store, host=host), host, ports
-        )
-
     @Slot()
     def _after_showing(self) -> None:
         """What the first picture of the window need not wait for."""
         self._coming.resume()
-        self.window.tell_of_chats()
         self.switch.restore()
+        self._watcher.addPath(str(self._services.settings.home))
+
+    @Slot()
+    def _on_home_changed(self) -> None:
+        settings = self._services.settings
+        background.deliver(settings.reread(), settings.take, self)
 
     @Slot()
     def _on_window_closed(self) -> None:

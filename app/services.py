@@ -1,11 +1,12 @@
-"""The store and the engines, opened together: what the window, the API and the command share."""
+"""All that there is one of, opened together: what the window, the API and the command share."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from app.settings import Settings
+from app.settings import Settings, SettingsFile
 from models import builtin
 from models.engine import mlx_library
 from models.engine.counting import Counter
@@ -13,8 +14,12 @@ from models.engine.llama import open_llama
 from models.engine.mlx import open_mlx
 from models.engine.roster import Runner
 from models.model import Kind
+from models.records.records import Records
 from models.residency import Residency
 from models.store import Store
+
+if TYPE_CHECKING:
+    from server.listener import ApiServer
 
 
 def worker_command() -> tuple[str, ...]:
@@ -30,10 +35,14 @@ def worker_command() -> tuple[str, ...]:
 class Services:
     store: Store
     residency: Residency
+    records: Records
+    settings: SettingsFile
 
     def close(self) -> None:
-        """Fail what is running, unload every model, and wait for both."""
+        """Fail what is running, unload every model, write what is to be written, and wait."""
         self.residency.close()
+        self.records.close()
+        self.settings.close()
 
     def __enter__(self) -> Self:
         return self
@@ -42,8 +51,10 @@ class Services:
         self.close()
 
 
-def open_services(home: Path, settings: Settings) -> Services:
-    """Open the models under ``home``, with the built-in one. Loads nothing yet."""
+def open_everything(home: Path) -> Services:
+    """Open what lies under ``home``, with the built-in model. Nothing is loaded yet, and the
+    chats are read when somebody asks for them."""
+    settings = SettingsFile(home)
     store = Store(home, builtin=builtin.FOLDER)
     store.sweep()
     runners = {Kind.LLAMA: Runner(open_llama)}
@@ -52,8 +63,27 @@ def open_services(home: Path, settings: Settings) -> Services:
     residency = Residency(
         store.find,
         runners,
-        keep_alive_seconds=settings.keep_alive_seconds,
-        context_length=settings.context_length,
+        keep_alive_seconds=settings.value.keep_alive_seconds,
+        context_length=settings.value.context_length,
         counter=Counter(home),
     )
-    return Services(store, residency)
+    services = Services(store, residency, Records(home), settings)
+    settings.watch(lambda _was, now: _configure(services, now))
+    return services
+
+
+def api_server(services: Services, host: str, ports: Sequence[int]) -> "ApiServer":
+    """Make the local API, not yet listening. Importing it takes half a second."""
+    from server.app import create_app  # noqa: PLC0415
+    from server.listener import ApiServer  # noqa: PLC0415
+
+    hosts = services.settings.value.allowed_hosts
+    return ApiServer(
+        lambda: create_app(services.residency, services.store, host=host, hosts=hosts), host, ports
+    )
+
+
+def _configure(services: Services, settings: Settings) -> None:
+    services.residency.configure(
+        keep_alive_seconds=settings.keep_alive_seconds, context_length=settings.context_length
+    )

@@ -1,12 +1,31 @@
-"""What a person has set, kept in one small file that a person can read."""
+"""What a person has set: one declared table, kept in one small file that a person can read.
+
+The table is the class ``Settings``. The file, its checks, the settings page and the command
+``ingle settings`` are all made of it.
+"""
 
 import json
 import logging
 import math
 import os
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
+
+from app.setting_kinds import (
+    Flag,
+    HostNames,
+    OneOf,
+    Ports,
+    Seconds,
+    Tokens,
+    Word,
+    setting,
+    settings_of,
+)
+from models import atomic
 
 log = logging.getLogger(__name__)
 
@@ -15,18 +34,78 @@ ThemeChoice: TypeAlias = Literal["system", "light", "dark"]
 LOG_FILE = "inglenook.log"  # lies beside the settings
 VERSION = 1
 _FILE = "settings.json"
-_FOR_EVER = -1  # JSON has no infinity; this is Ollama's word for it
+_MINUTE = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    host: str = "127.0.0.1"
-    ports: tuple[int, ...] = (11434,)  # the API answers on each of them
-    api_enabled: bool = True
-    keep_alive_seconds: float = 300.0  # math.inf: models stay in memory
-    context_length: int | None = None  # tokens; None: by model and free memory
-    theme: ThemeChoice = "system"
-    model: str = ""  # the one chosen last in the window
+    theme: ThemeChoice = setting(
+        "system",
+        OneOf[ThemeChoice]("system", "light", "dark"),
+        label="Appearance",
+        explanation="Light, dark, or as the system has it.",
+        choices=(("As the system", "system"), ("Light", "light"), ("Dark", "dark")),
+    )
+    api_enabled: bool = setting(
+        True, Flag(), explanation="Whether the window's local API is on at the start."
+    )
+    host: str = setting(
+        "127.0.0.1",
+        Word(),
+        label="Who can use the local API",
+        explanation="Other computers need no password: choose them only in a network you trust.",
+        choices=(
+            ("This computer", "127.0.0.1"),
+            ("Other computers too", "0.0.0.0"),
+            ("Other computers too, by IPv6", "::"),
+        ),
+    )
+    ports: tuple[int, ...] = setting(
+        (11434,),
+        Ports(),
+        label="Port of the local API",
+        explanation="11434 is where programs look for Ollama. Several are separated by commas.",
+    )
+    allowed_hosts: tuple[str, ...] = setting(
+        (),
+        HostNames(),
+        label="Other names of this computer",
+        explanation="By which it may be called, such as mybox.lan, or a proxy's domain.",
+    )
+    keep_alive_seconds: float = setting(
+        5 * _MINUTE,
+        Seconds(),
+        label="Keep a model in memory",
+        explanation="For this long after its last answer.",
+        choices=(
+            ("1 minute", _MINUTE),
+            ("5 minutes", 5 * _MINUTE),
+            ("30 minutes", 30 * _MINUTE),
+            ("2 hours", 120 * _MINUTE),
+            ("Until it is unloaded", math.inf),
+        ),
+        unit="seconds",
+    )
+    context_length: int | None = setting(
+        None,
+        Tokens(),
+        label="Context length",
+        explanation="How much of a chat a model can have in mind, from when it is loaded next. "
+        "More takes more memory.",
+        choices=(
+            ("By model and free memory", None),
+            ("4,096 tokens", 4096),
+            ("8,192 tokens", 8192),
+            ("16,384 tokens", 16384),
+            ("32,768 tokens", 32768),
+            ("65,536 tokens", 65536),
+            ("131,072 tokens", 131072),
+        ),
+        unit="tokens",
+    )
+    model: str = setting(
+        "", Word(optional=True), explanation="The model that was chosen last in the window."
+    )
 
     @classmethod
     def load(cls, home: Path) -> "Settings":
@@ -36,77 +115,126 @@ class Settings:
         """
         path = home / _FILE
         try:
-            saved: object = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return cls()
+            return _understood(_read(path))
         except OSError as error:
             log.warning("The settings could not be read: %s", error)
-            return cls()
-        except ValueError:
-            aside = path.with_name(f"{_FILE}.broken")
-            os.replace(path, aside)
-            log.warning("The settings could not be understood; they are kept in %s", aside)
-            return cls()
-        return _understood(cls(), saved)
+        except (ValueError, RecursionError):
+            _set_aside(path)
+        return cls()
 
-    def save(self, home: Path) -> None:
-        """Replace the file whole: a crash leaves the old settings or the new ones.
+    def save(self, home: Path, keys: Iterable[str] | None = None) -> None:
+        """Write some settings, or all, and leave whatever else is in the file as it is.
 
         Raises OSError.
         """
-        home.mkdir(parents=True, exist_ok=True)
+        path = home / _FILE
         saved: dict[str, object] = {"version": VERSION}
-        saved |= {field.name: getattr(self, field.name) for field in fields(self)}
-        if math.isinf(self.keep_alive_seconds):
-            saved["keep_alive_seconds"] = _FOR_EVER
-        new = home / f"{_FILE}.new"
-        new.write_text(json.dumps(saved, indent=2) + "\n", encoding="utf-8")
-        os.replace(new, home / _FILE)
+        try:
+            saved |= _read(path)
+        except (ValueError, RecursionError):
+            _set_aside(path)
+        for key in keys or TABLE:
+            saved[key] = TABLE[key].kind.write(getattr(self, key))
+        atomic.write(path, f"{json.dumps(saved, indent=2)}\n".encode())
+
+
+TABLE = settings_of(Settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    changes: int  # that had been made when it was asked for
+    settings: Settings | None  # None: the file cannot be understood, perhaps not yet
 
 
 class SettingsFile:
-    """The settings in force. Each change is on the disk before ``change`` returns."""
+    """The settings in force.
+
+    A change holds at once, and whoever watches hears of it before ``change`` returns. The
+    disk has it a moment later: a thread of its own writes, so that nobody waits for it.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.value = Settings.load(home)
+        self._changes = 0
+        self._watchers: list[Callable[[Settings, Settings], object]] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="settings")
+
+    def watch(self, changed: Callable[[Settings, Settings], object]) -> None:
+        """Call this at each change, with what was and what is."""
+        self._watchers.append(changed)
 
     def change(self, **changes: Any) -> None:  # noqa: ANN401 - dataclasses.replace checks the names
         """Where the disk will not take it, a change holds until the program ends."""
-        changed = replace(self.value, **changes)
-        if changed == self.value:
+        was, now = self.value, replace(self.value, **changes)
+        keys = [key for key in changes if getattr(was, key) != getattr(now, key)]
+        if not keys:
             return
-        self.value = changed
+        self._thread.submit(self._save, now, keys)
+        self._set(now)
+
+    def reread(self) -> Future[Reread]:
+        """Look at the file again, once all is written: the command may have changed it."""
+        changes = self._changes
+        return self._thread.submit(lambda: Reread(changes, _read_gently(self.home / _FILE)))
+
+    def take(self, reread: Reread) -> None:
+        """Let what was read hold. It is passed over where a change has come after it."""
+        now = reread.settings
+        if now and now != self.value and reread.changes == self._changes:
+            self._set(now)
+
+    def close(self) -> None:
+        """Wait for what is still to be written."""
+        self._thread.shutdown()
+
+    def _set(self, now: Settings) -> None:
+        was, self.value = self.value, now
+        self._changes += 1
+        for changed in list(self._watchers):
+            changed(was, now)
+
+    def _save(self, settings: Settings, keys: list[str]) -> None:
         try:
-            changed.save(self.home)
+            settings.save(self.home, keys)
         except OSError as error:
             log.warning("The settings could not be saved: %s", error)
 
 
-def _understood(defaults: Settings, saved: object) -> Settings:
-    if not isinstance(saved, dict):
-        return defaults
+def _read(path: Path) -> dict[str, object]:
+    """Raises OSError, ValueError, RecursionError."""
+    try:
+        saved: object = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return cast("dict[str, object]", saved) if isinstance(saved, dict) else {}
+
+
+def _read_gently(path: Path) -> Settings | None:
+    """Somebody may be writing it, letter by letter: nothing is set aside."""
+    try:
+        return _understood(_read(path))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _understood(saved: dict[str, object]) -> Settings:
     values: dict[str, Any] = {}
-    for name, value in cast("dict[str, object]", saved).items():
-        match name, value:
-            case ("host", str()) | ("model", str()) if value or name == "model":
-                values[name] = value
-            case "api_enabled", bool():
-                values[name] = value
-            case "theme", "system" | "light" | "dark":
-                values[name] = value
-            case "ports", list():
-                ports = [port for port in cast("list[object]", value) if _is_port(port)]
-                if ports:
-                    values[name] = tuple(ports)
-            case "keep_alive_seconds", int() | float() if not isinstance(value, bool):
-                values[name] = math.inf if value < 0 else float(value)
-            case "context_length", int() if not isinstance(value, bool) and value > 0:
-                values[name] = value
-            case _:
-                pass  # a newer version's, or a hand's mistake
-    return replace(defaults, **values)
+    for key, value in saved.items():
+        if about := TABLE.get(key):  # else a newer version's
+            try:
+                values[key] = about.kind.read(value)
+            except (ValueError, OverflowError) as error:
+                log.warning("In the settings %s is not understood: %s", key, error)
+    return Settings(**values)
 
 
-def _is_port(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 16
+def _set_aside(path: Path) -> None:
+    aside = path.with_name(f"{_FILE}.broken")
+    try:
+        os.replace(path, aside)
+    except OSError as error:
+        log.warning("The settings could not be understood, nor set aside: %s", error)
+    else:
+        log.warning("The settings could not be understood; they are kept in %s", aside)

@@ -22,8 +22,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TypeAlias
 
-from app.services import Services, open_services
-from app.settings import Settings
+from app.services import Services, open_everything
 from benchmarks.measure import REPOSITORY, Runs, Server, machine, print_table, ratios, serve
 from benchmarks.random_models import SMALL, TINY, write_gguf, write_mlx
 from models import chat
@@ -49,7 +48,7 @@ def main() -> None:
     print(f"{machine()}; {MAX_TOKENS} tokens a request, median (lowest–highest) of {rounds}\n")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
-        with open_services(home, Settings()) as services:
+        with open_everything(home) as services:
             gguf, mlx = Path(folder) / "small.gguf", Path(folder) / "tiny"
             write_gguf(gguf, SMALL)
             write_mlx(mlx, TINY)

@@ -24,8 +24,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TypeAlias
 
-from app.services import open_services
-from app.settings import Settings
+from app.services import open_everything
 from benchmarks.clients import HOST, LAST_CHUNK, Drained, Streams, drain_all, post
 from benchmarks.isolation_models import POCKET
 from benchmarks.measure import JSON, Runs, machine, print_table, serve
@@ -276,7 +275,7 @@ def cpu_seconds() -> dict[str, float]:
 def list_rows() -> Iterator[Sequence[str]]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        with open_services(home, Settings()) as services:
+        with open_everything(home) as services:
             first = services.store.import_path(POCKET / "gguf" / "pocket.gguf", "model-1")
             for number in range(2, LISTED_MODELS + 1):
                 services.store.copy(str(first.name), f"model-{number}")

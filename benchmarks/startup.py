@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from app.services import open_services
+from app.services import open_everything
 from app.settings import Settings
 from benchmarks.measure import (
     INGLE,
@@ -96,7 +96,7 @@ def serving(home: Path, runs: int) -> list[Figure]:
 
 def first_token(home: Path, runs: int) -> Figure:
     """Each request loads the model anew, as the one before it has let it go."""
-    with open_services(home, Settings()) as services:
+    with open_everything(home) as services:
         model = next(each for each in services.store.list() if each.kind is Kind.LLAMA)
     body: JSON = {
         "model": str(model.name),

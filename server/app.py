@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from quart import Quart, Response, request
@@ -21,10 +22,13 @@ from server.security import PREFLIGHT_HEADERS, HostCheck, Origins
 log = logging.getLogger(__name__)
 
 
-def create_app(residency: Residency, store: Store, *, host: str) -> Quart:
+def create_app(
+    residency: Residency, store: Store, *, host: str, hosts: Iterable[str] = ()
+) -> Quart:
     """Build the application; ``host`` is what the server listens on.
 
-    Web pages may call from this computer, and from where ``OLLAMA_ORIGINS`` says.
+    ``hosts`` are further names that it may be called by. Web pages may call from this
+    computer, and from where ``OLLAMA_ORIGINS`` says.
     """
     app = Quart("server", static_folder=None)
     # A long answer takes what time it takes (Quart would cut it after a minute), and
@@ -39,7 +43,9 @@ def create_app(residency: Residency, store: Store, *, host: str) -> Quart:
     ):
         app.register_blueprint(blueprint)
     _add_health(app, residency)
-    _add_guard(app, HostCheck(host), Origins(os.environ.get("OLLAMA_ORIGINS", "").split(",")))
+    _add_guard(
+        app, HostCheck(host, hosts), Origins(os.environ.get("OLLAMA_ORIGINS", "").split(","))
+    )
     _add_error_handlers(app)
     return app
 

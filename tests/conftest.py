@@ -15,6 +15,8 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import pytest
 
+from models.records.records import Records
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 TESTDATA = Path(os.environ.get("INGLENOOK_TESTDATA", REPOSITORY.parent / "shared/testdata"))
 
@@ -49,6 +51,13 @@ def inglenook_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     return home
+
+
+@pytest.fixture
+def records(inglenook_home: Path) -> Iterator[Records]:
+    opened = Records(inglenook_home)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(autouse=True)

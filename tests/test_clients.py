@@ -11,10 +11,7 @@ import ollama
 import openai
 import pytest
 
-from app.services import open_services
-from app.settings import Settings
-from server.app import create_app
-from server.listener import ApiServer
+from app.services import api_server, open_everything
 
 QUESTION = "What is 2 plus 2?"
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
@@ -30,13 +27,10 @@ def no_thread_left_behind() -> None:
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A server with the model that ships with the program, also under a name people know."""
-    with open_services(tmp_path_factory.mktemp("home"), Settings(context_length=2048)) as services:
+    with open_everything(tmp_path_factory.mktemp("home")) as services:
+        services.settings.change(context_length=2048)
         services.store.copy("pocket", "llama3.2")
-        server = ApiServer(
-            lambda: create_app(services.residency, services.store, host="127.0.0.1"),
-            "127.0.0.1",
-            [0],
-        )
+        server = api_server(services, "127.0.0.1", [0])
         server.start()
         yield server.ports[0]
         server.stop()

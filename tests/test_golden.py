@@ -11,10 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.services import open_services
-from app.settings import Settings
-from server.app import create_app
-from server.listener import ApiServer
+from app.services import api_server, open_everything
 from tests.conftest import TESTDATA
 
 FOLDER = TESTDATA.parent / "reference/ollama-golden"
@@ -134,13 +131,10 @@ def no_thread_left_behind() -> None:
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that has tinychat, and the model that ships with the program."""
     home = tmp_path_factory.mktemp("golden")
-    with open_services(home, Settings(context_length=CONTEXT_LENGTH)) as services:
+    with open_everything(home) as services:
+        services.settings.change(context_length=CONTEXT_LENGTH)
         services.store.import_path(TINYCHAT, "tinychat")
-        server = ApiServer(
-            lambda: create_app(services.residency, services.store, host="127.0.0.1"),
-            "127.0.0.1",
-            [0],
-        )
+        server = api_server(services, "127.0.0.1", [0])
         server.start()
         yield f"http://127.0.0.1:{server.ports[0]}"
         server.stop()

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.services import Services, open_services
-from app.settings import Settings
+from app.services import Services, open_everything
 from models import chat
 from models.chat import GenerateRequest, LoadRequest, Message, SamplingParams
 from models.engine import mlx_library
@@ -27,7 +26,7 @@ Ask = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    with open_services(tmp_path_factory.mktemp("home"), Settings()) as services:
+    with open_everything(tmp_path_factory.mktemp("home")) as services:
         yield services
 
 

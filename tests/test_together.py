@@ -11,14 +11,10 @@ from typing import Any
 import pytest
 
 from app.chat.session import ChatSession, State
-from app.conversations import Conversations
-from app.services import Services, open_services
-from app.settings import Settings
+from app.services import Services, api_server, open_everything
 from models.engine import mlx_library
 from models.hub import Hub
 from models.resident import Resident
-from server.app import create_app
-from server.listener import ApiServer
 from tests.conftest import REPOSITORY
 from tests.hub_server import FakeHub, running
 
@@ -36,13 +32,13 @@ both_engines = pytest.mark.parametrize(
 
 @pytest.fixture
 def services(inglenook_home: Path) -> Iterator[Services]:
-    with open_services(inglenook_home, Settings()) as services:
+    with open_everything(inglenook_home) as services:
         yield services
 
 
 @pytest.fixture
 def port(services: Services) -> Iterator[int]:
-    api = ApiServer(lambda: create_app(services.residency, services.store, host=HOST), HOST, [0])
+    api = api_server(services, HOST, [0])
     api.start()
     yield api.ports[0]
     api.stop()
@@ -101,10 +97,9 @@ def test_a_model_that_was_pulled_over_a_cut_connection_is_listed_and_answers(
 
 @both_engines
 def test_the_window_and_the_api_are_answered_at_once_from_one_loaded_model(
-    services: Services, port: int, tmp_path: Path, qtbot: Any, model: str
+    services: Services, port: int, qtbot: Any, model: str
 ):
-    conversations = Conversations(tmp_path)
-    session = ChatSession(services.residency, conversations, "a-chat", model)
+    session = ChatSession(services.residency, services.records, "a-chat", model)
     chat(port, model)  # it is loaded now
     seen: list[tuple[Resident, ...]] = []
     session.reply_grew.connect(lambda _: seen.append(services.residency.residents()))
@@ -129,4 +124,3 @@ def test_the_window_and_the_api_are_answered_at_once_from_one_loaded_model(
     for stream in streams:
         stream.close()
     session.close()
-    conversations.close()

@@ -1,9 +1,14 @@
 """The list of chats, and the one that is open: the view-model of the sidebar."""
 
+from concurrent.futures import Future
+from functools import partial
+
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.chat.session import ChatSession
-from app.conversations import ChatEntry, Conversations, new_chat_id
+from app import background
+from app.chat.session import ChatSession, State
+from models.records.records import Records
+from models.records.values import ChatEntry, new_id
 from models.residency import Residency
 
 
@@ -13,23 +18,27 @@ class Chats(QObject):
     current_changed = Signal(object)  # ChatSession
     entries_changed = Signal()
     deleted = Signal(str)  # the title, for the offer to bring it back
+    troubled = Signal(str)  # a sentence: why older chats are missing
 
     def __init__(
         self,
         residency: Residency,
-        conversations: Conversations,
+        records: Records,
         model: str,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._residency = residency
-        self._conversations = conversations
+        self._records = records
         self._model = model
         self._search = ""
-        self._entries: list[ChatEntry] | None = None  # None: to be read
+        self._reading: Future[list[ChatEntry]] | None = None
+        self._entries: list[ChatEntry] = []
         self._sessions: dict[str, ChatSession] = {}
         self._last_deleted = ""
-        self._current = self._open(new_chat_id())
+        self._current = self._make(new_id())
+        background.deliver(records.problem(), self._on_problem, self)
+        self._reread()
 
     @property
     def current(self) -> ChatSession:
@@ -37,15 +46,8 @@ class Chats(QObject):
 
     @property
     def entries(self) -> list[ChatEntry]:
-        """Return the chats that the search finds, newest first."""
-        if self._entries is None:
-            self._entries = self._conversations.entries(self._search)
+        """The chats that the search finds, newest first, as they were read last."""
         return self._entries
-
-    @property
-    def problem(self) -> str:
-        """One sentence on why older chats are missing, or empty."""
-        return self._conversations.problem
 
     def use_model(self, model: str) -> None:
         """Let this model answer from now on."""
@@ -53,18 +55,18 @@ class Chats(QObject):
         self._current.model = model
 
     def new(self) -> None:
-        if self._current.turns:
-            self.open(new_chat_id())
+        """Begin a chat, if the one that is open has anything in it."""
+        if self._current.turns or self._current.state is not State.IDLE:
+            self._show(self._make(new_id()))
 
     def open(self, chat: str) -> None:
         if chat == self._current.chat:
             return
-        left = self._current
-        self._current = self._sessions.get(chat) or self._open(chat)
-        self._current.model = self._model
-        self.current_changed.emit(self._current)
-        if not left.busy:
-            self._forget(left)
+        session = self._sessions.get(chat)
+        if session is None:
+            session = self._make(chat)
+            session.open()
+        self._show(session)
 
     def search(self, words: str) -> None:
         self._search = words
@@ -72,7 +74,7 @@ class Chats(QObject):
 
     def rename(self, chat: str, title: str) -> None:
         if title := " ".join(title.split()):
-            self._conversations.rename(chat, title)
+            self._records.rename(chat, title)
         self._reread()
 
     def delete(self, chat: str) -> None:
@@ -80,16 +82,16 @@ class Chats(QObject):
         title = next((entry.title for entry in self.entries if entry.id == chat), "")
         if session := self._sessions.get(chat):
             session.stop()
-        self._conversations.delete(chat)
+        self._records.delete(chat)
         self._last_deleted = chat
         self._reread()
         if chat == self._current.chat:
-            self.open(new_chat_id())
+            self._show(self._make(new_id()))
         self.deleted.emit(title)
 
     def undo_delete(self) -> None:
         if self._last_deleted:
-            self._conversations.restore(self._last_deleted)
+            self._records.restore(self._last_deleted)
             self._reread()
             self.open(self._last_deleted)
             self._last_deleted = ""
@@ -99,12 +101,19 @@ class Chats(QObject):
         for session in list(self._sessions.values()):  # one in the background goes as it ends
             session.close()
 
-    def _open(self, chat: str) -> ChatSession:
-        session = ChatSession(self._residency, self._conversations, chat, self._model, self)
+    def _make(self, chat: str) -> ChatSession:
+        session = ChatSession(self._residency, self._records, chat, self._model, self)
         session.began.connect(self._reread)
-        session.turn_ended.connect(self._on_turn_ended)
+        session.turn_ended.connect(partial(self._on_turn_ended, session))
         self._sessions[chat] = session
         return session
+
+    def _show(self, session: ChatSession) -> None:
+        left, self._current = self._current, session
+        session.model = self._model
+        self.current_changed.emit(session)
+        if not left.busy:
+            self._forget(left)
 
     def _forget(self, session: ChatSession) -> None:
         del self._sessions[session.chat]
@@ -112,12 +121,27 @@ class Chats(QObject):
 
     @Slot()
     def _reread(self) -> None:
-        self._entries = None
-        self.entries_changed.emit()
+        """Ask for the list anew. What was asked before is not waited for any more."""
+        if self._reading:
+            self._reading.cancel()
+        self._reading = self._records.entries(self._search)
+        background.deliver(
+            self._reading, partial(self._on_entries, self._reading), self, self._on_unreadable
+        )
 
-    @Slot(int)
-    def _on_turn_ended(self, _position: int) -> None:
-        session = self.sender()
-        if isinstance(session, ChatSession) and session is not self._current:
+    def _on_entries(self, asked: Future[list[ChatEntry]], entries: list[ChatEntry]) -> None:
+        if asked is self._reading:  # the newest search wins
+            self._entries = entries
+            self.entries_changed.emit()
+
+    def _on_unreadable(self, error: str) -> None:
+        self.troubled.emit(f"The list of your chats could not be read: {error}")
+
+    def _on_problem(self, problem: str) -> None:
+        if problem:
+            self.troubled.emit(problem)
+
+    def _on_turn_ended(self, session: ChatSession, _position: int) -> None:
+        if session is not self._current:
             self._forget(session)
         self._reread()

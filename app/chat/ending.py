@@ -6,9 +6,9 @@ from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from app.chat.blocks import CopyButton
-from app.conversations import Outcome, Turn
 from app.icons import IconButton
 from app.theme import Theme
+from models.records.values import Outcome, Turn
 
 _DOTS_MS = 400
 _LEAST_MEASURED_SECONDS = 0.1  # a shorter reply says nothing of a model's speed

@@ -92,6 +92,10 @@ class ModelPicker(QComboBox):
     @Slot()
     def refresh(self) -> None:
         self.clear()
+        if not self._library.known:  # the disk is being looked at: this is what was wanted
+            self.addItem(self._choice.removesuffix(":latest"))
+            self.setEnabled(False)
+            return
         for model in self._library.chat_models:
             self.addItem(short_name(model.name))
             row = self.count() - 1

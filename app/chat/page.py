@@ -1,8 +1,10 @@
 """The chat page: the transcript, or what there is to ask; and the composer under it."""
 
-from PySide6.QtCore import Signal, Slot
+from collections.abc import Callable
+
+from PySide6.QtCore import Signal, SignalInstance, Slot
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QProgressBar, QStackedWidget, QVBoxLayout, QWidget
 
 from app.chat.chats import Chats
 from app.chat.composer import Composer
@@ -14,6 +16,8 @@ from app.theme import Theme
 
 _COMPOSER_WIDTH = COLUMN_WIDTH + 32  # so that its text lines up with the replies
 _SIDE = 20
+_BAR_STEPS = 1000
+_BAR_HEIGHT = 4
 
 
 class ChatPage(QWidget):
@@ -35,8 +39,19 @@ class ChatPage(QWidget):
         self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.transcript)
-        self._line = QHBoxLayout()
-        self._line.setContentsMargins(_SIDE, 6, _SIDE, 18)
+        self.progress = QProgressBar()
+        self.progress.setRange(0, _BAR_STEPS)
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(_BAR_HEIGHT)
+        # Its room is kept while it is hidden, so that nothing jumps.
+        policy = self.progress.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.progress.setSizePolicy(policy)
+        self.progress.hide()
+        self._line = QVBoxLayout()
+        self._line.setSpacing(4)
+        self._line.setContentsMargins(_SIDE, 0, _SIDE, 18)
+        self._line.addWidget(self.progress)
         self._line.addWidget(self.composer)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -49,17 +64,26 @@ class ChatPage(QWidget):
     @Slot(object)
     def show_session(self, session: ChatSession) -> None:
         if self._session:
-            self._session.state_changed.disconnect(self._on_state_changed)
-            self._session.turn_added.disconnect(self._on_turn_added)
-            self._session.unsaved.disconnect(self.unsaved)
+            for signal, slot in self._connections(self._session):
+                signal.disconnect(slot)
         self._session = session
-        session.state_changed.connect(self._on_state_changed)
-        session.turn_added.connect(self._on_turn_added)
-        session.unsaved.connect(self.unsaved)
-        self.transcript.show_session(session)
-        self._stack.setCurrentIndex(1 if session.turns else 0)
-        self.composer.set_busy(session.busy)
+        for signal, slot in self._connections(session):
+            signal.connect(slot)
+        self._show_turns()
+        self._on_state_changed()
+        self._on_share_changed()
         self.composer.setFocus()
+
+    def _connections(
+        self, session: ChatSession
+    ) -> tuple[tuple[SignalInstance, Callable[..., None] | SignalInstance], ...]:
+        return (
+            (session.opened, self._show_turns),
+            (session.state_changed, self._on_state_changed),
+            (session.share_changed, self._on_share_changed),
+            (session.turn_added, self._on_turn_added),
+            (session.unsaved, self.unsaved),
+        )
 
     def set_theme(self, theme: Theme) -> None:
         self.transcript.set_theme(theme)
@@ -78,14 +102,33 @@ class ChatPage(QWidget):
     def _on_retry(self) -> None:
         self._chats.current.retry()
 
-    @Slot(object)
-    def _on_state_changed(self, state: State) -> None:
-        self.composer.set_busy(state is not State.IDLE)
+    @Slot()
+    def _show_turns(self) -> None:
+        """Show all that was said; nothing yet while it is on its way from the disk."""
+        session = self._chats.current
+        self.transcript.show_session(session)
+        fresh = not session.turns and session.state is not State.OPENING
+        self._stack.setCurrentWidget(self.empty if fresh else self.transcript)
+
+    @Slot()
+    def _on_state_changed(self) -> None:
+        self.composer.set_busy(self._chats.current.busy)
+
+    @Slot()
+    def _on_share_changed(self) -> None:
+        """A line that fills while a model is loaded or reads, where it tells how far it is."""
+        session = self._chats.current
+        share = session.share
+        self.progress.setVisible(share is not None)
+        if share is not None:
+            self.progress.setValue(round(share * _BAR_STEPS))
+            does = "Loading the model" if session.state is State.LOADING else "Reading"
+            self.progress.setAccessibleName(f"{does}: {share:.0%}")
 
     @Slot()
     def _on_turn_added(self) -> None:
-        self._stack.setCurrentIndex(1)
+        self._stack.setCurrentWidget(self.transcript)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         side = max(_SIDE, (self.width() - _COMPOSER_WIDTH) // 2)
-        self._line.setContentsMargins(side, 6, side, 18)
+        self._line.setContentsMargins(side, 0, side, 18)

@@ -17,8 +17,8 @@ from app.chat.blocks import (
 from app.chat.ending import Failure, Footer, Status, stats_of
 from app.chat.markdown import Block, Blocks
 from app.chat.session import State
-from app.conversations import Outcome, Turn
 from app.theme import Theme
+from models.records.values import Outcome, Turn
 
 COLUMN_WIDTH = 760  # pixels: some 95 characters, as wide as reads well
 _SIDE = 24

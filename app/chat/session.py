@@ -1,17 +1,32 @@
 """One chat as the window shows it: its turns, and what can be done now."""
 
-from concurrent.futures import Future
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum, auto
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
+from app import background
 from app.bridge import Generation
-from app.conversations import Conversations, Outcome, Turn, title_of
-from models.chat import GenerateRequest, Message, Text
+from app.chat.keeper import Keeper
+from models.chat import GenerateRequest, Message
 from models.errors import InvalidModelName
-from models.events import Event, Failed, Finished, FinishReason, Started, TextDelta
+from models.events import (
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Progress,
+    ReasoningDelta,
+    Stage,
+    Started,
+    TextDelta,
+    ToolCallDelta,
+)
 from models.names import ModelName
+from models.records.records import Records
+from models.records.values import Outcome, Turn, user_turn
+from models.reply import Reply
 from models.residency import Residency
 
 _SAVE_EVERY_MS = 500  # a killed program loses no more of a reply than this
@@ -24,29 +39,31 @@ _OUTCOMES = {
 
 class State(Enum):
     IDLE = auto()
+    OPENING = auto()  # what was said before is on its way from the disk
     SAVING = auto()  # the message is on its way to the disk; it is sent from there
     LOADING = auto()  # the model is on its way into memory
-    READING = auto()  # the model reads the prompt
+    READING = auto()  # the model reads the prompt, or thinks
     WRITING = auto()
 
 
 class ChatSession(QObject):
     """A view-model: it holds no widget, and a widget holds no state but this."""
 
+    opened = Signal()  # the turns have come
     turn_added = Signal(int)  # its position
     turn_ended = Signal(int)
     turns_dropped = Signal(int)  # this position, and all after it
     reply_grew = Signal(str)  # the new piece, not the whole reply
     state_changed = Signal(object)  # State
+    share_changed = Signal()
     failed = Signal(str)  # a sentence for the user; the reply so far is kept
     unsaved = Signal(str)  # a sentence: the chat goes on, the disk does not take it
     began = Signal()  # the first message is kept, and the chat has a title
-    _saved = Signal(str)  # empty, or what went wrong
 
     def __init__(
         self,
         residency: Residency,
-        conversations: Conversations,
+        records: Records,
         chat: str,
         model: str,
         parent: QObject | None = None,
@@ -55,14 +72,17 @@ class ChatSession(QObject):
         self.chat = chat
         self.model = model
         self._residency = residency
-        self._conversations = conversations
-        self._turns = [_ended(turn) for turn in conversations.turns(chat)]
+        self._keeper = Keeper(records, chat)
+        self._turns: list[Turn] = []
+        self._waiting = ""  # a message that was written before the turns had come
+        self._unreadable = False
         self._state = State.IDLE
+        self._share: float | None = None
         self._generation: Generation | None = None
+        self._reply = Reply()
         self._save_timer = QTimer(self)
         self._save_timer.setInterval(_SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self._save_reply)
-        self._saved.connect(self._on_saved)
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -73,30 +93,40 @@ class ChatSession(QObject):
         return self._state
 
     @property
+    def share(self) -> float | None:
+        """How far the model is with loading or reading, from 0 to 1; None: not known."""
+        return self._share
+
+    @property
     def busy(self) -> bool:
-        return self._state is not State.IDLE
+        """Whether a message is being answered, or will be once the turns have come."""
+        return self._state not in (State.IDLE, State.OPENING) or bool(self._waiting)
+
+    def open(self) -> None:
+        """Read what was said before; ``opened`` tells when it is there."""
+        self._set_state(State.OPENING)
+        self._unreadable = False
+        background.deliver(self._keeper.read(), self._on_turns, self, self._on_unreadable)
 
     def send(self, text: str) -> None:
         """Keep a message, then let the model answer it. Ignored while it writes."""
         if self.busy or not text.strip():
             return
-        first = not self._turns
-        self._turns.append(Turn(role="user", text=text))
-        self._set_state(State.SAVING)
-        self.turn_added.emit(len(self._turns) - 1)
-        if first:
-            self._conversations.add(self.chat, title_of(text))
-        position = len(self._turns) - 1
-        self._conversations.put(self.chat, position, self._turns[-1]).add_done_callback(
-            self._tell_saved
-        )
+        if self._state is not State.OPENING:
+            self._say(text)
+            return
+        self._waiting = text
+        self.state_changed.emit(self._state)  # it is busy now
+        if self._unreadable:
+            self.open()
 
     def retry(self) -> None:
-        """Let the model answer the last message anew."""
+        """Let the model answer the last message anew. The first answer stays in the records."""
         if self.busy or not self._turns:
             return
         if self._turns[-1].role == "assistant":
             self._turns.pop()
+            self._keeper.forget_after(len(self._turns))
             self.turns_dropped.emit(len(self._turns))
         self._submit()
 
@@ -112,33 +142,58 @@ class ChatSession(QObject):
             self._generation.cancel()
             self._end_turn(replace(self._turns[-1], outcome=Outcome.STOPPED))
 
-    # -- Saving ---------------------------------------------------------------
+    # -- The disk -------------------------------------------------------------
 
-    def _tell_saved(self, done: "Future[None]") -> None:  # called on the chats' thread
-        error = done.exception()
-        self._saved.emit(str(error) if error else "")
+    def _on_turns(self, turns: list[Turn]) -> None:
+        self._turns = [_ended(turn) for turn in turns]
+        self._keeper.know(len(turns))
+        self._set_state(State.IDLE)
+        self.opened.emit()
+        if self._waiting:
+            text, self._waiting = self._waiting, ""
+            self._say(text)
 
-    @Slot(str)
-    def _on_saved(self, error: str) -> None:
-        if error:
-            self.unsaved.emit(f"This chat could not be kept on the disk: {error}.")
-        else:
-            self.began.emit()
-        if self._state is State.SAVING:
+    def _on_unreadable(self, error: str) -> None:
+        # Still OPENING: what is said now would go on from nowhere. The next try is ``send``'s.
+        self._unreadable = True
+        self.unsaved.emit(f"This chat could not be read: {error}")
+
+    def _say(self, text: str) -> None:
+        turn = user_turn(text)
+        self._turns.append(turn)
+        self._set_state(State.SAVING)
+        self.turn_added.emit(len(self._turns) - 1)
+        background.deliver(
+            self._keeper.save(self._turns),
+            lambda _kept: self._on_saved(turn),
+            self,
+            lambda error: self._on_unsaved(turn, error),
+        )
+
+    def _on_saved(self, turn: Turn) -> None:
+        self._keeper.know(self._turns.index(turn) + 1)
+        self.began.emit()
+        self._go_on(turn)
+
+    def _on_unsaved(self, turn: Turn, error: str) -> None:
+        self.unsaved.emit(f"This chat could not be kept on the disk: {error}")
+        self._go_on(turn)
+
+    def _go_on(self, turn: Turn) -> None:
+        if self._state is State.SAVING and self._turns[-1] == turn:
             self._submit()
 
     @Slot()
     def _save_reply(self) -> None:
-        position = len(self._turns) - 1
-        self._conversations.put(self.chat, position, self._turns[-1])
+        self._keeper.save(self._turns)
 
     # -- Generating -----------------------------------------------------------
 
     def _submit(self) -> None:
         request = GenerateRequest(model=self.model, prompt=_messages(self._turns))
-        self._turns.append(
-            Turn(role="assistant", text="", outcome=Outcome.WRITING, model=self.model)
-        )
+        turn = Turn(role="assistant", parts=(), outcome=Outcome.WRITING, model=self.model)
+        self._turns.append(turn)
+        self._reply = Reply()
         self._generation = Generation(self._residency, request, self)
         self._generation.happened.connect(self._on_events)
         self._set_state(State.READING if self._is_loaded() else State.LOADING)
@@ -157,12 +212,17 @@ class ChatSession(QObject):
 
     @Slot(object)
     def _on_events(self, events: list[Event]) -> None:
-        if self.sender() is not self._generation:
-            return  # of a turn that was closed
-        self._grow("".join(event.text for event in events if isinstance(event, TextDelta)))
+        for event in events:
+            self._reply.take(event)
+            match event:
+                case Progress():
+                    self._on_progress(event)
+                case Started():
+                    self._set_state(State.READING)
+                case _:
+                    pass
+        self._grow(events)
         match events[-1]:
-            case Started():
-                self._set_state(State.READING)
             case Finished() as finished:
                 self._finish(finished)
             case Failed(error):
@@ -172,9 +232,18 @@ class ChatSession(QObject):
             case _:
                 pass
 
-    def _grow(self, text: str) -> None:
-        if text:
-            self._turns[-1] = replace(self._turns[-1], text=self._turns[-1].text + text)
+    def _on_progress(self, progress: Progress) -> None:
+        if self._state is State.WRITING:
+            return
+        loading = progress.stage is Stage.LOADING
+        self._set_state(State.LOADING if loading else State.READING)
+        self._set_share(progress.done / progress.total if progress.total else None)
+
+    def _grow(self, events: Sequence[Event]) -> None:
+        if not any(isinstance(each, TextDelta | ReasoningDelta | ToolCallDelta) for each in events):
+            return
+        self._turns[-1] = replace(self._turns[-1], parts=tuple(self._reply.whole()))
+        if text := "".join(each.text for each in events if isinstance(each, TextDelta)):
             self._set_state(State.WRITING)
             self.reply_grew.emit(text)
 
@@ -193,6 +262,7 @@ class ChatSession(QObject):
         self._save_timer.stop()
         self._save_reply()
         if self._generation:
+            self._generation.happened.disconnect(self._on_events)
             self._generation.deleteLater()
         self._generation = None
         self._set_state(State.IDLE)
@@ -200,8 +270,14 @@ class ChatSession(QObject):
 
     def _set_state(self, state: State) -> None:
         if state is not self._state:
+            self._set_share(None)
             self._state = state
             self.state_changed.emit(state)
+
+    def _set_share(self, share: float | None) -> None:
+        if share != self._share:
+            self._share = share
+            self.share_changed.emit()
 
 
 def _ended(turn: Turn) -> Turn:
@@ -209,18 +285,5 @@ def _ended(turn: Turn) -> Turn:
     return replace(turn, outcome=Outcome.INTERRUPTED) if turn.outcome is Outcome.WRITING else turn
 
 
-def _messages(turns: list[Turn]) -> tuple[Message, ...]:
-    """Return what the model is to read.
-
-    Many chat templates refuse two messages of one side in a row, and that is what an
-    unanswered question leaves: such neighbours become one message.
-    """
-    messages: list[Message] = []
-    for turn in turns:
-        if not turn.text:
-            continue
-        if messages and messages[-1].role == turn.role:
-            messages[-1] = Message(turn.role, (Text(f"{messages[-1].text}\n\n{turn.text}"),))
-        else:
-            messages.append(Message(turn.role, (Text(turn.text),)))
-    return tuple(messages)
+def _messages(turns: Sequence[Turn]) -> tuple[Message, ...]:
+    return tuple(turn.message for turn in turns if turn.parts)

@@ -9,9 +9,9 @@ from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame
 from app.chat.heights import Heights
 from app.chat.rows import ReplyRow, Row, UserRow
 from app.chat.session import ChatSession, State
-from app.conversations import Turn
 from app.icons import IconButton
 from app.theme import Theme
+from models.records.values import Turn
 
 _MARGIN = 400  # pixels beyond the edges in which rows are kept ready
 _AT_END = 32  # pixels from the end that still count as there

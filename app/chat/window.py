@@ -18,7 +18,7 @@ from app.manager.library import Library
 from app.manager.window import ModelsPage
 from app.platform import desktop
 from app.preferences import PreferencesPage
-from app.settings import SettingsFile
+from app.settings import Settings, SettingsFile
 from app.theme import Appearance, Theme
 from models.names import ModelName
 
@@ -91,7 +91,7 @@ class MainWindow(QMainWindow):
             page = ModelsPage(self._library, self._downloads, self._appearance.theme)
             page.chat_wanted.connect(self._on_chat_wanted)
             return page
-        return PreferencesPage(self._settings, self._appearance, self._switch)
+        return PreferencesPage(self._settings)
 
     def _add_page(self, name: str, page: QWidget) -> None:
         self._pages[name] = page
@@ -109,15 +109,20 @@ class MainWindow(QMainWindow):
         self._chats.use_model(name)
         model = next((each for each in self._library.chat_models if str(each.name) == name), None)
         self.chat.composer.set_model(name.removesuffix(":latest"))
-        self.chat.empty.set_enabled(model is not None)
-        if model is None:
+        missing = model is None and self._library.known
+        self.chat.empty.set_enabled(not missing)
+        if missing:
             self.chat.empty.advise("There is no model on this computer yet.")
-        elif model.builtin:
+        elif model and model.builtin:
             self.chat.empty.advise(
                 f"{model.name.model} is a tiny model, here to try the set-up with."
             )
         else:
             self.chat.empty.advise("")
+
+    @Slot()
+    def _on_library_changed(self) -> None:
+        self._on_model_chosen(self.header.picker.choice)
 
     @Slot(str)
     def _on_model_picked(self, name: str) -> None:
@@ -132,11 +137,9 @@ class MainWindow(QMainWindow):
 
     # -- What there is to tell ------------------------------------------------
 
-    def tell_of_chats(self) -> None:
-        """Say so where older chats are missing. Waits for the file to be opened."""
-        if problem := self._chats.problem:
-            self.banners.say("chats", problem, kind="error")
-        self.sidebar.list.refresh()
+    @Slot(str)
+    def _on_troubled(self, sentence: str) -> None:
+        self.banners.say("chats", sentence, kind="error")
 
     @Slot()
     def _on_switch_changed(self) -> None:
@@ -157,6 +160,9 @@ class MainWindow(QMainWindow):
         undo = ("Undo", self._chats.undo_delete)
         said = f"“{title}” has been deleted."
         self.banners.say("deleted", said, undo, for_seconds=_UNDO_SECONDS)
+
+    def _on_settings_changed(self, _was: Settings, now: Settings) -> None:
+        self._appearance.choose(now.theme)
 
     @Slot(object)
     def _on_theme_changed(self, theme: Theme) -> None:
@@ -190,6 +196,9 @@ class MainWindow(QMainWindow):
         self.chat.models_wanted.connect(self._show_models)
         self.chat.unsaved.connect(self._on_unsaved)
         self._chats.deleted.connect(self._on_deleted)
+        self._chats.troubled.connect(self._on_troubled)
+        self._settings.watch(self._on_settings_changed)
+        self._library.changed.connect(self._on_library_changed)
         self._switch.changed.connect(self._on_switch_changed)
         self._appearance.changed.connect(self._on_theme_changed)
         self._downloads.arrived.connect(self._library.refresh)

@@ -7,8 +7,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
 from app.commands import INTERRUPTED, CommandFailed, terminal
-from app.services import open_services
-from app.settings import Settings
+from app.services import open_everything
 from models import chat, paths
 from models.chat import GenerateRequest, Message, Origin, Overflow, SamplingParams
 from models.errors import InferenceError
@@ -37,8 +36,7 @@ def run(question: Question, prompt: str) -> int:
             f"There is nothing to ask: write it behind the model, as in "
             f"'ingle run {question.model} \"Hello\"', or pipe it in."
         )
-    home = paths.home()
-    with open_services(home, Settings.load(home)) as services:
+    with open_everything(paths.home()) as services:
         services.store.find(question.model)  # before anything is typed
         conversation = Conversation(services.residency, question)
         if prompt:

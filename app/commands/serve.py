@@ -8,10 +8,8 @@ from types import FrameType
 
 from app import words
 from app.commands import CommandFailed
-from app.services import open_services
-from app.settings import Settings
+from app.services import api_server, open_everything
 from models import paths
-from server.app import create_app
 from server.listener import ApiServer
 from server.ports import CannotListen, PortInUse, next_free_port
 
@@ -20,17 +18,12 @@ _CHECK_SECONDS = 0.5
 
 def serve(host: str | None, ports: Sequence[int] | None) -> int:
     """Serve until SIGINT or SIGTERM."""
-    home = paths.home()
-    settings = Settings.load(home)
-    host = host or settings.host
     stop = threading.Event()
     _stop_on_signals(stop)
-    with open_services(home, settings) as services:
-        server = ApiServer(
-            lambda: create_app(services.residency, services.store, host=host),
-            host,
-            ports or settings.ports,
-        )
+    with open_everything(paths.home()) as services:
+        settings = services.settings.value
+        host = host or settings.host
+        server = api_server(services, host, ports or settings.ports)
         _start(server, host)
         for port in server.ports:
             print(f"Inglenook answers on http://{words.address(host, port)}", flush=True)

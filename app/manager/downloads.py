@@ -6,9 +6,8 @@ from typing import Protocol
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
-from app import words
+from app import background, words
 from app.manager.pace import Pace, time_words
-from app.task import Task
 from models import download_states, downloads
 from models.download_states import (
     Cancelled,
@@ -164,10 +163,12 @@ class Downloads(QObject):
         if not query:
             return
         self._asked, self._searching, self._problem, self._results = query, True, "", []
-        task = Task("hub-search", lambda: (query, self._hub.search(query)), self)
-        task.done.connect(self._on_found)
-        task.failed.connect(self._on_search_failed)
-        task.start()
+        background.run(
+            lambda: (query, self._hub.search(query)),
+            self._on_found,
+            self,
+            self._on_search_failed,
+        )
         self.searched.emit()
 
     def download(self, name: str) -> None:

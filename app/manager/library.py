@@ -7,8 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from app import words
-from app.task import Task
+from app import background, words
 from models.chat import Origin, UnloadRequest
 from models.events import Event
 from models.model import Kind, Model
@@ -37,7 +36,15 @@ class Installed:
         return short_name(self.model.name)
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    model: Model
+    missing: bool
+
+
 class Library(QObject):
+    """What lies on the disk is looked at on other threads; ``changed`` tells of it."""
+
     changed = Signal()  # the models, or which of them are loaded
     failed = Signal(str)  # a sentence for the user
     busy_changed = Signal(str)  # what is being done now, or empty
@@ -46,12 +53,20 @@ class Library(QObject):
         super().__init__(parent)
         self._store = store
         self._residency = residency
-        self._models: list[Model] = []
+        self._found: list[_Found] = []
         self._rows: list[Installed] = []
+        self._known = False
+        self._looking = False
+        self._stale = False  # the store may have changed since the look that is underway
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK_EVERY_MS)
-        self._timer.timeout.connect(self._look)
+        self._timer.timeout.connect(self._on_timer)
         self.refresh()
+
+    @property
+    def known(self) -> bool:
+        """Whether the disk has been looked at: before that, no rows say nothing."""
+        return self._known
 
     @property
     def rows(self) -> list[Installed]:
@@ -64,9 +79,12 @@ class Library(QObject):
 
     @Slot()
     def refresh(self) -> None:
-        """Read the store anew."""
-        self._models = self._store.list()
-        self._look()
+        """Read the store anew. ``changed`` tells of what is other than it was."""
+        if self._looking:
+            self._stale = True
+            return
+        self._looking = True
+        background.run(self._look, self._on_looked, self, self._on_unreadable)
 
     def watch(self, on: bool) -> None:
         """While somebody looks at the page, keep up with what others load and unload."""
@@ -77,52 +95,74 @@ class Library(QObject):
             self._timer.stop()
 
     def unload(self, name: ModelName) -> None:
-        self._residency.submit(UnloadRequest(model=str(name)), _ignore, origin=Origin("window"))
-        self._look()
+        background.run(lambda: self._unload(name), lambda _none: self._show(), self)
 
     def remove(self, name: ModelName) -> None:
         """Delete a model, whose files may be large."""
 
         def work() -> None:
-            self._residency.submit(UnloadRequest(model=str(name)), _ignore, origin=Origin("window"))
+            self._unload(name)
             self._store.remove(str(name))
 
-        self._do("remove", work, f"Removing {short_name(name)}")
+        self._do(work, f"Removing {short_name(name)}")
 
     def import_path(self, path: Path) -> None:
         """Add a GGUF file or an MLX folder where it lies, under a name made of its own."""
-        taken = {model.name for model in self._models}
+        taken = {found.model.name for found in self._found}
         name = free_name(path, taken)
-        self._do("import", lambda: self._store.import_path(path, name), f"Adding {path.name}")
+        self._do(lambda: self._store.import_path(path, name), f"Adding {path.name}")
 
-    def _do(self, name: str, work: "Callable[[], object]", says: str) -> None:
-        task = Task(name, work, self)
-        task.done.connect(self._on_done)
-        task.failed.connect(self._on_failed)
+    def _do(self, work: Callable[[], object], says: str) -> None:
         self.busy_changed.emit(says)
-        task.start()
+        background.run(work, self._on_done, self, self._on_failed)
 
-    @Slot(object)
     def _on_done(self, _result: object) -> None:
         self.busy_changed.emit("")
         self.refresh()
 
-    @Slot(str)
     def _on_failed(self, sentence: str) -> None:
         self.busy_changed.emit("")
         self.failed.emit(sentence)
         self.refresh()
 
     @Slot()
-    def _look(self) -> None:
+    def _on_timer(self) -> None:
+        self._show()
+        self.refresh()
+
+    def _on_looked(self, found: list[_Found]) -> None:
+        first, self._known = not self._known, True
+        self._looking, self._found = False, found
+        if not self._show() and first:
+            self.changed.emit()  # that there is nothing is news too
+        if self._stale:
+            self._stale = False
+            self.refresh()
+
+    def _on_unreadable(self, sentence: str) -> None:
+        self.failed.emit(sentence)
+        self._on_looked(self._found)
+
+    def _show(self) -> bool:
+        """Make the rows of what is known; return whether they are others than before."""
         residents = {each.model.name: each for each in self._residency.residents()}
         rows = [
-            Installed(model, residents.get(model.name), not model.path.exists())
-            for model in self._models
+            Installed(each.model, residents.get(each.model.name), each.missing)
+            for each in self._found
         ]
-        if rows != self._rows:
-            self._rows = rows
-            self.changed.emit()
+        if rows == self._rows:
+            return False
+        self._rows = rows
+        self.changed.emit()
+        return True
+
+    # -- Other threads --------------------------------------------------------
+
+    def _unload(self, name: ModelName) -> None:
+        self._residency.submit(UnloadRequest(model=str(name)), _ignore, origin=Origin("window"))
+
+    def _look(self) -> list[_Found]:
+        return [_Found(model, not model.path.exists()) for model in self._store.list()]
 
 
 def short_name(name: ModelName) -> str:

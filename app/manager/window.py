@@ -4,7 +4,7 @@ import re
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -14,11 +14,10 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QMenu,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
-    QWidget,
 )
 
+from app.centred import CentredPage
 from app.icons import show_beside_words
 from app.manager.downloads import Download, Downloads
 from app.manager.library import Library
@@ -27,11 +26,10 @@ from app.theme import Theme
 from models.hub_links import model_at
 from models.names import ModelName
 
-_WIDTH = 760
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+:[\w.-]+")
 
 
-class ModelsPage(QScrollArea):
+class ModelsPage(CentredPage):
     chat_wanted = Signal(str)  # with this model
 
     def __init__(self, library: Library, downloads: Downloads, theme: Theme) -> None:
@@ -73,8 +71,6 @@ class ModelsPage(QScrollArea):
         show_beside_words(self._go, "search", theme.text)
 
     def _build(self) -> None:
-        page = QWidget()
-        page.setObjectName("scrolled")
         column = QVBoxLayout()
         column.setSpacing(10)
         head = QHBoxLayout()
@@ -96,18 +92,7 @@ class ModelsPage(QScrollArea):
         column.addWidget(self._search_words)
         column.addLayout(self._results)
         column.addStretch()
-        inner = QWidget()
-        inner.setLayout(column)
-        inner.setMaximumWidth(_WIDTH)
-        row = QHBoxLayout(page)
-        row.setContentsMargins(24, 24, 24, 24)
-        row.addStretch(1)
-        row.addWidget(inner, 100)
-        row.addStretch(1)
-        self.setWidget(page)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.set_column(column)
 
     def _add_menu(self) -> QMenu:
         menu = QMenu(self)
@@ -180,7 +165,7 @@ class ModelsPage(QScrollArea):
     def _on_search(self) -> None:
         text = self.search.text().strip()
         linked = model_at(text)
-        if linked != text or _REPOSITORY.fullmatch(text):
+        if "//" in text or _REPOSITORY.fullmatch(text):
             self._downloads.download(linked)
         else:
             self._downloads.search(text)

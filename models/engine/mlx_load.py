@@ -37,8 +37,6 @@ class MlxTokenizer(Tokenizer, Protocol):
     @property
     def eos_token_ids(self) -> set[int]: ...
 
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
-
 
 class PromptResponse(Protocol):
     uid: int

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from PySide6.QtWidgets import QApplication
 from app.api_switch import ApiSwitch
 from app.chat.chats import Chats
 from app.chat.rows import ReplyRow
+from app.chat.session import State
 from app.chat.window import MainWindow
-from app.conversations import Conversations
 from app.manager.downloads import Downloads
 from app.manager.library import Library
+from app.services import Services, api_server
 from app.settings import SettingsFile
 from app.theme import Appearance
 from models import downloads
@@ -24,10 +26,9 @@ from models.hub_errors import PullCancelled, PullFailed
 from models.hub_progress import PullProgress
 from models.hub_search import HubModel
 from models.model import Kind, Model
-from models.residency import Residency
+from models.records.records import Records
+from models.records.values import Turn
 from models.store import Store
-from server.app import create_app
-from server.listener import ApiServer
 from tests.conftest import REPOSITORY
 from tests.fakes import ScriptedBackend, scripted_residency
 
@@ -96,14 +97,15 @@ class Desk:
         self.settings = SettingsFile(home)
         self.settings.change(ports=(0,), theme="light")
         self.store = Store(home, POCKET)
-        self.residency: Residency = scripted_residency(backend, *self.store.list())
-        self.conversations = Conversations(home)
-        self.chats = Chats(self.residency, self.conversations, "pocket:latest")
+        self.residency = scripted_residency(backend, *self.store.list())
+        self.records = Records(home)
+        self.services = Services(self.store, self.residency, self.records, self.settings)
+        self.chats = Chats(self.residency, self.records, "pocket:latest")
         self.library = Library(self.store, self.residency)
         self.hub = FakeHub(self.store)
         self.coming = downloads.Downloads(self.hub, home / downloads.FILE)
         self.downloads = Downloads(self.hub, self.coming)
-        self.switch = ApiSwitch(self.settings, self._make_server)
+        self.switch = ApiSwitch(self.settings, partial(api_server, self.services))
         self.appearance = Appearance(application, "light")
         self.window = MainWindow(
             home=home,
@@ -116,8 +118,16 @@ class Desk:
         )
         self.window.resize(1000, 700)
 
-    def _make_server(self, host: str, ports: Sequence[int]) -> ApiServer:
-        return ApiServer(lambda: create_app(self.residency, self.store, host=host), host, ports)
+    def open_chat(self, qtbot, chat: str) -> None:
+        self.chats.open(chat)
+        qtbot.waitUntil(lambda: self.chats.current.state is State.IDLE)
+
+    def open_past(self, qtbot, *turns: Turn) -> None:
+        """Open a chat of days past, in which this was said."""
+        self.records.add("old", "Old chat")
+        for parent, turn in zip([None, *(each.id for each in turns)], turns, strict=False):
+            self.records.put("old", parent, turn)
+        self.open_chat(qtbot, "old")
 
     def say(self, text: str) -> None:
         self.window.chat.composer.input.setPlainText(text)
@@ -133,8 +143,7 @@ class Desk:
         self.downloads.close()
         self.coming.close()
         self.switch.close()
-        self.residency.close()
-        self.conversations.close()
+        self.services.close()
         for each in (self.window, self.chats, self.library, self.downloads, self.switch):
             each.deleteLater()
         self.appearance.deleteLater()
@@ -143,7 +152,7 @@ class Desk:
 
 @pytest.fixture
 def desk_of(
-    qapp: QApplication, inglenook_home: Path
+    qapp: QApplication, qtbot, inglenook_home: Path
 ) -> Iterator[Callable[[ScriptedBackend], Desk]]:
     desks: list[Desk] = []
 
@@ -151,16 +160,9 @@ def desk_of(
         desks.append(Desk(qapp, inglenook_home, backend))
         desks[-1].window.show()
         desks[-1].window.activateWindow()
-        qapp.processEvents()
+        qtbot.waitUntil(lambda: desks[-1].library.known)
         return desks[-1]
 
     yield make
     for desk in desks:
         desk.close()
-
-
-@pytest.fixture
-def conversations(inglenook_home: Path) -> Iterator[Conversations]:
-    opened = Conversations(inglenook_home)
-    yield opened
-    opened.close()

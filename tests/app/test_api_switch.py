@@ -1,6 +1,8 @@
 import json
 import socket
 import urllib.request
+from contextlib import closing
+from http.client import HTTPConnection
 
 import pytest
 from PySide6.QtCore import Qt
@@ -38,6 +40,7 @@ def test_a_click_starts_a_server_and_another_stops_it(desk_of, qtbot) -> None:
     qtbot.waitUntil(lambda: desk.switch.state is ApiState.OFF)
     with pytest.raises(OSError):
         models_at(address)
+    desk.settings.close()
     assert not Settings.load(desk.home).api_enabled
 
 
@@ -69,7 +72,7 @@ def test_a_taken_port_is_told_and_the_next_free_one_offered(desk_of, qtbot, take
     qtbot.waitUntil(lambda: desk.switch.state is ApiState.ON)
 
     assert models_at(f"127.0.0.1:{offer}")
-    assert Settings.load(desk.home).ports == (offer,)
+    assert desk.settings.value.ports == (offer,)
     assert not banners.isVisible()
 
 
@@ -106,3 +109,41 @@ def test_an_address_that_is_not_ours_is_told(desk_of, qtbot) -> None:
 
     assert "203.0.113.1" in desk.switch.problem
     assert desk.switch.offer is None
+
+
+def test_a_name_that_is_allowed_is_answered_at_once(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.switch.start()
+    qtbot.waitUntil(lambda: desk.switch.state is ApiState.ON)
+
+    def status_for(host: str) -> int:
+        with closing(HTTPConnection(desk.switch.address, timeout=5)) as connection:
+            connection.request("GET", "/api/tags", headers={"Host": host})
+            return connection.getresponse().status
+
+    assert status_for("mybox.lan") == 403
+
+    desk.settings.change(allowed_hosts=("mybox.lan",))
+    assert desk.switch.state is ApiState.STARTING
+    qtbot.waitUntil(lambda: desk.switch.state is ApiState.ON)
+
+    assert status_for("mybox.lan") == 200
+    assert status_for("evil.example") == 403
+
+
+def test_a_change_of_another_setting_leaves_the_api_alone(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.switch.start()
+    qtbot.waitUntil(lambda: desk.switch.state is ApiState.ON)
+
+    desk.settings.change(theme="dark", model="org/other")
+
+    assert desk.switch.state is ApiState.ON
+
+
+def test_a_change_while_it_is_off_does_not_switch_it_on(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+
+    desk.settings.change(host="0.0.0.0")
+
+    assert desk.switch.state is ApiState.OFF

@@ -1,10 +1,14 @@
-from app.conversations import Outcome
+from pathlib import Path
+
+from app.chat.session import State
+from models.records.values import Outcome
 from tests.app.conftest import Babbler
 from tests.fakes import ScriptedBackend
+from tests.models.records.old_chats import CHATS, TURNS, write_old_chats
 
 
-def titles(desk) -> list[str]:
-    return [entry.title for entry in desk.chats.entries]
+def wait_for_titles(desk, qtbot, *titles: str) -> None:
+    qtbot.waitUntil(lambda: [entry.title for entry in desk.chats.entries] == list(titles))
 
 
 def ask(desk, qtbot, text: str) -> None:
@@ -14,11 +18,11 @@ def ask(desk, qtbot, text: str) -> None:
 
 def test_a_chat_is_listed_once_it_has_a_message(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend("Hello."))
-    assert titles(desk) == []
+    wait_for_titles(desk, qtbot)
 
     ask(desk, qtbot, "Hi there")
 
-    assert titles(desk) == ["Hi there"]
+    wait_for_titles(desk, qtbot, "Hi there")
 
 
 def test_a_new_chat_leaves_the_old_one_in_the_list(desk_of, qtbot) -> None:
@@ -29,8 +33,8 @@ def test_a_new_chat_leaves_the_old_one_in_the_list(desk_of, qtbot) -> None:
     desk.chats.new()
     ask(desk, qtbot, "second")
 
-    assert titles(desk) == ["second", "first"]
-    desk.chats.open(first)
+    wait_for_titles(desk, qtbot, "second", "first")
+    desk.open_chat(qtbot, first)
     assert [turn.text for turn in desk.chats.current.turns] == ["first", "Hello."]
 
 
@@ -66,10 +70,10 @@ def test_a_search_narrows_the_list(desk_of, qtbot) -> None:
     ask(desk, qtbot, "pears")
 
     desk.chats.search("PEAR")
-    assert titles(desk) == ["pears"]
+    wait_for_titles(desk, qtbot, "pears")
 
     desk.chats.search("")
-    assert titles(desk) == ["pears", "apples"]
+    wait_for_titles(desk, qtbot, "pears", "apples")
 
 
 def test_a_deleted_chat_comes_back_whole(desk_of, qtbot) -> None:
@@ -78,11 +82,12 @@ def test_a_deleted_chat_comes_back_whole(desk_of, qtbot) -> None:
     chat = desk.chats.current.chat
 
     desk.chats.delete(chat)
-    assert titles(desk) == []
+    wait_for_titles(desk, qtbot)
     assert desk.chats.current.turns == ()
 
     desk.chats.undo_delete()
-    assert titles(desk) == ["apples"]
+    qtbot.waitUntil(lambda: desk.chats.current.state is State.IDLE)
+    wait_for_titles(desk, qtbot, "apples")
     assert [turn.text for turn in desk.chats.current.turns] == ["apples", "Hello."]
 
 
@@ -95,7 +100,7 @@ def test_a_chat_that_is_deleted_while_it_is_answered_stops(desk_of, qtbot) -> No
     desk.chats.delete(desk.chats.current.chat)
 
     qtbot.waitUntil(lambda: not backend.running)
-    assert titles(desk) == []
+    wait_for_titles(desk, qtbot)
 
 
 def test_all_that_was_being_written_is_kept_at_the_end(desk_of, qtbot) -> None:
@@ -107,7 +112,22 @@ def test_all_that_was_being_written_is_kept_at_the_end(desk_of, qtbot) -> None:
 
     desk.chats.close()
 
-    for entry in desk.conversations.entries():
-        reply = desk.conversations.turns(entry.id)[1]
+    for entry in desk.records.entries().result():
+        reply = desk.records.turns(entry.id).result()[1]
         assert reply.text.startswith("Once ")
         assert reply.outcome is Outcome.STOPPED
+
+
+def test_a_chat_of_an_old_home_goes_on(desk_of, qtbot, inglenook_home: Path) -> None:
+    write_old_chats(inglenook_home)
+    desk = desk_of(ScriptedBackend("Madrid."))
+    wait_for_titles(desk, qtbot, *(title for _id, title, *_times in reversed(CHATS)))
+
+    desk.open_chat(qtbot, "france")
+    ask(desk, qtbot, "And of Spain?")
+
+    texts = [row[3] for row in TURNS if row[0] == "france"]
+    kept = desk.records.turns("france").result()
+    assert [turn.text for turn in kept] == [*texts, "And of Spain?", "Madrid."]
+    assert list(desk.chats.current.turns) == kept
+    wait_for_titles(desk, qtbot, CHATS[0][1], CHATS[2][1], CHATS[1][1])

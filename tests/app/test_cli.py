@@ -728,3 +728,32 @@ def test_the_doctor_fails_where_nothing_can_be_written(inglenook_home: Path):
 )
 def test_parameters_are_counted_in_billions(number: int, said: str):
     assert text.count(number) == said
+
+
+def test_what_is_set_can_be_read_and_set(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["settings", "keep_alive_seconds", "2h"]) == 0
+    assert "7200 seconds" in capsys.readouterr().out
+
+    assert cli.main(["settings", "keep_alive_seconds"]) == 0
+    assert capsys.readouterr().out == "7200\n"
+    assert cli.main(["settings"]) == 0
+    every = capsys.readouterr().out
+    for key in ("host", "ports", "allowed_hosts", "context_length", "theme"):
+        assert f"\n{key} " in f"\n{every}", every
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ports", "none"], "ports: A port is a whole number from 1 to 65535"),
+        (["colour", "red"], "There is no setting 'colour': 'ingle settings' lists them."),
+        (["colour"], "There is no setting 'colour'"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_with_a_sentence(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], inglenook_home: Path
+) -> None:
+    assert cli.main(["settings", *arguments]) == 1
+
+    assert said in capsys.readouterr().err
+    assert not (inglenook_home / "settings.json").exists()

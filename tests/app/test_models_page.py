@@ -136,13 +136,14 @@ def test_a_model_on_a_disk_that_is_away_is_shown_and_not_offered(
     path.rename(tmp_path / "elsewhere.gguf")
     desk.library.refresh()
 
-    assert "Its files are not at" in words_of(rows(desk, ModelRow)[0])
+    qtbot.waitUntil(lambda: "Its files are not at" in words_of(rows(desk, ModelRow)[0]))
     assert desk.window.header.picker.findText("away") == -1
 
 
 def test_a_click_begins_a_chat_with_a_model(desk, qtbot) -> None:
     desk.store.import_path(POCKET / "gguf/pocket.gguf", "org/other")
     desk.library.refresh()
+    qtbot.waitUntil(lambda: "org/other" in model_names(desk))
 
     click(qtbot, rows(desk, ModelRow)[0], "Chat")
 

@@ -23,20 +23,24 @@ def test_every_desktop_has_the_same_functions() -> None:
         assert signature(ours[name]) == signature(theirs[name])
 
 
-@pytest.mark.parametrize("desktop", [null, macos])
-def test_without_pyobjc_nothing_is_asked_of_the_desktop(
-    desktop: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_pyobjc_a_mac_is_as_any_other_desktop(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
     def no_module(name: str) -> None:
+        asked.append(name)
         raise ImportError(name)
 
     monkeypatch.setattr(macos, "import_module", no_module)
     macos._module.cache_clear()
 
-    desktop.window_shown()
-    desktop.window_hidden()
-    desktop.work_ended(desktop.work_began("a test"))
+    for desktop in (null, macos):
+        desktop.window_shown()
+        desktop.window_hidden()
+        assert desktop.work_began("a test") is null.work_began("a test")
+        desktop.work_ended(desktop.work_began("a test"))
     macos._module.cache_clear()
+
+    assert asked  # it was looked for, and was not there
 
 
 def test_a_mac_is_told_what_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

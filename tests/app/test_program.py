@@ -16,10 +16,12 @@ import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QTimer
 from PySide6.QtWidgets import QApplication
 
+from app import cli
 from app.api_switch import ApiState
 from app.menubar import MenuBarIcon
 from app.program import Program
 from app.settings import Settings
+from app.theme import DARK
 from server.ports import next_free_port
 from tests.conftest import REPOSITORY
 
@@ -102,6 +104,18 @@ def test_the_api_is_on_by_itself_and_answers(program: Program, qtbot) -> None:
     qtbot.waitUntil(lambda: program.switch.state is ApiState.ON, timeout=10_000)
 
     assert get(f"http://{program.switch.address}/api/tags")["models"]
+
+
+def test_the_window_takes_up_what_the_command_sets(
+    program: Program, qtbot, inglenook_home: Path
+) -> None:
+    qtbot.waitUntil(lambda: program.switch.state is ApiState.ON, timeout=10_000)
+    before = program.window.palette().window().color().name()
+
+    assert cli.main(["settings", "theme", "dark"]) == 0
+
+    qtbot.waitUntil(lambda: program.window.palette().window().color().name() != before)
+    assert program.window.palette().window().color().name() == DARK.ground
 
 
 @pytest.mark.skipif(

@@ -9,8 +9,9 @@ from PySide6.QtWidgets import QApplication, QLabel, QTextBrowser, QTextEdit
 from app.chat.blocks import CodeBlock, CopyButton, TextBlock, open_link
 from app.chat.rows import ReplyRow
 from app.chat.transcript import Transcript
-from app.conversations import Turn
 from app.theme import DARK
+from models.chat import Text
+from models.records.values import Turn
 from tests.app.conftest import Babbler
 from tests.fakes import ScriptedBackend
 
@@ -18,13 +19,16 @@ CODE = "Here:\n\n```python\nimport os\n\nprint(os.name)\n```\n\nThat is all."
 LONG = "One paragraph.\n\n" * 60
 
 
-def history(desk, count: int) -> None:
+def history(desk, qtbot, count: int) -> None:
     """Fill the chat that is open with turns of days past."""
-    desk.conversations.add("old", "Old chat")
-    for position in range(count):
-        role = "user" if position % 2 == 0 else "assistant"
-        desk.conversations.put("old", position, Turn(role=role, text=f"Turn {position}. " * 20))
-    desk.chats.open("old")
+    said = [Text(f"Turn {position}. " * 20) for position in range(count)]
+    desk.open_past(
+        qtbot,
+        *(
+            Turn(role="assistant" if position % 2 else "user", parts=(text,))
+            for position, text in enumerate(said)
+        ),
+    )
 
 
 def transcript(desk) -> Transcript:
@@ -55,11 +59,10 @@ def finish(desk, qtbot) -> None:
     qtbot.waitUntil(lambda: not desk.chats.current.busy and bool(desk.chats.current.turns))
 
 
-def reply_of(desk, text: str) -> ReplyRow:
+def reply_of(desk, qtbot, text: str) -> ReplyRow:
     """Open a chat with this reply in it."""
-    desk.conversations.add("old", "Old chat")
-    desk.conversations.put("old", 0, Turn(role="assistant", text=text, model="pocket:latest"))
-    desk.chats.open("old")
+    desk.open_past(qtbot, Turn(role="assistant", parts=(Text(text),), model="pocket:latest"))
+    qtbot.waitUntil(lambda: bool(desk.reply_rows()))
     return desk.reply_rows()[0]
 
 
@@ -69,7 +72,7 @@ def read_in(row: ReplyRow) -> str:
 
 def test_only_rows_in_sight_have_widgets(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
-    history(desk, 500)
+    history(desk, qtbot, 500)
 
     assert 0 < len(transcript(desk).rows) < 20
     assert max(transcript(desk).rows) == 499
@@ -81,7 +84,7 @@ def test_only_rows_in_sight_have_widgets(desk_of, qtbot) -> None:
 
 def test_the_rows_in_sight_touch_and_cover_the_view(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
-    history(desk, 100)
+    history(desk, qtbot, 100)
     for value in (0, 777, 3333, bar(desk).maximum() // 2, bar(desk).maximum()):
         bar(desk).setValue(value)
         rows = [row for _, row in sorted(transcript(desk).rows.items())]
@@ -104,7 +107,7 @@ def test_the_view_follows_a_reply_to_its_end(desk_of, qtbot) -> None:
 
 def test_a_reader_who_scrolled_up_is_left_where_they_are(desk_of, qtbot) -> None:
     desk = desk_of(Babbler("Once "))
-    history(desk, 40)
+    history(desk, qtbot, 40)
     desk.say("Tell me a story")
     qtbot.waitUntil(lambda: desk.chats.current.turns[-1].text.startswith("Once"))
 
@@ -231,11 +234,11 @@ def test_what_the_user_wrote_is_shown_as_it_stands(desk_of, qtbot) -> None:
     ],
     ids=lambda text: text[:12],
 )
-def test_no_reply_keeps_the_window_waiting(desk_of, nested: str) -> None:
+def test_no_reply_keeps_the_window_waiting(desk_of, qtbot, nested: str) -> None:
     desk = desk_of(ScriptedBackend())
 
     began = time.process_time()
-    row = reply_of(desk, nested + "\n\nThe rest.")
+    row = reply_of(desk, qtbot, nested + "\n\nThe rest.")
     desk.window.resize(700, 700)
     QApplication.processEvents()
 
@@ -244,23 +247,25 @@ def test_no_reply_keeps_the_window_waiting(desk_of, nested: str) -> None:
     assert "The rest." in read_in(row)
 
 
-def test_lines_stay_lines_in_the_window(desk_of) -> None:
-    row = reply_of(desk_of(ScriptedBackend()), "Roses are red,\nViolets are blue,\nSugar is sweet.")
+def test_lines_stay_lines_in_the_window(desk_of, qtbot) -> None:
+    row = reply_of(
+        desk_of(ScriptedBackend()), qtbot, "Roses are red,\nViolets are blue,\nSugar is sweet."
+    )
 
     assert read_in(row).split("\n") == ["Roses are red,", "Violets are blue,", "Sugar is sweet."]
 
 
-def test_an_address_in_a_reply_can_be_clicked(desk_of) -> None:
-    row = reply_of(desk_of(ScriptedBackend()), "See https://example.com/a_b?x=1 for more.")
+def test_an_address_in_a_reply_can_be_clicked(desk_of, qtbot) -> None:
+    row = reply_of(desk_of(ScriptedBackend()), qtbot, "See https://example.com/a_b?x=1 for more.")
     text = row.findChildren(TextBlock)[0]
     x, y = 60, text.height() // 2
 
     assert text.anchorAt(QPoint(x, y)) == "https://example.com/a_b?x=1"
 
 
-def test_a_quote_stands_in_with_a_bar_beside_it(desk_of) -> None:
+def test_a_quote_stands_in_with_a_bar_beside_it(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
-    row = reply_of(desk, "Out\n\n> one\n>\n> two\n>\n> > deep\n\nOut again")
+    row = reply_of(desk, qtbot, "Out\n\n> one\n>\n> two\n>\n> > deep\n\nOut again")
     out, one, two, deep, again = row.findChildren(TextBlock)
     line = desk.appearance.theme.line
     picture = row.grab().toImage()
@@ -276,8 +281,8 @@ def test_a_quote_stands_in_with_a_bar_beside_it(desk_of) -> None:
     assert len(bars_at(deep.y() + 5)) == 6
 
 
-def test_a_heading_is_as_large_as_the_style_sheet_says(desk_of) -> None:
-    row = reply_of(desk_of(ScriptedBackend()), "# Large\n\n## Less\n\n### Small")
+def test_a_heading_is_as_large_as_the_style_sheet_says(desk_of, qtbot) -> None:
+    row = reply_of(desk_of(ScriptedBackend()), qtbot, "# Large\n\n## Less\n\n### Small")
     sizes = [
         block.document().firstBlock().begin().fragment().charFormat().font().pixelSize()
         for block in row.findChildren(TextBlock)
@@ -320,19 +325,21 @@ def test_a_failure_stands_in_the_chat_and_can_be_tried_again(desk_of, qtbot) -> 
     assert desk.chats.current.turns[-1].text == "Paris."
 
 
-def test_the_end_of_a_reply_tells_how_fast_it_was(desk_of) -> None:
+def test_the_end_of_a_reply_tells_how_fast_it_was(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
-    desk.conversations.add("old", "Old chat")
-    for position, (tokens, seconds) in enumerate(((300, 2.0), (84, 2.0), (8, 0.001))):
-        said = Turn(
-            role="assistant",
-            text="Paris.",
-            model="pocket:latest",
-            completion_tokens=tokens,
-            decode_seconds=seconds,
-        )
-        desk.conversations.put("old", position, said)
-    desk.chats.open("old")
+    desk.open_past(
+        qtbot,
+        *(
+            Turn(
+                role="assistant",
+                parts=(Text("Paris."),),
+                model="pocket:latest",
+                completion_tokens=tokens,
+                decode_seconds=seconds,
+            )
+            for tokens, seconds in ((300, 2.0), (84, 2.0), (8, 0.001))
+        ),
+    )
 
     words = [label.text() for row in desk.reply_rows() for label in row.findChildren(QLabel)]
     assert "pocket  ·  300 tokens  ·  150 tokens/s" in words

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import TypeVar
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAccessible, QStyleHints
@@ -13,12 +14,19 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.api_switch import ApiState
 from app.chat.empty import EXAMPLES
+from app.chat.session import State
 from app.icons import IconButton
-from app.settings import Settings
+from app.settings import TABLE, Settings, SettingsFile
 from app.theme import DARK, LIGHT
+from models.events import Finished, FinishReason, Progress, Sink, Stage, Started, TextDelta
+from models.store import Store
+from server.ports import next_free_port
 from tests.app.conftest import POCKET, Babbler
 from tests.fakes import ScriptedBackend
+
+Field = TypeVar("Field", bound=QWidget)
 
 
 def words_of(widget: QWidget) -> str:
@@ -27,6 +35,16 @@ def words_of(widget: QWidget) -> str:
 
 def button(widget: QWidget, words: str) -> QPushButton:
     return next(each for each in widget.findChildren(QPushButton) if each.text() == words)
+
+
+def wait_for_chats(desk, qtbot, *titles: str) -> None:
+    qtbot.waitUntil(lambda: [each.title for each in desk.chats.entries] == list(titles))
+
+
+def refresh(desk, qtbot) -> None:
+    there = [model.name for model in desk.store.list()]
+    desk.library.refresh()
+    qtbot.waitUntil(lambda: [row.model.name for row in desk.library.rows] == there)
 
 
 def finish(desk, qtbot) -> None:
@@ -60,25 +78,49 @@ def test_an_example_is_asked_with_one_click(desk_of, qtbot) -> None:
 def test_the_choice_of_a_model_is_remembered(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
     desk.store.import_path(POCKET / "gguf/pocket.gguf", "org/other")
-    desk.library.refresh()
+    refresh(desk, qtbot)
     picker = desk.window.header.picker
 
     picker.setCurrentIndex(picker.findText("org/other"))
     picker.activated.emit(picker.currentIndex())
 
+    desk.settings.close()
     assert Settings.load(desk.home).model == "org/other:latest"
     assert desk.chats.current.model == "org/other:latest"
     assert desk.window.chat.composer.input.placeholderText() == "Message org/other"
 
 
-def test_a_model_that_goes_is_no_longer_chosen(desk_of) -> None:
+def test_the_model_that_was_chosen_last_is_chosen_at_the_next_start(
+    desk_of, qtbot, inglenook_home: Path
+) -> None:
+    store = Store(inglenook_home, POCKET)
+    store.import_path(POCKET / "gguf/pocket.gguf", "org/other")
+    settings = SettingsFile(inglenook_home)
+    settings.change(model="pocket:latest")
+    settings.close()
+
+    desk = desk_of(ScriptedBackend())
+
+    assert desk.window.header.picker.currentText() == "pocket"
+    assert desk.chats.current.model == "pocket:latest"
+    desk.settings.close()
+    assert Settings.load(inglenook_home).model == "pocket:latest"
+
+
+def test_at_the_start_one_can_type_at_once(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+
+    assert desk.window.focusWidget() is desk.window.chat.composer.input
+
+
+def test_a_model_that_goes_is_no_longer_chosen(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
     desk.store.import_path(POCKET / "gguf/pocket.gguf", "org/other")
-    desk.library.refresh()
+    refresh(desk, qtbot)
     desk.window.header.picker.choose("org/other:latest")
 
     desk.store.remove("org/other")
-    desk.library.refresh()
+    refresh(desk, qtbot)
 
     assert desk.window.header.picker.currentText() == "pocket"
     assert desk.chats.current.model == "pocket:latest"
@@ -98,6 +140,27 @@ def test_the_send_button_stops_a_reply(desk_of, qtbot) -> None:
     assert "Stopped" in words_of(desk.reply_rows()[0])
 
 
+def test_a_line_fills_while_a_model_is_loaded(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    sinks: list[Sink] = []
+    desk.residency.submit = lambda request, sink, **about: sinks.append(sink) or 1
+    line = desk.window.chat.progress
+    desk.say("Hi")
+    qtbot.waitUntil(lambda: bool(sinks))
+    assert not line.isVisible()
+
+    sinks[0](Progress(Stage.LOADING, 1, 4))
+    qtbot.waitUntil(line.isVisible)
+    assert line.value() * 4 == line.maximum()
+    assert line.accessibleName() == "Loading the model: 25%"
+
+    sinks[0](Started(3))
+    sinks[0](TextDelta("Hello."))
+    sinks[0](Finished(FinishReason.END_OF_TURN))
+    finish(desk, qtbot)
+    assert not line.isVisible()
+
+
 def test_a_new_chat_shows_what_can_be_asked(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend("Hello."))
     desk.say("Hi")
@@ -107,6 +170,7 @@ def test_a_new_chat_shows_what_can_be_asked(desk_of, qtbot) -> None:
     qtbot.keyClick(desk.window, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
 
     assert desk.window.chat.empty.isVisible()
+    wait_for_chats(desk, qtbot, "Hi")
     assert desk.window.sidebar.list.item(1).text() == "Hi"
 
 
@@ -116,8 +180,10 @@ def test_a_chat_is_opened_from_the_list_and_marked(desk_of, qtbot) -> None:
     finish(desk, qtbot)
     desk.chats.new()
     chats = desk.window.sidebar.list
+    wait_for_chats(desk, qtbot, "Hi")
 
     chats.itemClicked.emit(chats.item(1))
+    qtbot.waitUntil(lambda: desk.chats.current.state is State.IDLE)
 
     assert [turn.text for turn in desk.chats.current.turns] == ["Hi", "Hello."]
     assert chats.currentItem().text() == "Hi"
@@ -128,13 +194,14 @@ def test_a_chat_is_renamed_where_it_stands(desk_of, qtbot) -> None:
     desk.say("Hi")
     finish(desk, qtbot)
     chats = desk.window.sidebar.list
+    wait_for_chats(desk, qtbot, "Hi")
 
     chats.editItem(chats.item(1))
     editor = chats.findChild(QLineEdit)
     editor.setText("Greetings")
     qtbot.keyClick(editor, Qt.Key.Key_Return)
 
-    qtbot.waitUntil(lambda: [each.title for each in desk.chats.entries] == ["Greetings"])
+    wait_for_chats(desk, qtbot, "Greetings")
     assert chats.item(1).text() == "Greetings"
 
 
@@ -142,24 +209,24 @@ def test_a_deleted_chat_is_offered_back(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend("Hello."))
     desk.say("Hi")
     finish(desk, qtbot)
+    wait_for_chats(desk, qtbot, "Hi")
 
     qtbot.keyClick(desk.window.sidebar.list, Qt.Key.Key_Delete)
-    assert desk.chats.entries == []
+    wait_for_chats(desk, qtbot)
     assert "“Hi” has been deleted." in words_of(desk.window.banners)
     qtbot.mouseClick(button(desk.window.banners, "Undo"), Qt.MouseButton.LeftButton)
 
-    assert [entry.title for entry in desk.chats.entries] == ["Hi"]
+    wait_for_chats(desk, qtbot, "Hi")
     assert not desk.window.banners.isVisible()
 
 
-def test_damaged_chats_are_told_and_not_in_a_modal(desk_of, inglenook_home: Path) -> None:
+def test_damaged_chats_are_told_and_not_in_a_modal(desk_of, qtbot, inglenook_home: Path) -> None:
     inglenook_home.mkdir()
     (inglenook_home / "chats.db").write_bytes(b"no database" * 1000)
     desk = desk_of(ScriptedBackend())
 
-    desk.window.tell_of_chats()
+    qtbot.waitUntil(lambda: "chats.db.broken-" in words_of(desk.window.banners))
 
-    assert "chats.db.broken-" in words_of(desk.window.banners)
     assert QApplication.activeModalWidget() is None
 
 
@@ -208,10 +275,11 @@ def test_the_theme_changes_at_once_and_everywhere(desk_of) -> None:
     assert desk.window.palette().window().color().name() == LIGHT.ground
 
 
-def test_the_theme_reaches_what_was_drawn_in_the_other(desk_of) -> None:
+def test_the_theme_reaches_what_was_drawn_in_the_other(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
-    desk.conversations.add("old", "Old chat")
-    desk.window.sidebar.list.refresh()
+    desk.records.add("old", "Old chat")
+    desk.chats.search("")
+    qtbot.waitUntil(lambda: desk.window.sidebar.list.count() > 0)
     desk.window.banners.say("subject", "Something happened.")
     closer = desk.window.banners.findChild(IconButton)
 
@@ -258,14 +326,19 @@ def test_a_narrow_window_gives_its_room_to_the_chat(desk_of, qtbot) -> None:
     qtbot.waitUntil(desk.window.sidebar.isVisible)
 
 
+def field(desk, kind: type[Field], name: str) -> Field:
+    desk.window.show_page("settings")
+    return next(each for each in desk.window.findChildren(kind) if each.accessibleName() == name)
+
+
+def choose(box: QComboBox, words: str) -> None:
+    box.setCurrentIndex(box.findText(words))
+    box.activated.emit(box.currentIndex())
+
+
 def test_settings_take_a_port_and_refuse_a_word(desk_of) -> None:
     desk = desk_of(ScriptedBackend())
-    desk.window.show_page("settings")
-    port = next(
-        each
-        for each in desk.window.findChildren(QLineEdit)
-        if each.accessibleName() == "Port of the local API"
-    )
+    port = field(desk, QLineEdit, "Port of the local API")
 
     port.setText("11434, 8080")
     port.editingFinished.emit()
@@ -275,6 +348,44 @@ def test_settings_take_a_port_and_refuse_a_word(desk_of) -> None:
     port.editingFinished.emit()
     assert desk.settings.value.ports == (11434, 8080)
     assert port.text() == "11434, 8080"
+    assert "A port is a whole number" in words_of(desk.window)
+
+
+def test_every_setting_with_a_label_has_its_row_and_shows_what_holds(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.settings.change(keep_alive_seconds=45.0, allowed_hosts=("mybox.lan",))
+
+    for about in TABLE.values():
+        if not about.label:
+            continue
+        row = field(desk, QComboBox if about.choices else QLineEdit, about.label)
+        now = getattr(desk.settings.value, about.key)
+        words = {value: words for words, value in about.choices}.get(now, about.words(now))
+        assert (row.currentText() if isinstance(row, QComboBox) else row.text()) == words
+
+
+def test_a_theme_that_is_chosen_is_there_at_once(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+
+    choose(field(desk, QComboBox, "Appearance"), "Dark")
+
+    assert desk.appearance.theme is DARK
+    assert desk.settings.value.theme == "dark"
+
+
+def test_the_api_moves_at_once_to_the_port_that_was_typed(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.switch.start()
+    qtbot.waitUntil(lambda: desk.switch.state is ApiState.ON)
+    before = desk.switch.address
+    free = next_free_port("127.0.0.1", 42300)
+    port = field(desk, QLineEdit, "Port of the local API")
+
+    port.setText(str(free))
+    port.editingFinished.emit()
+
+    qtbot.waitUntil(lambda: desk.switch.state is ApiState.ON and desk.switch.address != before)
+    assert desk.switch.address == f"127.0.0.1:{free}"
 
 
 def test_light_and_dark_can_be_read() -> None:

@@ -1,0 +1,220 @@
+"""Records: every chat, in one SQLite file that survives whatever happens to the program."""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
+
+from models.chat import Part, Role
+from models.records import parts
+from models.records.database import Opened, blobs_of, open_database
+from models.records.values import ChatEntry, Outcome, Turn
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+_MESSAGE = "id, role, model, outcome, error, completion_tokens, decode_seconds"
+
+# The messages of a chat as it is shown: from its leaf up to the one that has no parent.
+_PATH = """
+    WITH RECURSIVE chosen (message, place) AS (
+        SELECT leaf, 0 FROM chats WHERE id = ?
+        UNION ALL
+        SELECT parent, place - 1 FROM chosen JOIN messages ON id = message
+    )
+"""
+_SIBLINGS = """
+    WITH chosen (message, place) AS (
+        SELECT other.id, other.number FROM messages AS one JOIN messages AS other
+        ON other.chat IS one.chat AND other.parent IS one.parent
+        WHERE one.id = ?
+    )
+"""
+
+
+class NotKept(OSError):
+    """The file of the chats cannot be read or written now: ``str(error)`` is SQLite's word."""
+
+
+class Records:
+    """All methods may be called from any thread.
+
+    The database belongs to a thread of its own, which does one thing after another and
+    opens the file with the first: each method returns at once, with a Future of what was
+    read, or of when it is safe. A read comes after the writes before it.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._blobs = blobs_of(home)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="chats")
+        self._opened: Opened | None = None  # the thread's own
+
+    def problem(self) -> Future[str]:
+        """One sentence on why older chats are missing; empty where all is well."""
+        return self._thread.submit(lambda: self._open().problem)
+
+    # -- Chats ----------------------------------------------------------------
+
+    def add(self, chat: str, title: str) -> Future[None]:
+        """Begin a chat. Harmless where it has begun."""
+
+        def insert(db: sqlite3.Connection) -> None:
+            now = time.time()
+            row = (chat, title, now, now)
+            db.execute("INSERT OR IGNORE INTO chats VALUES (?, ?, ?, ?, NULL, NULL)", row)
+
+        return self._do(insert)
+
+    def rename(self, chat: str, title: str) -> Future[None]:
+        def update(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE chats SET title = ? WHERE id = ?", (title, chat))
+
+        return self._do(update)
+
+    def delete(self, chat: str) -> Future[None]:
+        """Take a chat off the list. ``restore`` brings it back for a day."""
+        return self._set_deleted(chat, time.time())
+
+    def restore(self, chat: str) -> Future[None]:
+        return self._set_deleted(chat, None)
+
+    def entries(self, search: str = "") -> Future[list[ChatEntry]]:
+        """The chats whose titles have every word of ``search``, newest first."""
+        words = search.casefold().split()
+
+        def select(db: sqlite3.Connection) -> list[ChatEntry]:
+            rows = db.execute(
+                "SELECT id, title, updated_at FROM chats WHERE deleted_at IS NULL"
+                " ORDER BY updated_at DESC"
+            )
+            return [
+                ChatEntry(chat, title, datetime.fromtimestamp(updated_at, UTC))
+                for chat, title, updated_at in rows
+                if all(word in title.casefold() for word in words)
+            ]
+
+        return self._do(select)
+
+    # -- Messages -------------------------------------------------------------
+
+    def put(self, chat: str, parent: str | None, turn: Turn) -> Future[None]:
+        """Write a turn, anew where it is there: the chat ends with it now.
+
+        ``parent`` is the turn that it follows; None: it begins the chat. What else follows
+        the same one stays, as another branch.
+        """
+
+        def write(db: sqlite3.Connection) -> None:
+            rows = parts.encode(turn.parts, self._blobs)
+            said = (turn.id, turn.role, turn.model, turn.outcome.value, turn.error)
+            row = (*said, turn.completion_tokens, turn.decode_seconds, chat, parent)
+            db.execute(
+                f"INSERT INTO messages ({_MESSAGE}, chat, parent)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+                " outcome = excluded.outcome, error = excluded.error,"
+                " completion_tokens = excluded.completion_tokens,"
+                " decode_seconds = excluded.decode_seconds",
+                row,
+            )
+            db.execute("DELETE FROM parts WHERE message = ?", (turn.id,))
+            db.executemany(
+                "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?)", [(turn.id, *each) for each in rows]
+            )
+            changed = (turn.id, time.time(), chat)
+            db.execute("UPDATE chats SET leaf = ?, updated_at = ? WHERE id = ?", changed)
+
+        return self._do(write)
+
+    def turns(self, chat: str) -> Future[list[Turn]]:
+        """A chat from its beginning, by its newest branch; empty where there is none."""
+        return self._do(lambda db: self._read(db, _PATH, chat))
+
+    def siblings(self, message: str) -> Future[list[Turn]]:
+        """What follows the same turn as this one does, itself included, the oldest first."""
+        return self._do(lambda db: self._read(db, _SIBLINGS, message))
+
+    def close(self) -> None:
+        """Wait for what is still to be written."""
+        self._thread.submit(self._close)
+        self._thread.shutdown()
+
+    # -- The chats' thread ----------------------------------------------------
+
+    def _read(self, db: sqlite3.Connection, chosen: str, argument: str) -> list[Turn]:
+        rows = db.execute(
+            f"{chosen} SELECT parts.message, n, within, kind, body, blob"
+            " FROM chosen JOIN parts ON parts.message = chosen.message ORDER BY place, n",
+            (argument,),
+        )
+        said = {
+            message: parts.decode((row[1:] for row in group), self._blobs)
+            for message, group in groupby(rows, lambda row: row[0])
+        }
+        messages = db.execute(
+            f"{chosen} SELECT {_MESSAGE} FROM chosen JOIN messages ON id = message ORDER BY place",
+            (argument,),
+        )
+        return [_turn(said, *message) for message in messages]
+
+    def _set_deleted(self, chat: str, deleted_at: float | None) -> Future[None]:
+        def update(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE chats SET deleted_at = ? WHERE id = ?", (deleted_at, chat))
+
+        return self._do(update)
+
+    def _do(self, work: Callable[[sqlite3.Connection], _T]) -> Future[_T]:
+        return self._thread.submit(self._run, work)
+
+    def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        db = self._open().db
+        try:
+            with db:  # one transaction
+                return work(db)
+        except sqlite3.Error as error:
+            log.error("The chats could not be read or written: %s", error)
+            raise NotKept(f"{error}.") from error
+
+    def _open(self) -> Opened:
+        if self._opened is None:
+            self._opened = open_database(self._home, self._blobs)
+        return self._opened
+
+    def _close(self) -> None:
+        if self._opened:
+            self._opened.db.close()
+
+
+def _turn(
+    said: Mapping[str, tuple[Part, ...]],
+    id_: str,
+    role: Role,
+    model: str,
+    outcome: str,
+    error: str,
+    completion_tokens: int,
+    decode_seconds: float,
+) -> Turn:
+    return Turn(
+        role=role,
+        parts=said.get(id_, ()),
+        outcome=_outcome(outcome),
+        model=model,
+        error=error,
+        completion_tokens=completion_tokens,
+        decode_seconds=decode_seconds,
+        id=id_,
+    )
+
+
+def _outcome(kept: str) -> Outcome:
+    try:
+        return Outcome(kept)
+    except ValueError:  # a newer program's word for an end
+        return Outcome.DONE

@@ -1,0 +1,71 @@
+"""A turn of a chat, and a chat as a list shows it."""
+
+import re
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from models.chat import Message, Part, Role, Text
+
+_TITLE_LENGTH = 60
+
+
+class Outcome(StrEnum):
+    """How a turn ended."""
+
+    WRITING = "writing"  # it has not
+    DONE = "done"
+    CUT = "cut"  # the context or the token limit was reached
+    STOPPED = "stopped"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"  # the program ended first
+
+
+def new_id() -> str:
+    """Never the same twice, also between two programs on the same file."""
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One side's say: a message, and what came of it."""
+
+    role: Role
+    parts: tuple[Part, ...]
+    outcome: Outcome = Outcome.DONE
+    model: str = ""  # that said it
+    error: str = ""  # one sentence, where it failed
+    completion_tokens: int = 0
+    decode_seconds: float = 0.0
+    id: str = field(default_factory=new_id)
+
+    @property
+    def text(self) -> str:
+        """What is said in it, without pictures, reasoning and tools."""
+        return self.message.text
+
+    @property
+    def message(self) -> Message:
+        return Message(self.role, self.parts)
+
+
+def user_turn(text: str) -> Turn:
+    return Turn(role="user", parts=(Text(text),))
+
+
+@dataclass(frozen=True, slots=True)
+class ChatEntry:
+    id: str
+    title: str
+    updated_at: datetime  # aware, UTC
+
+
+def title_of(message: str) -> str:
+    """Name a chat by the beginning of its first message."""
+    words = " ".join(re.sub(r"\*\*|`|^#+", "", message).split())
+    if len(words) <= _TITLE_LENGTH:
+        return words or "New chat"
+    cut = words[: _TITLE_LENGTH - 1]
+    head, _, _ = cut.rpartition(" ")
+    return (head if len(head) > _TITLE_LENGTH // 2 else cut) + "…"

@@ -1,0 +1,39 @@
+import math
+from pathlib import Path
+
+from app.services import Services, open_everything
+from models.chat import LoadRequest, Origin, UnloadRequest
+from models.resident import Resident
+from tests.listener import Listener
+
+
+def load(services: Services) -> Resident:
+    """Load the model anew, and see how."""
+    for request in (UnloadRequest(model="pocket"), LoadRequest(model="pocket")):
+        heard = Listener()
+        services.residency.submit(request, heard, origin=Origin("command"))
+        heard.end()
+    (resident,) = services.residency.residents()
+    return resident
+
+
+def test_a_setting_that_changes_holds_for_the_next_model_that_is_loaded(
+    inglenook_home: Path,
+) -> None:
+    with open_everything(inglenook_home) as services:
+        services.settings.change(context_length=512, keep_alive_seconds=math.inf)
+        first = load(services)
+        services.settings.change(context_length=1024, keep_alive_seconds=300.0)
+        second = load(services)
+
+    assert (first.context_length, second.context_length) == (512, 1024)
+    assert first.expires_at is None
+    assert second.expires_at is not None
+
+
+def test_what_was_set_is_in_force_at_the_next_start(inglenook_home: Path) -> None:
+    with open_everything(inglenook_home) as services:
+        services.settings.change(context_length=512)
+
+    with open_everything(inglenook_home) as services:
+        assert load(services).context_length == 512
