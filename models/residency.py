@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 import psutil
 
-from models.chat import Request, UnloadRequest
+from models import abilities
+from models.chat import GenerateRequest, Origin, Request, UnloadRequest
 from models.engine.backend import LoadPlan, OpenBackend
 from models.engine.engine import DEFAULT_KEEP_ALIVE_SECONDS, Engine
 from models.engine.state import Resident
@@ -83,7 +84,7 @@ class Residency:
 
     # -- Any thread -----------------------------------------------------------
 
-    def submit(self, request: Request, sink: Sink) -> int:
+    def submit(self, request: Request, sink: Sink, *, origin: Origin | None = None) -> int:
         """Start a request; return the ticket that cancels it.
 
         Whatever is wrong with it comes as ``Failed``, perhaps before this returns.
@@ -92,6 +93,8 @@ class Residency:
         try:
             model = self._find(request.model)
             engine = self._engine(model)
+            if isinstance(request, GenerateRequest):
+                abilities.check(request, model)
         except InferenceError as error:
             sink(Failed(error))
         else:
@@ -102,6 +105,10 @@ class Residency:
         """Harmless once the request is over."""
         for engine in self._engines.values():
             engine.cancel(ticket)
+
+    def count_tokens(self, request: GenerateRequest) -> int:
+        """Return the tokens of a prompt. Raises InferenceError."""
+        raise InferenceError("Tokens cannot be counted yet.")
 
     def residents(self) -> tuple[Resident, ...]:
         """Return the models in memory or on their way there."""

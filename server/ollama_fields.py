@@ -6,12 +6,10 @@ a wrong type; ours is 400, with the same sentence.
 
 import json
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
-from models.chat import SamplingParams
+from models.chat import SamplingParams, Thinking
 from models.errors import InvalidRequest
-from models.names import ModelName
-from models.residency import FindModel
 from server.fields import Fields
 from server.sampling import read_limit, read_sampling, read_stop
 
@@ -24,7 +22,12 @@ _GO_TYPES = {
 }
 # How Ollama loads a model. Ours are loaded in one way, the best we know.
 _LOADING = ("num_keep", "num_batch", "num_gpu", "main_gpu", "num_thread", "draft_num_predict")
-_THINK_LEVELS = ("high", "medium", "low", "max")
+_THINK_LEVELS: tuple[Literal["high", "medium", "low", "max"], ...] = (
+    "high",
+    "medium",
+    "low",
+    "max",
+)
 _MOST_TOP_LOGPROBS = 20
 
 
@@ -68,22 +71,14 @@ def read_options(fields: Fields) -> Options:
     )
 
 
-def refuse_what_comes_later(fields: Fields, model: str, find: FindModel) -> None:
-    """Raise InvalidRequest for what this version cannot do, and ModelNotFound before it."""
+def refuse_what_comes_later(fields: Fields) -> None:
+    """Raises InvalidRequest for what this version cannot do."""
     _check_format(fields)
     _check_logprobs(fields)
-    if _wants_thinking(fields):
-        find(model)
-        raise InvalidRequest(f'"{model}" does not support thinking')
     if fields.flag("_debug_render_only"):
         raise fields.not_yet("_debug_render_only")
     if fields.flag("shift"):  # a full context ends the answer here
         fields.ignore("shift")
-
-
-def registry_name(name: ModelName) -> str:
-    """Return a name in full, as Ollama's sentences about abilities have it."""
-    return f"registry.ollama.ai/{name.namespace or 'library'}/{name.model}:{name.tag}"
 
 
 def _check_format(fields: Fields) -> None:
@@ -108,12 +103,14 @@ def _check_logprobs(fields: Fields) -> None:
         raise fields.not_yet("logprobs")
 
 
-def _wants_thinking(fields: Fields) -> bool:
+def read_thinking(fields: Fields) -> Thinking:
+    """Raises InvalidRequest."""
     value = fields.value("think")
     if value is None or isinstance(value, bool):
-        return bool(value)
-    if value in _THINK_LEVELS:
-        return True
+        return value
+    for level in _THINK_LEVELS:
+        if value == level:
+            return level
     levels = ", ".join(f'"{level}"' for level in _THINK_LEVELS)
     raise InvalidRequest(
         f"invalid think value: {json.dumps(value)[:60]} (must be {levels}, true, or false)",

@@ -1,7 +1,6 @@
 """Ollama's generate and chat: https://github.com/ollama/ollama/blob/main/docs/api.md"""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -20,18 +19,17 @@ from models.chat import (
 )
 from models.errors import InvalidRequest, ModelNotFound
 from models.events import Event, Finished, FinishReason, Loaded, TextDelta, Unloaded, Usage
-from models.residency import FindModel, Residency
+from models.reply import Reply
+from server.answer import Asked, End, answer
 from server.body import read_json
 from server.clock import now
-from server.faults import native_body
 from server.fields import Fields, Json
-from server.framing import NATIVE_JSON, ndjson, reply
 from server.go_template import render
-from server.ignored import ignored_headers
 from server.keep_alive import read_keep_alive
 from server.messages import read_content, refuse_unless_empty
-from server.ollama_fields import Options, read_options, refuse_what_comes_later, registry_name
-from server.stream import begin, generate
+from server.ollama_fields import Options, read_options, read_thinking, refuse_what_comes_later
+from server.streams import Streams
+from server.wires import OLLAMA
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -54,41 +52,50 @@ Say: TypeAlias = Callable[[str], Json]
 # -- Requests ------------------------------------------------------------------
 
 
-def parse_generate(fields: Fields, find: FindModel) -> Request:
+def parse_generate(body: Json) -> Asked:
     """Raises InvalidRequest, ModelNotFound."""
+    fields = Fields(body)
     model = fields.text("model")
     if not model:
         raise ModelNotFound("")
-    refuse_what_comes_later(fields, model, find)
+    refuse_what_comes_later(fields)
     refuse_unless_empty(fields, "images")
     options = read_options(fields)
     prompt = _generate_prompt(fields)
     context = _read_context(fields)
-    if fields.flag("raw") and (fields.text("template") or fields.text("system") or context):
+    raw = fields.flag("raw")
+    if raw and (fields.text("template") or fields.text("system") or context):
         raise InvalidRequest("raw mode does not support template, system, or context")
-    if fields.text("suffix"):
-        name = registry_name(find(model).name)
-        raise InvalidRequest(f"{name} does not support insert")
+    suffix = fields.text("suffix") or ""
     asked = _request(fields, model, options, prompt, context)
-    if isinstance(asked, GenerateRequest) and not fields.flag("raw"):
-        return replace(asked, want_tokens=True)
-    return asked
+    if isinstance(asked, GenerateRequest):
+        asked = replace(asked, suffix=suffix, want_tokens=not raw)
+    return _asked(fields, asked, say_response, "generate")
 
 
-def parse_chat(fields: Fields, find: FindModel) -> Request:
+def parse_chat(body: Json) -> Asked:
     """Raises InvalidRequest, ModelNotFound."""
+    fields = Fields(body)
     model = fields.text("model")
     if not model:
         raise InvalidRequest("model is required")
-    refuse_what_comes_later(fields, model, find)
+    refuse_what_comes_later(fields)
     refuse_unless_empty(fields, "tools")
     options = read_options(fields)
     messages = tuple(_message(each) for each in fields.objects("messages") or ())
-    return _request(fields, model, options, messages, ())
+    return _asked(fields, _request(fields, model, options, messages, ()), say_message, "chat")
 
 
-def wants_stream(fields: Fields) -> bool:
-    return fields.flag("stream") is not False
+def _asked(fields: Fields, asked: Request, say: "Say", deed: str) -> Asked:
+    """Call it last: it asks the fields which of them nobody has read."""
+    stream = fields.flag("stream") is not False and isinstance(asked, GenerateRequest)
+    return Asked(
+        request=asked,
+        stream=stream,
+        encoder=Encoder(asked.model, say),
+        ignored=tuple(fields.ignored()),
+        deed=deed,
+    )
 
 
 def _request(
@@ -100,6 +107,7 @@ def _request(
 ) -> Request:
     keep_alive = read_keep_alive(fields)
     truncate = fields.flag("truncate") is not False
+    thinking = read_thinking(fields)
     if not prompt:
         if keep_alive == 0:
             return UnloadRequest(model=model)
@@ -110,6 +118,7 @@ def _request(
         model=model,
         prompt=prompt,
         preceding_tokens=context,
+        thinking=thinking,
         sampling=options.sampling,
         max_tokens=options.max_tokens,
         stop=options.stop,
@@ -178,15 +187,13 @@ class Encoder:
             case _:
                 pass  # Ollama has no word for it
 
-    def whole(self, events: Sequence[Event]) -> Json:
-        """All events of an answer, as the object that says everything at once."""
-        text = "".join(event.text for event in events if isinstance(event, TextDelta))
-        return self._last(text, events[-1])
+    def whole(self, reply: Reply, end: End) -> Json:
+        return self._last(reply.text, end)
 
     def _head(self, text: str) -> Json:
         return {"model": self._model, "created_at": now(), **self._say(text)}
 
-    def _last(self, text: str, last: Event) -> Json:
+    def _last(self, text: str, last: End) -> Json:
         done = {**self._head(text), "done": True}
         match last:
             case Loaded():
@@ -196,8 +203,6 @@ class Encoder:
             case Finished(reason, usage, tokens):
                 context = {} if tokens is None else {"context": list(tokens)}
                 return {**done, "done_reason": DONE_REASONS[reason], **context, **_metrics(usage)}
-            case _:
-                raise AssertionError(last)
 
 
 def _metrics(usage: Usage) -> Json:
@@ -219,29 +224,17 @@ def _nanoseconds(seconds: float) -> int:
 # -- Routes --------------------------------------------------------------------
 
 
-def routes(residency: Residency, find: FindModel) -> Blueprint:
+def routes(streams: Streams) -> Blueprint:
     blueprint = Blueprint("ollama", __name__)
-
-    async def answer(fields: Fields, asked: Request, encoder: Encoder) -> Response:
-        stream = wants_stream(fields) and isinstance(asked, GenerateRequest)
-        headers = ignored_headers(fields, request.headers)
-        if stream:
-            lines = ndjson(await begin(residency, asked), encoder.encode, native_body)
-            return Response(lines, headers=headers, content_type="application/x-ndjson")
-        async with aclosing(generate(residency, asked)) as events:
-            whole = encoder.whole([event async for event in events])
-        return reply(whole, NATIVE_JSON, headers=headers)
 
     @blueprint.post("/api/generate")
     async def generate_route() -> Response:
-        fields = Fields(await read_json(request))
-        asked = parse_generate(fields, find)
-        return await answer(fields, asked, Encoder(asked.model, say_response))
+        asked = parse_generate(await read_json(request))
+        return await answer(streams, OLLAMA, asked, request.headers)
 
     @blueprint.post("/api/chat")
     async def chat_route() -> Response:
-        fields = Fields(await read_json(request))
-        asked = parse_chat(fields, find)
-        return await answer(fields, asked, Encoder(asked.model, say_message))
+        asked = parse_chat(await read_json(request))
+        return await answer(streams, OLLAMA, asked, request.headers)
 
     return blueprint

@@ -2,8 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import Iterator
 from typing import Any
 
 from quart import Blueprint, Response, request
@@ -11,16 +10,15 @@ from quart import Blueprint, Response, request
 from models.chat import GenerateRequest, Message, Overflow, Role, Text
 from models.errors import InvalidRequest
 from models.events import Event, Finished, FinishReason, Started, TextDelta, Usage
-from models.residency import Residency
+from models.reply import Reply
+from server.answer import Asked, End, answer
 from server.body import read_json
-from server.faults import openai_body
 from server.fields import Fields, Json
-from server.framing import JSON, reply, sse
-from server.ignored import ignored_headers
 from server.keep_alive import read_keep_alive
 from server.messages import read_content, refuse_unless_empty
 from server.sampling import read_limit, read_sampling, read_stop
-from server.stream import begin, generate
+from server.streams import Streams
+from server.wires import OPENAI_CHAT
 
 FINISH_REASONS = {
     FinishReason.END_OF_TURN: "stop",
@@ -42,8 +40,9 @@ _CONSTRAINTS = ("grammar", "json_schema", "web_search_options")
 # -- Requests ------------------------------------------------------------------
 
 
-def parse(fields: Fields) -> GenerateRequest:
+def parse(body: Json) -> Asked:
     """Raises InvalidRequest."""
+    fields = Fields(body)
     model = fields.text("model")
     if not model:
         raise InvalidRequest("model is required")
@@ -51,7 +50,7 @@ def parse(fields: Fields) -> GenerateRequest:
     if not messages:
         raise InvalidRequest("[] is too short - 'messages'")
     _refuse_what_comes_later(fields)
-    return GenerateRequest(
+    asked = GenerateRequest(
         model=model,
         prompt=tuple(_message(each) for each in messages),
         sampling=read_sampling(fields),
@@ -61,9 +60,15 @@ def parse(fields: Fields) -> GenerateRequest:
         overflow=Overflow.REFUSE,
         keep_alive_seconds=read_keep_alive(fields),
     )
+    return Asked(
+        request=asked,
+        stream=bool(fields.flag("stream")),
+        encoder=Encoder(model, with_usage=_wants_usage(fields)),
+        ignored=tuple(fields.ignored()),
+    )
 
 
-def wants_usage(fields: Fields) -> bool:
+def _wants_usage(fields: Fields) -> bool:
     options = fields.object("stream_options")
     return bool(options and options.flag("include_usage"))
 
@@ -144,26 +149,24 @@ class Encoder:
             case _:
                 pass  # OpenAI has no word for it
 
-    def whole(self, events: Sequence[Event]) -> Json:
-        """All events of an answer, as one completion."""
-        text = "".join(event.text for event in events if isinstance(event, TextDelta))
-        [finished] = [event for event in events if isinstance(event, Finished)]
+    def whole(self, reply: Reply, end: End) -> Json:
+        assert isinstance(end, Finished)
         choice = {
             "index": 0,
             "message": {
                 "role": "assistant",
-                "content": text,
+                "content": reply.text,
                 "refusal": None,
                 "annotations": list[Any](),
             },
             "logprobs": None,
-            "finish_reason": FINISH_REASONS[finished.reason],
+            "finish_reason": FINISH_REASONS[end.reason],
         }
         return {
             **self._head,
             "object": "chat.completion",
             "choices": [choice],
-            "usage": usage_body(finished.usage),
+            "usage": usage_body(end.usage),
         }
 
     def _chunk(self, delta: Json, finish_reason: str | None = None) -> Json:
@@ -190,21 +193,12 @@ def usage_body(usage: Usage) -> Json:
 # -- Routes --------------------------------------------------------------------
 
 
-def routes(residency: Residency) -> Blueprint:
+def routes(streams: Streams) -> Blueprint:
     blueprint = Blueprint("openai_chat", __name__)
 
     @blueprint.post("/v1/chat/completions")
     async def completions() -> Response:
-        fields = Fields(await read_json(request))
-        asked = parse(fields)
-        stream, with_usage = fields.flag("stream"), wants_usage(fields)
-        headers = ignored_headers(fields, request.headers)
-        encoder = Encoder(asked.model, with_usage=with_usage)
-        if stream:
-            frames = sse(await begin(residency, asked), encoder.encode, openai_body)
-            return Response(frames, headers=headers, content_type="text/event-stream")
-        async with aclosing(generate(residency, asked)) as events:
-            whole = encoder.whole([event async for event in events])
-        return reply(whole, JSON, headers=headers)
+        asked = parse(await read_json(request))
+        return await answer(streams, OPENAI_CHAT, asked, request.headers)
 
     return blueprint

@@ -217,7 +217,7 @@ class TestErrors:
 
     def test_a_bug_is_logged_and_told_and_the_connection_kept(self, serve, monkeypatch, caplog):
         serving = serve()
-        monkeypatch.setattr(serving.residency, "submit", lambda *_: 1 / 0)
+        monkeypatch.setattr(serving.residency, "submit", lambda *_, **__: 1 / 0)
         connection = serving.connect()
 
         for path, asked in ASKING:
@@ -337,7 +337,9 @@ class TestClientsThatLeave:
         submit, cancelled = serving.residency.submit, list[int]()
         submitted = list[int]()
         monkeypatch.setattr(
-            serving.residency, "submit", lambda *asked: submitted.append(submit(*asked)) or 1
+            serving.residency,
+            "submit",
+            lambda *asked, **who: submitted.append(submit(*asked, **who)) or 1,
         )
         monkeypatch.setattr(serving.residency, "cancel", cancelled.append)
         data = json.dumps(CHAT).encode()

@@ -7,17 +7,21 @@ import threading
 from http.client import HTTPConnection
 
 import pytest
-from quart import Quart, request
+from quart import request
 
-from server.listener import ApiServer, PortInUse, next_free_port
+from server.app import Api
+from server.listener import ApiServer
+from server.ports import PortInUse, next_free_port
+from server.streams import Streams
+from tests.fakes import RecordedEngines
 from tests.server.conftest import babbler
 
 HOST = "127.0.0.1"
 STREAM = b'{"model":"scripted","prompt":"hi"}'
 
 
-def make_app() -> Quart:
-    app = Quart("test")
+def make_app() -> Api:
+    app = Api(Streams(RecordedEngines()))
 
     @app.get("/")
     async def root() -> str:
@@ -90,7 +94,7 @@ def test_a_port_in_use_is_told_to_whoever_starts(server):
 
 
 def test_a_server_that_cannot_be_made_frees_its_ports(caplog):
-    def broken() -> Quart:
+    def broken() -> Api:
         raise ZeroDivisionError
 
     port = next_free_port(HOST, 20_000)

@@ -6,7 +6,8 @@ from models import chat
 from models.chat import GenerateRequest, Message, Overflow, SamplingParams, Text
 from models.errors import InvalidRequest
 from models.events import Finished, FinishReason, Started, TextDelta, Usage
-from server.fields import Fields
+from models.reply import Reply
+from server.answer import Asked
 from server.formats import openai_chat, openai_models
 from tests.fakes import a_model
 
@@ -19,8 +20,23 @@ EVENTS = [
 ]
 
 
+def asked(**body) -> Asked:
+    return openai_chat.parse({"model": "tiny", "messages": HI} | body)
+
+
 def parse(**body) -> GenerateRequest:
-    return openai_chat.parse(Fields({"model": "tiny", "messages": HI} | body))
+    request = asked(**body).request
+    assert isinstance(request, GenerateRequest)
+    return request
+
+
+def whole(encoder: openai_chat.Encoder) -> dict:
+    reply = Reply()
+    for event in EVENTS:
+        reply.take(event)
+    end = EVENTS[-1]
+    assert isinstance(end, Finished)
+    return encoder.whole(reply, end)
 
 
 def refusal(**body) -> str:
@@ -104,7 +120,7 @@ class TestRequests:
         )
 
     def test_what_has_no_effect_is_known_by_name(self):
-        fields = Fields(
+        ignored = openai_chat.parse(
             {
                 "model": "tiny",
                 "messages": [{"role": "user", "content": "hi", "name": "me"}],
@@ -117,12 +133,9 @@ class TestRequests:
                 "stream_options": {"include_obfuscation": False},
                 "seed": None,
             }
-        )
+        ).ignored
 
-        openai_chat.parse(fields)
-        openai_chat.wants_usage(fields)
-
-        assert set(fields.ignored()) == {
+        assert set(ignored) == {
             "user",
             "metadata",
             "store",
@@ -218,16 +231,16 @@ class TestAnswers:
         assert last["usage"]["prompt_tokens_details"]["cached_tokens"] == 2
 
     def test_a_whole_completion(self):
-        whole = openai_chat.Encoder("tiny").whole(EVENTS)
+        said = whole(openai_chat.Encoder("tiny"))
 
-        [choice] = whole["choices"]
-        assert whole["object"] == "chat.completion"
+        [choice] = said["choices"]
+        assert said["object"] == "chat.completion"
         assert choice["message"]["content"] == "Hello"
         assert choice["finish_reason"] == "length"
-        assert whole["usage"]["prompt_tokens"] == 3
+        assert said["usage"]["prompt_tokens"] == 3
 
     def test_no_two_answers_have_one_id(self):
-        ids = {openai_chat.Encoder("tiny").whole(EVENTS)["id"] for _ in range(100)}
+        ids = {whole(openai_chat.Encoder("tiny"))["id"] for _ in range(100)}
 
         assert len(ids) == 100
 
