@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
 from typing import Any, NoReturn, cast
 
@@ -12,6 +13,8 @@ from server.fields import Json, kind
 
 MOST_BYTES = 256 << 20  # a dozen photographs in base64
 _STALL_SECONDS = 60.0  # without a byte
+# Written as an escape: UTF-8 itself has none.
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class BodyTooLarge(InvalidRequest):
@@ -60,6 +63,8 @@ def parse_json(data: bytes) -> Json:
         raise InvalidRequest("The JSON in the request body is nested too deeply.") from None
     except ValueError:  # Python reads no integer of more than 4300 digits
         raise InvalidRequest("A number in the request body is too long.") from None
+    if _HALF_CHARACTER.search(data):
+        value = _whole_characters(value)
     if not isinstance(value, dict):
         raise InvalidRequest(f"The request body must be a JSON object, not {kind(value)}.")
     return cast("Json", value)
@@ -95,6 +100,22 @@ def _object(pairs: list[tuple[str, Any]]) -> Json:
         twice = json.dumps(next(name for name in counts if counts[name] > 1))
         raise InvalidRequest(f"{twice} is given twice.")
     return values
+
+
+def _whole_characters(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
+    """Replace halves of characters: JavaScript can cut an emoji in two, and JSON lets it."""
+    match value:
+        case str():
+            return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        case list():
+            return [_whole_characters(each) for each in cast("list[Any]", value)]
+        case dict():
+            fields = cast("Json", value)
+            return {
+                _whole_characters(name): _whole_characters(each) for name, each in fields.items()
+            }
+        case _:
+            return value
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -8,9 +8,10 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from models.chat import SamplingParams, Thinking
+from models.chat import Constraint, Image, JsonObject, JsonSchema, SamplingParams, Thinking
 from models.errors import InvalidRequest
-from server.fields import Fields
+from server.content import read_image
+from server.fields import Fields, Json
 from server.sampling import read_limit, read_sampling, read_stop
 
 # What Go calls the types that our sentences name.
@@ -42,24 +43,21 @@ class Options:
 class _GoFields(Fields):
     """Complains as Ollama does, and cuts fractions off as Go does."""
 
-    def whole(self, field: str, **limits: int) -> int | None:
-        value = self.value(field)
-        if isinstance(value, float) and not value.is_integer():
-            return _GoFields({field: int(value)}).whole(field, **limits)
-        return super().whole(field, **limits)
+    def _cut(self, value: float) -> float:
+        return int(value)
 
     def wrong(self, field: str, wanted: str, value: Any) -> InvalidRequest:  # noqa: ANN401
-        text = f'option "{field}" must be of type {_GO_TYPES[wanted]}'
-        return InvalidRequest(text, field=self.name(field))
+        kind = _GO_TYPES.get(wanted, wanted)
+        return InvalidRequest(f'option "{field}" must be of type {kind}', field=self.name(field))
 
 
 def read_options(fields: Fields) -> Options:
     """Raises InvalidRequest."""
-    options = fields.object("options", _GoFields)
+    options = fields.inner("options", _GoFields)
     if options is None:
         return Options(SamplingParams())
     for name in _LOADING:
-        options.whole(name)
+        options.integer(name)
         options.ignore(name)
     options.flag("use_mmap")
     options.ignore("use_mmap")
@@ -71,22 +69,23 @@ def read_options(fields: Fields) -> Options:
     )
 
 
-def refuse_what_comes_later(fields: Fields) -> None:
-    """Raises InvalidRequest for what this version cannot do."""
-    _check_format(fields)
-    _check_logprobs(fields)
+def refuse_what_nobody_does(fields: Fields) -> None:
+    """Raises InvalidRequest."""
     if fields.flag("_debug_render_only"):
         raise fields.not_yet("_debug_render_only")
     if fields.flag("shift"):  # a full context ends the answer here
         fields.ignore("shift")
 
 
-def _check_format(fields: Fields) -> None:
+def read_format(fields: Fields) -> Constraint | None:
+    """Raises InvalidRequest."""
     value = fields.value("format")
     if value is None or value == "":
-        return
-    if value == "json" or isinstance(value, dict):
-        raise fields.not_yet("format")
+        return None
+    if value == "json":
+        return JsonObject()
+    if isinstance(value, dict):
+        return JsonSchema(cast("Json", value))
     if isinstance(value, list):
         raise fields.wrong("format", '"json" or a JSON Schema object', cast("Any", value))
     quoted = json.dumps(json.dumps(value))
@@ -95,12 +94,23 @@ def _check_format(fields: Fields) -> None:
     )
 
 
-def _check_logprobs(fields: Fields) -> None:
-    count = fields.whole("top_logprobs") or 0
+def read_top_logprobs(fields: Fields) -> int | None:
+    """Return how many of the likeliest tokens are wanted, None: no odds at all.
+
+    Raises InvalidRequest.
+    """
+    count = fields.integer("top_logprobs") or 0
     if not 0 <= count <= _MOST_TOP_LOGPROBS:
         raise InvalidRequest(f"top_logprobs must be between 0 and {_MOST_TOP_LOGPROBS}")
-    if fields.flag("logprobs"):
-        raise fields.not_yet("logprobs")
+    return count if fields.flag("logprobs") else None
+
+
+def read_images(fields: Fields) -> tuple[Image, ...]:
+    """Raises InvalidRequest."""
+    return tuple(
+        read_image(each, f"{fields.name('images')}[{place}]")
+        for place, each in enumerate(fields.texts("images"))
+    )
 
 
 def read_thinking(fields: Fields) -> Thinking:

@@ -51,7 +51,9 @@ LATER = {
         "facts.show_vision",
         "generate.image_vision_model",
         "chat.image",
+        "chat.image_not_a_picture",
         "v1.image",
+        "v1.image_remote_url",
         "v1.image_text",
     },
     "embeddings": {

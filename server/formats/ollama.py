@@ -1,8 +1,9 @@
-"""Ollama's generate and chat: https://github.com/ollama/ollama/blob/main/docs/api.md"""
+"""Ollama's generate and chat: https://github.com/ollama/ollama/blob/main/docs/api.md
 
-from collections.abc import Callable, Iterator
+Everything that the wire can say is read; whether the model can do it is asked elsewhere.
+"""
+
 from dataclasses import replace
-from typing import TypeAlias
 
 from quart import Blueprint, Response, request
 
@@ -12,23 +13,33 @@ from models.chat import (
     LoadRequest,
     Message,
     Overflow,
+    Part,
+    Reasoning,
     Request,
     Role,
     Text,
+    ToolResult,
     UnloadRequest,
 )
 from models.errors import InvalidRequest, ModelNotFound
-from models.events import Event, Finished, FinishReason, Loaded, TextDelta, Unloaded, Usage
-from models.reply import Reply
-from server.answer import Asked, End, answer
+from server.answer import Asked, answer
 from server.body import read_json
-from server.clock import now
+from server.content import read_content
 from server.fields import Fields, Json
 from server.go_template import render
 from server.keep_alive import read_keep_alive
-from server.messages import read_content, refuse_unless_empty
-from server.ollama_fields import Options, read_options, read_thinking, refuse_what_comes_later
+from server.ollama_encoder import Encoder, Say, say_message, say_response
+from server.ollama_fields import (
+    Options,
+    read_format,
+    read_images,
+    read_options,
+    read_thinking,
+    read_top_logprobs,
+    refuse_what_nobody_does,
+)
 from server.streams import Streams
+from server.tools import read_tool_calls, read_tools
 from server.wires import OLLAMA
 
 _ROLES: dict[str, Role] = {
@@ -37,17 +48,7 @@ _ROLES: dict[str, Role] = {
     "assistant": "assistant",
     "tool": "tool",
 }
-DONE_REASONS = {
-    FinishReason.END_OF_TURN: "stop",
-    FinishReason.STOP_STRING: "stop",
-    FinishReason.MAX_TOKENS: "length",
-    FinishReason.CANCELLED: "stop",
-}
 _MOST_TOKEN_ID = (1 << 31) - 1
-
-Say: TypeAlias = Callable[[str], Json]
-"""Puts a piece of the answer where the route has it."""
-
 
 # -- Requests ------------------------------------------------------------------
 
@@ -58,8 +59,6 @@ def parse_generate(body: Json) -> Asked:
     model = fields.text("model")
     if not model:
         raise ModelNotFound("")
-    refuse_what_comes_later(fields)
-    refuse_unless_empty(fields, "images")
     options = read_options(fields)
     prompt = _generate_prompt(fields)
     context = _read_context(fields)
@@ -67,26 +66,28 @@ def parse_generate(body: Json) -> Asked:
     if raw and (fields.text("template") or fields.text("system") or context):
         raise InvalidRequest("raw mode does not support template, system, or context")
     suffix = fields.text("suffix") or ""
-    asked = _request(fields, model, options, prompt, context)
+    asked = _request(fields, model, options, prompt)
     if isinstance(asked, GenerateRequest):
-        asked = replace(asked, suffix=suffix, want_tokens=not raw)
+        asked = replace(asked, preceding_tokens=context, suffix=suffix, want_tokens=not raw)
     return _asked(fields, asked, say_response, "generate")
 
 
 def parse_chat(body: Json) -> Asked:
-    """Raises InvalidRequest, ModelNotFound."""
+    """Raises InvalidRequest."""
     fields = Fields(body)
     model = fields.text("model")
     if not model:
         raise InvalidRequest("model is required")
-    refuse_what_comes_later(fields)
-    refuse_unless_empty(fields, "tools")
     options = read_options(fields)
     messages = tuple(_message(each) for each in fields.objects("messages") or ())
-    return _asked(fields, _request(fields, model, options, messages, ()), say_message, "chat")
+    asked = _request(fields, model, options, messages)
+    tools = read_tools(fields)
+    if isinstance(asked, GenerateRequest):
+        asked = replace(asked, tools=tools)
+    return _asked(fields, asked, say_message, "chat")
 
 
-def _asked(fields: Fields, asked: Request, say: "Say", deed: str) -> Asked:
+def _asked(fields: Fields, asked: Request, say: Say, deed: str) -> Asked:
     """Call it last: it asks the fields which of them nobody has read."""
     stream = fields.flag("stream") is not False and isinstance(asked, GenerateRequest)
     return Asked(
@@ -99,32 +100,29 @@ def _asked(fields: Fields, asked: Request, say: "Say", deed: str) -> Asked:
 
 
 def _request(
-    fields: Fields,
-    model: str,
-    options: Options,
-    prompt: tuple[Message, ...] | str,
-    context: tuple[int, ...],
+    fields: Fields, model: str, options: Options, prompt: tuple[Message, ...] | str
 ) -> Request:
+    refuse_what_nobody_does(fields)
     keep_alive = read_keep_alive(fields)
-    truncate = fields.flag("truncate") is not False
-    thinking = read_thinking(fields)
-    if not prompt:
-        if keep_alive == 0:
-            return UnloadRequest(model=model)
-        return LoadRequest(
-            model=model, context_length=options.context_length, keep_alive_seconds=keep_alive
-        )
-    return GenerateRequest(
+    asked = GenerateRequest(
         model=model,
         prompt=prompt,
-        preceding_tokens=context,
-        thinking=thinking,
+        thinking=read_thinking(fields),
+        constraint=read_format(fields),
         sampling=options.sampling,
         max_tokens=options.max_tokens,
         stop=options.stop,
+        top_logprobs=read_top_logprobs(fields),
         context_length=options.context_length,
-        overflow=Overflow.TRUNCATE if truncate else Overflow.REFUSE,
+        overflow=Overflow.REFUSE if fields.flag("truncate") is False else Overflow.TRUNCATE,
         keep_alive_seconds=keep_alive,
+    )
+    if prompt:
+        return asked
+    if keep_alive == 0:
+        return UnloadRequest(model=model)
+    return LoadRequest(
+        model=model, context_length=options.context_length, keep_alive_seconds=keep_alive
     )
 
 
@@ -132,16 +130,20 @@ def _generate_prompt(fields: Fields) -> tuple[Message, ...] | str:
     prompt = fields.text("prompt") or ""
     system = fields.text("system") or ""
     template = fields.text("template")
-    if fields.flag("raw") or not prompt:
-        return prompt
-    if template:
-        return render(template, system=system, prompt=prompt)
+    images = read_images(fields)
+    if not prompt and not images:
+        return ""
+    if fields.flag("raw") or template:
+        if images:
+            name = "raw" if fields.flag("raw") else "template"
+            raise InvalidRequest(f'"images" cannot be given with "{name}".', field="images")
+        return render(template, system=system, prompt=prompt) if template else prompt
     before = (chat.system(system),) if system else ()
-    return (*before, chat.user(prompt))
+    return (*before, Message("user", (*images, Text(prompt))))
 
 
 def _read_context(fields: Fields) -> tuple[int, ...]:
-    ids = fields.list("context") or []
+    ids = fields.array("context") or []
     for each in ids:
         if isinstance(each, bool) or not isinstance(each, int) or not 0 <= each <= _MOST_TOKEN_ID:
             raise fields.wrong("context", "a list of token ids", ids)
@@ -156,69 +158,14 @@ def _message(fields: Fields) -> Message:
         name = fields.name("role")
         known = ", ".join(_ROLES)
         raise InvalidRequest(f'"{name}" must be one of {known}, not {role[:40]!r}.', field=name)
-    refuse_unless_empty(fields, "images", "tool_calls")
-    return Message(_ROLES[role.lower()], (Text(read_content(fields) or ""),))
-
-
-# -- Answers -------------------------------------------------------------------
-
-
-def say_response(text: str) -> Json:
-    return {"response": text}
-
-
-def say_message(text: str) -> Json:
-    return {"message": {"role": "assistant", "content": text}}
-
-
-class Encoder:
-    """Turns the events of one answer into Ollama's objects, one a line or one in all."""
-
-    def __init__(self, model: str, say: Say) -> None:
-        self._model = model
-        self._say = say
-
-    def encode(self, event: Event) -> Iterator[Json]:
-        match event:
-            case TextDelta(text):
-                yield {**self._head(text), "done": False}
-            case Finished() | Loaded() | Unloaded():
-                yield self._last("", event)
-            case _:
-                pass  # Ollama has no word for it
-
-    def whole(self, reply: Reply, end: End) -> Json:
-        return self._last(reply.text, end)
-
-    def _head(self, text: str) -> Json:
-        return {"model": self._model, "created_at": now(), **self._say(text)}
-
-    def _last(self, text: str, last: End) -> Json:
-        done = {**self._head(text), "done": True}
-        match last:
-            case Loaded():
-                return {**done, "done_reason": "load"}
-            case Unloaded():
-                return {**done, "done_reason": "unload"}
-            case Finished(reason, usage, tokens):
-                context = {} if tokens is None else {"context": list(tokens)}
-                return {**done, "done_reason": DONE_REASONS[reason], **context, **_metrics(usage)}
-
-
-def _metrics(usage: Usage) -> Json:
-    total = usage.load_seconds + usage.prefill_seconds + usage.decode_seconds
-    return {
-        "total_duration": _nanoseconds(total),
-        "load_duration": _nanoseconds(usage.load_seconds),
-        "prompt_eval_count": usage.prompt_tokens,
-        "prompt_eval_duration": _nanoseconds(usage.prefill_seconds),
-        "eval_count": usage.completion_tokens,
-        "eval_duration": _nanoseconds(usage.decode_seconds),
-    }
-
-
-def _nanoseconds(seconds: float) -> int:
-    return round(seconds * 1e9)
+    thought = fields.text("thinking")
+    content = (*read_images(fields), *(read_content(fields) or (Text(""),)))
+    calls = read_tool_calls(fields)
+    if _ROLES[role.lower()] == "tool":
+        call_id, name = fields.text("tool_call_id"), fields.text("tool_name")
+        return Message("tool", (ToolResult(call_id or "", content, name or ""),))
+    before: tuple[Part, ...] = (Reasoning(thought),) if thought else ()
+    return Message(_ROLES[role.lower()], (*before, *content, *calls))
 
 
 # -- Routes --------------------------------------------------------------------

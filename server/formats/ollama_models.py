@@ -9,6 +9,7 @@ from quart import Blueprint, Response, request
 from models.errors import InvalidRequest, ModelNotFound
 from models.model import Kind, Model
 from models.names import ModelName
+from server.abilities import capabilities
 from server.body import read_json
 from server.clock import rfc3339
 from server.fields import Fields, Json
@@ -70,7 +71,7 @@ def show_body(model: Model) -> Json:
             f"{architecture}.context_length": details.context_length,
             f"{architecture}.embedding_length": details.embedding_length,
         },
-        "capabilities": _capabilities(),
+        "capabilities": capabilities(model),
         "modified_at": rfc3339(model.modified_at),
     }
 
@@ -99,7 +100,7 @@ def _tag(model: Model) -> Json:
         "size": model.size_bytes,
         "digest": model.digest,
         "details": _details(model) | lengths,
-        "capabilities": _capabilities(),
+        "capabilities": capabilities(model),
     }
 
 
@@ -112,10 +113,6 @@ def _details(model: Model) -> Json:
         "parameter_size": human_count(model.details.parameter_count),
         "quantization_level": model.details.quantization,
     }
-
-
-def _capabilities() -> list[str]:
-    return ["completion"]
 
 
 def routes(engines: Engines, shelf: Shelf) -> Blueprint:

@@ -7,6 +7,7 @@ from quart import Blueprint, Response
 from models.errors import ModelNotFound
 from models.model import Model
 from models.names import ModelName
+from server.abilities import capabilities
 from server.fields import Json
 from server.framing import JSON, reply
 from server.shelf import Shelf
@@ -18,6 +19,9 @@ def model_body(model: Model, *, id: str) -> Json:
         "object": "model",
         "created": int(model.modified_at.timestamp()),
         "owned_by": model.name.namespace or "library",
+        # Ours; OpenAI's clients pass over them.
+        "context_length": model.details.context_length,
+        "capabilities": capabilities(model),
     }
 
 

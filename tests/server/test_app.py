@@ -128,6 +128,33 @@ class TestErrors:
             "code": None,
         }
 
+    def test_what_a_model_cannot_do_in_the_words_that_clients_look_for(self, serve):
+        serving = serve(models=[a_model("Org/Tiny:v2")])
+        asked = CHAT | GENERATE | {"model": "oRG/Tiny:v2", "stream": True}
+        tool = {"type": "function", "function": {"name": "a"}}
+        full = "registry.ollama.ai/Org/Tiny:v2 does not support"
+
+        for path, extra, sentence in (
+            ("/api/chat", {"think": True}, '"oRG/Tiny:v2" does not support thinking'),
+            ("/api/generate", {"suffix": "x"}, f"{full} insert"),
+            ("/api/chat", {"tools": [tool]}, f"{full} tools"),
+            ("/v1/chat/completions", {"tools": [tool]}, f"{full} tools"),
+            ("/v1/chat/completions", {"think": True}, '"oRG/Tiny:v2" does not support thinking'),
+            ("/api/generate", {"images": ["aGVsbG8="]}, f"{full} vision"),
+        ):
+            answer = serving.ask("POST", path, asked | extra)
+            said = answer.json["error"]
+            assert (said["message"] if isinstance(said, dict) else said) == sentence
+            assert answer.status == 400
+
+    def test_an_effort_is_no_more_than_a_wish(self, serve):
+        serving = serve()
+
+        answer = serving.ask("POST", "/v1/chat/completions", CHAT | {"reasoning_effort": "high"})
+
+        assert answer.json["choices"][0]["message"]["content"] == "Hello"
+        assert answer.headers["x-inglenook-ignored"] == "reasoning_effort"
+
     @pytest.mark.parametrize("path", [path for path, _ in ASKING])
     def test_a_name_that_is_none(self, serve, path):
         answer = serve().ask("POST", path, CHAT | GENERATE | {"model": "a b"})

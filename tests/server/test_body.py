@@ -42,3 +42,9 @@ def test_what_is_no_json_object_is_refused_in_plain_words(data, sentence):
 
 def test_a_byte_order_mark_is_no_fault():
     assert parse_json(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+
+
+def test_halves_of_characters_are_replaced_in_names_too():
+    data = rb'{"a\ud83d": ["b\uD83D", "\ud83d\ude00", {"c": "\udE00"}]}'
+
+    assert parse_json(data) == {"a\ufffd": ["b\ufffd", "\U0001f600", {"c": "\ufffd"}]}

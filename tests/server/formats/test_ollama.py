@@ -8,11 +8,18 @@ import pytest
 
 from models.chat import (
     GenerateRequest,
+    Image,
+    JsonObject,
+    JsonSchema,
     LoadRequest,
     Message,
     Overflow,
+    Reasoning,
     SamplingParams,
     Text,
+    Tool,
+    ToolCall,
+    ToolResult,
     UnloadRequest,
     system,
     user,
@@ -161,26 +168,71 @@ class TestRequests:
         assert chat(messages=messages).prompt == (
             system(""),
             user(""),
-            Message("tool", (Text("a"),)),
+            Message("tool", (ToolResult("", (Text("a"),)),)),
         )
 
-    @pytest.mark.parametrize("value", [None, False])
-    def test_what_asks_for_nothing_is_no_fault(self, value):
-        asked = chat(
-            think=value,
-            format=None,
-            tools=[],
-            logprobs=False,
-            messages=[{"role": "user", "content": "hi", "images": [], "tool_calls": None}],
+    def test_what_asks_for_nothing_is_the_plain_request(self):
+        plain = [{"role": "user", "content": "hi", "images": [], "tool_calls": None}]
+
+        assert chat() == chat(think=None, format=None, tools=[], logprobs=False, messages=plain)
+
+    def test_a_conversation_with_tools_and_thoughts(self):
+        messages = [
+            {
+                "role": "assistant",
+                "content": "",
+                "thinking": "hm",
+                "tool_calls": [
+                    {"id": "c1", "function": {"index": 0, "name": "a", "arguments": {"x": 1}}},
+                    {"function": {"name": "b", "arguments": "{}"}},
+                ],
+            },
+            {"role": "tool", "tool_name": "a", "tool_call_id": "c1", "content": "sunny"},
+        ]
+
+        assert chat(messages=messages).prompt == (
+            Message(
+                "assistant",
+                (
+                    Reasoning("hm"),
+                    Text(""),
+                    ToolCall("c1", "a", '{"x": 1}'),
+                    ToolCall("", "b", "{}"),
+                ),
+            ),
+            Message("tool", (ToolResult("c1", (Text("sunny"),), "a"),)),
         )
 
-        assert isinstance(asked, GenerateRequest)
+    def test_pictures(self):
+        seen = [{"role": "user", "content": "hi", "images": ["iVBORw=="]}]
+
+        assert chat(messages=seen).prompt == (Message("user", (Image(b"\x89PNG"), Text("hi"))),)
+        assert generate(images=["iVBORw=="]).prompt == (
+            Message("user", (Image(b"\x89PNG"), Text("hi"))),
+        )
+
+    def test_tools(self):
+        schema = {"type": "object"}
+        tool = {"type": "function", "function": {"name": "a", "parameters": schema}}
+
+        assert chat(tools=[tool]).tools == (Tool("a", parameters=schema),)
+
+    @pytest.mark.parametrize("parse", [generate, chat])
+    def test_what_the_answer_must_look_like(self, parse):
+        assert parse(format="json").constraint == JsonObject()
+        assert parse(format={"type": "object"}).constraint == JsonSchema({"type": "object"})
+        assert parse(format="").constraint is None
+
+    def test_odds(self):
+        assert chat(logprobs=True).top_logprobs == 0
+        assert chat(logprobs=True, top_logprobs=20).top_logprobs == 20
+        assert chat(top_logprobs=20).top_logprobs is None
 
     def test_unknown_fields_and_options_are_ignored_by_name(self):
         ignored = ollama.parse_chat(
             {
                 "model": "tiny",
-                "messages": [{"role": "user", "content": "hi", "thinking": "hm"}],
+                "messages": [{"role": "user", "content": "hi", "wonder": "hm"}],
                 "surprise": 1,
                 "shift": True,
                 "options": {"num_gpu": 1, "no_such_option": 2, "temperature": 0},
@@ -192,7 +244,7 @@ class TestRequests:
             "shift",
             "options.num_gpu",
             "options.no_such_option",
-            "messages[].thinking",
+            "messages[].wonder",
         }
 
 
@@ -229,6 +281,7 @@ class TestRefusals:
             ("temperature", True, "float32"),
             ("num_predict", "many", "integer"),
             ("num_gpu", "all", "integer"),
+            ("top_k", {}, "integer"),
             ("use_mmap", 1, "boolean"),
             ("stop", 5, "array"),
         ],
@@ -261,27 +314,19 @@ class TestRefusals:
             '"format" must be "json" or a JSON Schema object, not a list.'
         )
 
-    @pytest.mark.parametrize(
-        ("field", "value"),
-        [
-            ("format", "json"),
-            ("format", {"type": "object"}),
-            ("tools", [{"type": "function"}]),
-            ("logprobs", True),
-            ("_debug_render_only", True),
-        ],
-    )
-    def test_what_comes_later_is_named_and_not_passed_over(self, field, value):
-        assert refusal(chat, **{field: value}) == f'"{field}" is not supported yet.'
+    def test_a_prompt_that_is_not_sent(self):
+        assert refusal(chat, _debug_render_only=True) == (
+            '"_debug_render_only" is not supported yet.'
+        )
 
-    @pytest.mark.parametrize("field", ["images", "tool_calls"])
-    def test_what_comes_later_in_a_message(self, field):
-        messages = [{"role": "user", "content": "hi", field: ["x"]}]
+    def test_pictures_that_have_no_place_in_the_prompt(self):
+        assert refusal(generate, images=["iVBORw=="], raw=True) == (
+            '"images" cannot be given with "raw".'
+        )
 
-        assert refusal(chat, messages=messages) == f'"messages[0].{field}" is not supported yet.'
-
-    def test_images_of_a_generation(self):
-        assert refusal(generate, images=["x"]) == '"images" is not supported yet.'
+    @pytest.mark.parametrize("image", ["!!", "data:image/png,x", "abc"])
+    def test_pictures_that_are_none(self, image):
+        assert refusal(generate, images=[image]) == "invalid image input"
 
     @pytest.mark.parametrize(
         ("messages", "sentence"),
@@ -299,11 +344,11 @@ class TestRefusals:
             ),
             (
                 [{"role": "user", "content": [{"type": "image_url"}]}],
-                "\"messages[0].content[0].type\" 'image_url' is not supported yet: only text is.",
+                '"messages[0].content[0].image_url" is missing.',
             ),
             (
                 [{"role": "user", "content": [{"type": "video"}]}],
-                "\"messages[0].content[0].type\" must be 'text', not 'video'.",
+                "\"messages[0].content[0].type\" must be 'text' or 'image_url', not 'video'.",
             ),
         ],
     )
