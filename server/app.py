@@ -2,10 +2,11 @@
 
 import logging
 import os
+from collections.abc import Iterable
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 
-from quart import Quart, Response, request
+from quart import Quart, Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
@@ -14,7 +15,8 @@ from server import faults
 from server.fields import Json
 from server.formats import ollama, ollama_models, openai_chat, openai_models
 from server.framing import JSON, reply
-from server.security import PREFLIGHT_HEADERS, HostCheck, Origins
+from server.guard import Guard
+from server.security import HostCheck, Origins
 from server.shelf import Shelf, Store
 from server.streams import Engines, Streams
 from server.wires import wire_at
@@ -34,10 +36,12 @@ class Api(Quart):
             self.config[limit] = None
 
 
-def create_app(engines: Engines, store: Store, *, host: str) -> Api:
+def create_app(engines: Engines, store: Store, *, host: str, hosts: Iterable[str] = ()) -> Api:
     """Build the application; ``host`` is what the server listens on.
 
-    Web pages may call from this computer, and from where ``OLLAMA_ORIGINS`` says.
+    ``hosts`` are further names that it may be called by, beside those in
+    ``INGLENOOK_HOSTS``. Web pages may call from this computer, and from where
+    ``OLLAMA_ORIGINS`` says.
     """
     streams = Streams(engines)
     shelf = Shelf(store)
@@ -50,9 +54,18 @@ def create_app(engines: Engines, store: Store, *, host: str) -> Api:
     ):
         app.register_blueprint(blueprint)
     _add_health(app, engines)
-    _add_guard(app, HostCheck(host), Origins(os.environ.get("OLLAMA_ORIGINS", "").split(",")))
     _add_error_handlers(app)
+    app.asgi_app = Guard(  # as Quart's documentation has it
+        app.asgi_app,
+        HostCheck(host, [*hosts, *_listed("INGLENOOK_HOSTS")]),
+        Origins(_listed("OLLAMA_ORIGINS")),
+        version=own_version(),
+    )
     return app
+
+
+def _listed(variable: str) -> list[str]:
+    return os.environ.get(variable, "").split(",")
 
 
 def own_version() -> str:
@@ -71,39 +84,6 @@ def _add_health(app: Quart, engines: Engines) -> None:
         return reply(body, JSON, status=status)
 
 
-def _add_guard(app: Quart, hosts: HostCheck, origins: Origins) -> None:
-    own = own_version()
-
-    @app.before_request
-    async def guard() -> Response | None:
-        host = request.headers.get("Host", "")
-        server = request.scope["server"]
-        if not hosts.allows(host, arrived_at=server[0] if server else ""):
-            return _empty(HTTPStatus.FORBIDDEN)
-        origin = request.headers.get("Origin")
-        if origin and not origins.allow(origin, host=host):
-            return _empty(HTTPStatus.FORBIDDEN)
-        if request.method == "OPTIONS":
-            return _empty(HTTPStatus.NO_CONTENT, PREFLIGHT_HEADERS if origin else None)
-        return None
-
-    @app.after_request
-    async def sign(response: Response) -> Response:
-        response.headers["X-Inglenook-Version"] = own
-        origin = request.headers.get("Origin")
-        if origin and response.status_code != HTTPStatus.FORBIDDEN:
-            response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Vary"] = "Origin"
-        return response
-
-
-def _empty(status: int, headers: dict[str, str] | None = None) -> Response:
-    """A reply without a body, and so without a type of one."""
-    response = Response(b"", status, headers)
-    response.headers.pop("Content-Type", None)
-    return response
-
-
 def _add_error_handlers(app: Quart) -> None:
     @app.errorhandler(InferenceError)
     async def failed(error: InferenceError) -> Response:
@@ -116,18 +96,25 @@ def _add_error_handlers(app: Quart) -> None:
             return error
         status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
         said = "page not found" if status == HTTPStatus.NOT_FOUND else error.name.lower()
-        wire = wire_at(request.path)
-        body, content_type = wire.unknown_path(status, said, request.method, request.path)
+        method, path = _asked()
+        body, content_type = wire_at(path).unknown_path(status, said, method, path)
         return Response(body, status, _allow_header(error), content_type=content_type)
 
     @app.errorhandler(Exception)
     async def broke(error: Exception) -> Response:
-        log.error("%s %s failed", request.method, request.path, exc_info=error)
+        log.error("%s %s failed", *_asked(), exc_info=error)
         return _error_reply(InferenceError(faults.UNEXPECTED))
 
 
+def _asked() -> tuple[str, str]:
+    """Return the method and the path, of a websocket's handshake too."""
+    if has_request_context():
+        return request.method, request.path
+    return "GET", websocket.path
+
+
 def _error_reply(error: InferenceError) -> Response:
-    wire = wire_at(request.path)
+    wire = wire_at(_asked()[1])
     return reply(
         wire.error_body(error),
         wire.content_type,

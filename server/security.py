@@ -49,16 +49,20 @@ _APP_ORIGINS = ("app://*", "file://*", "tauri://*", "vscode-webview://*", "vscod
 class HostCheck:
     """A page of the web can make its own name mean 127.0.0.1, but not ours, nor a number.
 
-    ``bound`` is what the person chose to listen on, which may be a name.
+    ``bound`` is what the person chose to listen on, which may be a name; ``more`` are
+    further names of this computer, in which ``*`` is anything.
     """
 
-    def __init__(self, bound: str) -> None:
+    def __init__(self, bound: str, more: Iterable[str] = ()) -> None:
         self._names = {"", "localhost", socket.gethostname().lower(), bound.lower()}
+        self._patterns = _patterns(more)
 
     def allows(self, header: str, *, arrived_at: str) -> bool:
         """Whether a Host header may pass; ``arrived_at`` is the address that was called."""
         name = _without_port(header.strip().lower())
         if name in self._names or name.endswith(_LOCAL_SUFFIXES):
+            return True
+        if any(pattern.fullmatch(name) for pattern in self._patterns):
             return True
         try:
             address = ip_address(name)
@@ -72,8 +76,7 @@ class Origins:
     """The web pages and apps that may call: local ones, and ``more``, where ``*`` is anything."""
 
     def __init__(self, more: Iterable[str] = ()) -> None:
-        patterns = [each.strip().lower() for each in (*_APP_ORIGINS, *more) if each.strip()]
-        self._patterns = [re.compile(re.escape(each).replace(r"\*", ".*")) for each in patterns]
+        self._patterns = _patterns((*_APP_ORIGINS, *more))
 
     def allow(self, origin: str, *, host: str) -> bool:
         """``host`` is the Host header: a page that we served ourselves has it for an origin."""
@@ -83,6 +86,12 @@ class Origins:
         if _LOCAL_ORIGIN.fullmatch(origin):
             return True
         return any(pattern.fullmatch(origin) for pattern in self._patterns)
+
+
+def _patterns(texts: Iterable[str]) -> list[re.Pattern[str]]:
+    """Where ``*`` is anything. Empty texts are nothing."""
+    patterns = [each.strip().lower() for each in texts if each.strip()]
+    return [re.compile(re.escape(each).replace(r"\*", ".*")) for each in patterns]
 
 
 def _without_port(host: str) -> str:

@@ -294,11 +294,61 @@ class TestErrors:
 
 
 class TestGuards:
-    def test_a_host_from_elsewhere_hears_nothing(self, serve):
-        answer = serve().ask("GET", "/api/tags", headers={"Host": "evil.example"})
+    def test_a_host_from_elsewhere_hears_what_to_do_and_so_does_the_log(self, serve, caplog):
+        serving = serve()
+        evil = {"Host": "evil.example:80"}
 
-        assert (answer.status, answer.body) == (403, b"")
-        assert "content-type" not in answer.headers
+        native = serving.ask("GET", "/api/tags", headers=evil)
+        openai = serving.ask("GET", "/v1/models", headers=evil)
+
+        assert native.status == openai.status == 403
+        for said in (native.json["error"], openai.json["error"]["message"]):
+            assert "'evil.example:80' is not allowed" in said and "INGLENOOK_HOSTS" in said
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "evil.example" in caplog.text
+
+    def test_a_name_of_this_computer_can_be_allowed(self, serve, monkeypatch):
+        monkeypatch.setenv("INGLENOOK_HOSTS", "mybox.lan, *.ts.net")
+        serving = serve()
+
+        for host in ("mybox.lan", "MyBox.lan:11434", "a.b.ts.net"):
+            assert serving.ask("GET", "/", headers={"Host": host}).status == 200
+        for host in ("other.lan", "ts.net.evil.example"):
+            assert serving.ask("GET", "/", headers={"Host": host}).status == 403
+
+    @pytest.mark.parametrize("path", ["/", "/api/chat", "/v1/responses", "/nothing", "/v1/a%2Fb/"])
+    @pytest.mark.parametrize(
+        ("header", "statuses"),
+        [
+            ("Host: evil.example", {403}),
+            ("Host: localhost\r\nOrigin: https://evil.example", {403}),
+            ("Host: localhost", {400, 404, 405}),
+        ],
+    )
+    def test_a_websocket_meets_the_same_guard(self, serve, caplog, path, header, statuses):
+        serving = serve()
+        handshake = (
+            f"GET {path} HTTP/1.1\r\n{header}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+
+        with socket.create_connection((HOST, serving.port)) as client:
+            client.settimeout(20)
+            client.sendall(handshake.encode())
+            head = client.recv(4096).decode()
+
+        assert int(head.split()[1]) in statuses
+        assert "x-inglenook-version" in head.lower()
+        assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+    def test_a_slash_at_the_end_changes_nothing(self, serve):
+        serving = serve()
+
+        for path in ("/api/tags", "/v1/models", "/api/version", "/health", "/v1/models/scripted"):
+            assert serving.ask("GET", f"{path}/").json == serving.ask("GET", path).json
+        answer = serving.ask("POST", "/api/generate/", GENERATE | {"stream": False})
+        assert answer.json["response"] == "Hello"
+        assert serving.ask("GET", "/nothing/").status == 404
 
     def test_a_page_from_elsewhere_hears_nothing(self, serve):
         serving = serve()
