@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 
@@ -16,6 +17,7 @@ from server.fields import Json
 from server.formats import ollama, ollama_models, openai_chat, openai_models
 from server.framing import JSON, reply
 from server.guard import Guard
+from server.large_bodies import LargeBodies
 from server.security import HostCheck, Origins
 from server.shelf import Shelf, Store
 from server.streams import Engines, Streams
@@ -27,25 +29,39 @@ log = logging.getLogger(__name__)
 class Api(Quart):
     """The application, and the requests that run in it."""
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(self, streams: Streams, bodies: LargeBodies) -> None:
         super().__init__("server", static_folder=None)
         self.streams = streams
+        self._bodies = bodies
+        self.extensions["large_bodies"] = bodies  # as server.body finds it
         # A long answer takes what time it takes (Quart would cut it after a minute), and
         # server.body has its own limits.
         for limit in ("RESPONSE_TIMEOUT", "BODY_TIMEOUT", "MAX_CONTENT_LENGTH"):
             self.config[limit] = None
 
+    def close(self) -> None:
+        """End what the application has started beside itself. Harmless twice."""
+        self._bodies.close()
 
-def create_app(engines: Engines, store: Store, *, host: str, hosts: Iterable[str] = ()) -> Api:
+
+def create_app(
+    engines: Engines,
+    store: Store,
+    *,
+    host: str,
+    hosts: Iterable[str] = (),
+    worker_command: Sequence[str] = (sys.executable, "-I"),
+) -> Api:
     """Build the application; ``host`` is what the server listens on.
 
     ``hosts`` are further names that it may be called by, beside those in
     ``INGLENOOK_HOSTS``. Web pages may call from this computer, and from where
-    ``OLLAMA_ORIGINS`` says.
+    ``OLLAMA_ORIGINS`` says. ``worker_command`` starts Python on a file. Who runs the
+    application closes it.
     """
     streams = Streams(engines)
     shelf = Shelf(store)
-    app = Api(streams)
+    app = Api(streams, LargeBodies(worker_command))
     for blueprint in (
         ollama.routes(streams),
         ollama_models.routes(engines, shelf),

@@ -4,6 +4,7 @@ import re
 from typing import Any, TypeAlias, cast
 
 from models.errors import InvalidRequest
+from server.strict_json import kind
 
 Json: TypeAlias = dict[str, Any]
 
@@ -162,20 +163,3 @@ class Fields:
         child = read_by(values, path)
         self._children.append(child)
         return child
-
-
-def kind(value: object) -> str:
-    """Return what JSON calls a value of this type, with its article."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case str():
-            return "a string"
-        case int() | float():
-            return "a number"
-        case list():
-            return "a list"
-        case _:
-            return "an object"

@@ -120,6 +120,12 @@ class _Serving:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         app = self._make_app()
+        try:
+            await self._serve_app(app)
+        finally:
+            await asyncio.to_thread(app.close)
+
+    async def _serve_app(self, app: Api) -> None:
         app.before_serving(self._say_up)
         config = _Config(self._sockets)
         serving = asyncio.create_task(serve(app, config, shutdown_trigger=self._stopping.wait))

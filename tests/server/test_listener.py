@@ -10,6 +10,7 @@ import pytest
 from quart import request
 
 from server.app import Api
+from server.large_bodies import LargeBodies
 from server.listener import ApiServer
 from server.ports import PortInUse, next_free_port
 from server.streams import Streams
@@ -21,7 +22,7 @@ STREAM = b'{"model":"scripted","prompt":"hi"}'
 
 
 def make_app() -> Api:
-    app = Api(Streams(RecordedEngines()))
+    app = Api(Streams(RecordedEngines()), LargeBodies())
 
     @app.get("/")
     async def root() -> str:
