@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -19,7 +18,7 @@ from models.events import Event, Failed, Finished, Loaded, Unloaded
 from models.reply import Reply
 from server.faults import UNEXPECTED, not_able
 from server.fields import Json
-from server.framing import reply
+from server.framing import Chunk, reply
 from server.ignored import ignored_headers
 from server.streams import Running, Streams
 from server.wires import Wire
@@ -34,7 +33,7 @@ End: TypeAlias = Finished | Loaded | Unloaded
 class Encoder(Protocol):
     """Says what happens in the words of one family; made anew for each answer."""
 
-    def encode(self, event: Event) -> Iterable[Json]:
+    def encode(self, event: Event) -> Iterable[Chunk]:
         """Return the frames that an event makes, none where the family has no word for it.
 
         ``Failed`` never comes here: the wire says what went wrong.
@@ -116,9 +115,10 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
 
     def __init__(self, wire: Wire, encoder: Encoder, running: Running) -> None:
         self._wire = wire
+        self._frame = wire.frame
         self._encoder = encoder
         self._running = running
-        self._ready: deque[bytes] = deque()
+        self._ready: list[bytes] = []
         self._begun = False
         self._over = False
         self._quiet = True  # nothing has been sent since the clock looked last
@@ -144,9 +144,8 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
                 raise StopAsyncIteration
             self._take(await self._running.arrived())
         self._quiet = False
-        frames = b"".join(self._ready)
-        self._ready.clear()
-        return frames
+        frames, self._ready = self._ready, []
+        return frames[0] if len(frames) == 1 else b"".join(frames)
 
     async def __aenter__(self) -> "Frames":
         return self
@@ -168,7 +167,8 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
             for event in events:
                 if isinstance(event, Failed):
                     raise event.error
-                self._ready.extend(map(self._wire.frame, self._encoder.encode(event)))
+                for chunk in self._encoder.encode(event):
+                    self._ready.append(self._frame(chunk))
                 if isinstance(event, Finished | Loaded | Unloaded):
                     self._end()
         except Exception as error:
@@ -179,7 +179,7 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
     def _end(self, error: Exception | None = None) -> None:
         self._over = True
         if error:
-            self._ready.append(self._wire.frame(self._wire.error_body(_told(error))))
+            self._ready.append(self._frame(self._wire.error_body(_told(error))))
         if self._wire.last_frame:
             self._ready.append(self._wire.last_frame)
 

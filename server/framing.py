@@ -1,6 +1,8 @@
 """From dicts to bytes: JSON bodies, newline-delimited JSON, and server-sent events."""
 
 import json
+from collections.abc import Callable
+from typing import TypeAlias
 
 from quart import Response
 
@@ -13,7 +15,39 @@ EVENT_STREAM = "text/event-stream"
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 # JSON lets them stand in a string, and some clients end a line at them (str.splitlines).
-_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_LINE_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_MARK = "\ue000{}\ue000"  # stands for a text that comes later
+
+
+class Encoded(bytes):
+    """A JSON object that is bytes already."""
+
+    __slots__ = ()
+
+
+Chunk: TypeAlias = Json | Encoded
+
+
+class Template:
+    """A JSON object that is encoded once for many answers, but for a few texts in it.
+
+    ``make`` is given as many texts as it takes, in the order in which they stand in the
+    object, and so is ``fill``.
+    """
+
+    def __init__(self, make: Callable[..., Json], texts: int) -> None:
+        marks = [_MARK.format(number) for number in range(texts)]
+        rest = _ENCODER.encode(make(*marks))
+        self._pieces: list[str] = []
+        for mark in marks:
+            piece, _, rest = rest.partition(f'"{mark}"')
+            self._pieces += (piece, "")
+        self._pieces.append(rest)
+
+    def fill(self, *texts: str) -> Encoded:
+        pieces = self._pieces.copy()
+        pieces[1::2] = map(_ENCODER.encode, texts)
+        return Encoded(_to_bytes("".join(pieces)))
 
 
 def reply(
@@ -22,18 +56,23 @@ def reply(
     return Response(to_json(body), status, headers, content_type=content_type)
 
 
-def to_json(value: Json) -> bytes:
-    text = _ENCODER.encode(value)
-    if not text.isascii():
-        text = text.translate(_LINE_ENDS)
-    # "replace": a model may say anything, and half a character must not end a stream.
-    return text.encode("utf-8", "replace")
+def to_json(value: Chunk) -> bytes:
+    return value if isinstance(value, Encoded) else _to_bytes(_ENCODER.encode(value))
 
 
-def line(chunk: Json) -> bytes:
+def line(chunk: Chunk) -> bytes:
     return to_json(chunk) + b"\n"
 
 
-def data(chunk: Json) -> bytes:
+def data(chunk: Chunk) -> bytes:
     """A server-sent event without a name."""
     return b"data: " + to_json(chunk) + b"\n\n"
+
+
+def _to_bytes(text: str) -> bytes:
+    if not text.isascii():
+        for end, escaped in _LINE_ENDS.items():
+            if end in text:
+                text = text.replace(end, escaped)
+    # "replace": a model may say anything, and half a character must not end a stream.
+    return text.encode("utf-8", "replace")

@@ -10,10 +10,11 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
-from models.errors import InferenceError, InvalidRequest
+from models.errors import EngineClosed, InferenceError, InvalidRequest
 from server import strict_json
 from server.strict_json import LENGTH_BYTES, NotJson, Object
 
@@ -32,6 +33,8 @@ class LargeBodies:
     def __init__(self, command: Sequence[str] = (sys.executable, "-I")) -> None:
         self._command = (*command, str(_PROGRAM))
         self._child: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()  # of starting a child, against closing
+        self._closed = False
         self.thread = ThreadPoolExecutor(1, "large-bodies")  # where ``parse`` is to be called
 
     def parse(self, chunks: Sequence[bytes]) -> Object:
@@ -42,7 +45,7 @@ class LargeBodies:
             InvalidRequest: it takes too long to find out.
             InferenceError: the child has died.
         """
-        child = self._child = self._living_child()
+        child = self._living_child()
         late = threading.Event()
         clock = threading.Timer(_MOST_SECONDS, lambda: (late.set(), child.kill()))
         clock.start()
@@ -60,8 +63,10 @@ class LargeBodies:
 
     def close(self) -> None:
         """End the child. Whoever waits for it hears so. Harmless twice."""
-        if self._child:
-            self._child.kill()
+        with self._lock:
+            self._closed = True
+            if self._child:
+                self._child.kill()
         self.thread.shutdown()
         self._end()
 
@@ -69,20 +74,27 @@ class LargeBodies:
         if self._child and self._child.poll() is None:
             return self._child
         self._end()
-        return subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # a Ctrl-C in the terminal is meant for us alone
-        )
+        with self._lock:
+            if self._closed:
+                raise EngineClosed("The local API has been switched off.")
+            self._child = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # a Ctrl-C in the terminal is meant for us alone
+            )
+            return self._child
 
     def _end(self) -> None:
         child, self._child = self._child, None
         if child:
             child.kill()
-            with child:  # closes its pipes, and waits
-                pass
+            child.wait()
+            for pipe in (child.stdin, child.stdout):
+                assert pipe
+                with suppress(OSError):  # what it has not read is still to be flushed
+                    pipe.close()
 
 
 def _exchange(child: subprocess.Popen[bytes], chunks: Sequence[bytes]) -> Object:

@@ -75,7 +75,8 @@ class _Serving:
     """One run of the server, from its start to its stop."""
 
     def __init__(self, make_app: Callable[[], Api], sockets: list[Listener]) -> None:
-        self.ports: tuple[int, ...] = tuple(each.getsockname()[1] for each in sockets)
+        ports: list[int] = [each.getsockname()[1] for each in sockets]
+        self.ports = tuple(dict.fromkeys(ports))  # each may have two addresses
         self._make_app = make_app
         self._sockets = sockets
         self._up = threading.Event()

@@ -21,6 +21,7 @@ from models.reply import Reply
 from server.answer import End
 from server.clock import now
 from server.fields import Json
+from server.framing import Chunk, Template
 from server.logprobs import token_body
 
 DONE_REASONS = {
@@ -54,12 +55,16 @@ class Encoder:
         self._say = say
         self._calls = Reply()  # of which the last may not be whole yet
         self._said = 0  # calls
+        self._text = Template(self._text_line, 2)
 
-    def encode(self, event: Event) -> Iterator[Json]:
+    def encode(self, event: Event) -> Iterator[Chunk]:
         match event:
             case TextDelta(text, tokens):
                 yield from self._new_calls()
-                yield {**self._head(text), "done": False, **_logprobs(tokens)}
+                if tokens:
+                    yield {**self._head(text), "done": False, **_logprobs(tokens)}
+                else:
+                    yield self._text.fill(now(), text)
             case ReasoningDelta(text, tokens):
                 yield from self._new_calls()
                 yield {**self._head("", thinking=text), "done": False, **_logprobs(tokens)}
@@ -83,15 +88,16 @@ class Encoder:
     def _head(self, text: str, **more: object) -> Json:
         return {"model": self._model, "created_at": now(), **self._say(text, **more)}
 
+    def _text_line(self, created_at: str, text: str) -> Json:
+        return {**self._head(text), "created_at": created_at, "done": False}
+
     def _new_calls(self) -> Iterator[Json]:
-        calls = self._calls.tool_calls
-        if calls:
-            self._calls = Reply()
-            yield {
-                **self._head("", tool_calls=_calls(calls, first=self._said)),
-                "done": False,
-            }
-            self._said += len(calls)
+        if not self._calls.parts:
+            return
+        calls, self._calls = self._calls.tool_calls, Reply()
+        tool_calls = _calls(calls, first=self._said)
+        yield {**self._head("", tool_calls=tool_calls), "done": False}
+        self._said += len(calls)
 
     def _last(self, head: Json, last: End) -> Json:
         done = {**head, "done": True}

@@ -19,6 +19,7 @@ from models.events import (
 from models.reply import Reply
 from server.answer import End
 from server.fields import Json
+from server.framing import Chunk, Template
 from server.logprobs import token_body
 
 FINISH_REASONS = {
@@ -47,14 +48,18 @@ class Encoder:
         self._with_usage = with_usage
         self._legacy = legacy
 
-    def encode(self, event: Event) -> Iterator[Json]:
+        self._text = Template(self._text_chunk, 1)
+
+    def encode(self, event: Event) -> Iterator[Chunk]:
         match event:
-            case Started():
-                yield self._chunk({"role": "assistant", "content": ""})
+            case TextDelta(text, ()):
+                yield self._text.fill(text)
             case TextDelta(text, tokens):
                 yield self._chunk({"content": text}, logprobs=_logprobs(tokens))
             case ReasoningDelta(text):
                 yield self._chunk(_reasoning(text))
+            case Started():
+                yield self._chunk({"role": "assistant", "content": ""})
             case ToolCallDelta():
                 yield self._chunk(self._call_delta(event))
             case Finished(reason, usage):
@@ -92,6 +97,9 @@ class Encoder:
         choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
         usage = {"usage": None} if self._with_usage else {}
         return {**self._head, "choices": [choice], **usage}
+
+    def _text_chunk(self, text: str) -> Json:
+        return self._chunk({"content": text})
 
     def _finish_reason(self, reason: FinishReason) -> str:
         said = FINISH_REASONS[reason]

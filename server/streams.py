@@ -14,6 +14,8 @@ from models.engine.state import Resident
 from models.errors import InferenceError
 from models.events import Event, Failed, Finished, Loaded, Sink, Unloaded
 
+_LAST = frozenset({Finished, Loaded, Unloaded, Failed})
+
 
 class Engines(Protocol):
     """The door to the models, as ``models.residency.Residency`` has it. Any thread may call."""
@@ -112,8 +114,8 @@ class Running:
         if self._over:
             return
         self._events.append(event)
-        self._over = isinstance(event, Finished | Loaded | Unloaded | Failed)
-        if self._over:
+        if type(event) in _LAST:
+            self._over = True
             self._streams.forget(self)
         self.nudge()
 

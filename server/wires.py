@@ -11,6 +11,7 @@ from models.errors import ContextOverflow, InferenceError, InvalidRequest, Serve
 from server import framing
 from server.faults import sentence
 from server.fields import Json
+from server.framing import Chunk
 
 _CODES: dict[type[InferenceError], str] = {
     ContextOverflow: "context_length_exceeded",
@@ -31,7 +32,7 @@ class Wire:
     stream_type: str
     error_body: Callable[[InferenceError], Json]
     unknown_path: Callable[[int, str, str, str], tuple[bytes, str]]
-    frame: Callable[[Json], bytes]
+    frame: Callable[[Chunk], bytes]
     last_frame: bytes = b""
     ping: bytes = b""  # sent while nothing comes; empty: the wire has no word for it
 

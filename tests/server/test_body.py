@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 
 import psutil
@@ -148,11 +147,11 @@ def test_what_takes_too_long_is_ended(monkeypatch):
     assert "takes too long" in str(caught.value)
 
 
-def test_closing_ends_whoever_waits():
+def test_closing_ends_whoever_waits(eventually):
+    before = children()
     bodies = LargeBodies([sys.executable, "-c", "import time; time.sleep(600)"])
     waiting = bodies.thread.submit(bodies.parse, [b"{}"])
-    while not children():
-        time.sleep(0.01)
+    eventually(lambda: children() != before)
 
     bodies.close()
 

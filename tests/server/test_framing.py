@@ -20,3 +20,15 @@ def test_what_some_clients_take_for_the_end_of_a_line_is_escaped():
 
 def test_half_a_character_does_not_end_a_stream():
     assert framing.line({"text": "\ud83d"}) == b'{"text":"?"}\n'
+
+
+def test_a_template_is_the_object_that_it_stands_for():
+    def made(a: str, b: str):
+        return {"model": "x", "inner": [{"a": a, "b": b}], "n": None}
+
+    template = framing.Template(made, 2)
+
+    for texts in (("1", "2"), ('"\\\n', "\u2028é"), ("", "\ue0001\ue000")):
+        filled = template.fill(*texts)
+        assert json.loads(filled) == made(*texts)
+        assert framing.line(filled) == framing.line(made(*texts))

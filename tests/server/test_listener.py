@@ -63,6 +63,17 @@ def test_every_port_is_answered(server):
     assert [get(port) for port in server.ports] == [b"here", b"here"]
 
 
+def test_localhost_is_answered_whichever_address_it_means(server):
+    server.start()
+    addresses = {str(each[4][0]) for each in socket.getaddrinfo("localhost", None)}
+
+    for address in addresses & {"127.0.0.1", "::1"}:
+        connection = HTTPConnection(address, server.ports[0], timeout=20)
+        connection.request("GET", "/")
+        assert connection.getresponse().read() == b"here"
+        connection.close()
+
+
 def test_it_runs_on_a_thread_that_can_be_recognised(server):
     server.start()
 

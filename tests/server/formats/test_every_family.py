@@ -99,7 +99,7 @@ FAMILIES: dict[str, tuple[Callable[[], Asked], Callable[[list[Json]], Said]]] = 
 
 
 def streamed(asked: Asked) -> list[Json]:
-    return [chunk for event in RECORDED for chunk in asked.encoder.encode(event)]
+    return [json.loads(line(chunk)) for event in RECORDED for chunk in asked.encoder.encode(event)]
 
 
 def whole(asked: Asked) -> list[Json]:
@@ -133,8 +133,6 @@ def test_nothing_is_lost(family, answer):
             ],
         }
     ]
-    for each in objects:
-        assert json.loads(line(each)) == each
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -171,9 +169,9 @@ def test_arguments_that_are_no_object_do_not_end_an_ollama_stream():
     encoder = ollama.parse_chat(HI).encoder
 
     said = [
-        line
+        json.loads(line(chunk))
         for event in (ToolCallDelta(0, "{oops", "a", "t"), Finished(FinishReason.TOOL_CALLS))
-        for line in encoder.encode(event)
+        for chunk in encoder.encode(event)
     ]
 
     assert said[0]["message"]["tool_calls"][0]["function"]["arguments"] == {"": "{oops"}

@@ -1,5 +1,6 @@
 """Ollama's generate and chat as pure functions: bodies in, requests out; events in, objects out."""
 
+import json
 import math
 import re
 from typing import Any
@@ -28,6 +29,7 @@ from models.errors import InvalidRequest, ModelNotFound
 from models.events import Finished, FinishReason, Loaded, Started, TextDelta, Unloaded, Usage
 from models.reply import Reply
 from server.formats import ollama
+from server.framing import to_json
 
 HI = [{"role": "user", "content": "hi"}]
 USAGE = Usage(
@@ -364,7 +366,7 @@ class TestAnswers:
     def test_a_streamed_chat(self):
         encoder = ollama.Encoder("tiny", ollama.say_message)
 
-        lines = [line for event in EVENTS for line in encoder.encode(event)]
+        lines = [json.loads(to_json(chunk)) for event in EVENTS for chunk in encoder.encode(event)]
 
         assert [line["message"] for line in lines] == [
             {"role": "assistant", "content": "Hel"},

@@ -1,5 +1,7 @@
 """OpenAI's chat completions as pure functions: bodies in, requests out; events in, chunks out."""
 
+import json
+
 import pytest
 
 from models import chat
@@ -25,6 +27,7 @@ from models.reply import Reply
 from server.abilities import capabilities
 from server.answer import Asked
 from server.formats import openai_chat, openai_models
+from server.framing import to_json
 from tests.fakes import a_model
 
 HI = [{"role": "user", "content": "hi"}]
@@ -34,6 +37,10 @@ EVENTS = [
     TextDelta("lo"),
     Finished(FinishReason.MAX_TOKENS, Usage(prompt_tokens=3, cached_tokens=2, completion_tokens=2)),
 ]
+
+
+def decoded(chunk) -> dict:
+    return json.loads(to_json(chunk))
 
 
 def asked(**body) -> Asked:
@@ -429,7 +436,7 @@ class TestAnswers:
     def test_a_stream(self):
         encoder = openai_chat.Encoder("tiny")
 
-        chunks = [chunk for event in EVENTS for chunk in encoder.encode(event)]
+        chunks = [decoded(chunk) for event in EVENTS for chunk in encoder.encode(event)]
 
         assert [chunk["choices"][0]["delta"] for chunk in chunks] == [
             {"role": "assistant", "content": ""},
@@ -449,7 +456,7 @@ class TestAnswers:
     def test_a_stream_with_usage_has_it_in_every_chunk(self):
         encoder = openai_chat.Encoder("tiny", with_usage=True)
 
-        *chunks, last = [chunk for event in EVENTS for chunk in encoder.encode(event)]
+        *chunks, last = [decoded(chunk) for event in EVENTS for chunk in encoder.encode(event)]
 
         assert all(chunk["usage"] is None for chunk in chunks)
         assert last["choices"] == []
