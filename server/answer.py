@@ -26,6 +26,7 @@ from server.wires import Wire
 log = logging.getLogger(__name__)
 
 PING_SECONDS = 10.0  # without a frame
+_LONGEST_CLIENT = 200  # characters of what it calls itself
 
 End: TypeAlias = Finished | Loaded | Unloaded
 
@@ -66,7 +67,7 @@ async def answer(streams: Streams, wire: Wire, asked: Asked, headers: Headers) -
     Raises:
         InferenceError: it failed before there was anything to say.
     """
-    origin = Origin("api", wire.name, headers.get("User-Agent", ""))
+    origin = Origin("api", wire.name, headers.get("User-Agent", "")[:_LONGEST_CLIENT])
     said = ignored_headers(asked.ignored, headers)
     running = await streams.open(asked.request, origin)
     try:

@@ -181,7 +181,7 @@ def read_thinking(fields: Fields) -> tuple[Thinking, str]:
         return _effort(reasoning, "effort"), "reasoning.effort"
     template = fields.inner("chat_template_kwargs")  # as vLLM and llama.cpp's server have it
     thinking = template.flag("enable_thinking") if template else None
-    return thinking, "chat_template_kwargs.enable_thinking"
+    return thinking, "" if thinking is None else "chat_template_kwargs.enable_thinking"
 
 
 def _effort(fields: Fields, name: str) -> Thinking:

@@ -283,6 +283,27 @@ class TestErrors:
         assert answer.json["error"]["type"] == "invalid_request_error"
         assert serving.ask("GET", "/").status == 200
 
+    def test_a_large_body_is_read_like_any_other(self, serve):
+        serving = serve(ScriptedBackend("ok", context_length=1 << 30))
+        long = CHAT | {"messages": [{"role": "user", "content": "漢字, " * 500_000}]}
+
+        answer = serving.ask("POST", "/v1/chat/completions", long)
+        twice = serving.ask("POST", "/api/chat", b'{"a": 1, "a": "' + b"x" * (2 << 20) + b'"}')
+
+        assert answer.json["choices"][0]["message"]["content"] == "ok"
+        assert answer.json["usage"]["prompt_tokens"] > 4_000_000
+        assert (twice.status, twice.json) == (400, {"error": '"a" is given twice.'})
+
+    def test_half_a_character_in_the_name_of_a_field_is_no_fault_of_ours(self, serve):
+        body = (
+            rb'{"model": "scripted", "messages": [{"role": "user", "content": "x"}], "\ud83d": 1}'
+        )
+
+        answer = serve().ask("POST", "/v1/chat/completions", body)
+
+        assert answer.status == 200
+        assert answer.headers["x-inglenook-ignored"] == "%EF%BF%BD"
+
     def test_a_body_in_chunks_is_read(self, serve):
         connection = serve().connect()
         data = json.dumps(CHAT | {"stream": False}).encode()
@@ -428,6 +449,20 @@ class TestClientsThatLeave:
         client.close()
 
         eventually(lambda: cancelled == [1])
+
+    def test_one_that_does_not_read_holds_nobody_up(self, serve, eventually):
+        backend = babbler()
+        serving = serve(backend)
+        data = json.dumps(CHAT).encode()
+        head = f"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n"
+        with socket.create_connection((HOST, serving.port)) as deaf:
+            deaf.sendall(head.encode() + data)
+            eventually(lambda: bool(backend.running))
+
+            answer = serving.ask("POST", "/api/chat", CHAT | {"options": {"num_predict": 2000}})
+
+            assert len(answer.lines) == 2001
+            assert len(backend.running) == 1
 
     def test_many_streams_at_once(self, serve):
         serving = serve(ScriptedBackend(*"abcdefghij"))
