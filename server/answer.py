@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Protocol, TypeAlias
@@ -191,16 +192,24 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
         self._running.leave()
 
     def _wind(self) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(PING_SECONDS, self._tick)
+        # The clock must not keep alive what nobody else holds any more.
+        return asyncio.get_running_loop().call_later(PING_SECONDS, _tick, weakref.ref(self))
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Time has passed: say that we are still there, if nothing else was said."""
         if self._over:
             return
-        if self._quiet:
+        if self._quiet and not self._ready:
             self._ready.append(self._wire.ping)
             self._running.nudge()
         self._quiet = True
         self._clock = self._wind()
+
+
+def _tick(frames: Callable[[], Frames | None]) -> None:
+    living = frames()
+    if living:
+        living.tick()
 
 
 def _told(error: Exception) -> InferenceError:

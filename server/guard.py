@@ -105,11 +105,11 @@ def _cors(origin: str) -> _Headers:
 
 
 def _signing(send: ASGISendCallable, signature: _Headers) -> ASGISendCallable:
-    async def signed(message: Any) -> None:  # noqa: ANN401 - one of ASGI's many dicts
+    def signed(message: Any) -> Awaitable[None]:  # noqa: ANN401 - one of ASGI's many dicts
         if message["type"] in _STARTS:
             headers: Iterable[tuple[bytes, bytes]] = message.get("headers") or ()
             message = {**message, "headers": [*headers, *signature]}
-        await send(message)
+        return send(message)
 
     return signed
 

@@ -9,8 +9,8 @@ from quart import Blueprint, Response, request
 from models.errors import InvalidRequest, ModelNotFound
 from models.model import Kind, Model
 from models.names import ModelName
-from server.abilities import capabilities
 from server.body import read_json
+from server.capabilities import capabilities
 from server.clock import rfc3339
 from server.fields import Fields, Json
 from server.framing import NATIVE_JSON, reply

@@ -7,7 +7,7 @@ from quart import Blueprint, Response
 from models.errors import ModelNotFound
 from models.model import Model
 from models.names import ModelName
-from server.abilities import capabilities
+from server.capabilities import capabilities
 from server.fields import Json
 from server.framing import JSON, reply
 from server.shelf import Shelf

@@ -161,10 +161,23 @@ async def test_a_wire_with_a_ping_says_it_while_nothing_comes(monkeypatch):
     assert engines.cancelled == [1]
 
 
-async def test_frames_that_nobody_sends_end_their_request():
+async def test_pings_do_not_heap_up_before_one_who_does_not_read(monkeypatch):
+    monkeypatch.setattr(answer_module, "PING_SECONDS", 0.001)
+    running = await Streams(RecordedEngines()).open(REQUEST, answer_module.Origin("api"))
+    frames = Frames(replace(OLLAMA, ping=b"ping\n"), Echo(), running)
+
+    await frames.begin()
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+
+    assert await anext(frames) == b"ping\n"
+
+
+@pytest.mark.parametrize("ping", [b"", b"ping\n"])
+async def test_frames_that_nobody_sends_end_their_request(ping):
     engines = RecordedEngines(Started(1), TextDelta("a"))
     running = await Streams(engines).open(REQUEST, answer_module.Origin("api"))
-    frames = Frames(OLLAMA, Echo(), running)
+    frames = Frames(replace(OLLAMA, ping=ping), Echo(), running)
     await frames.begin()
 
     del frames

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from server.abilities import capabilities
+from server.capabilities import capabilities
 from server.formats import ollama_models
 from tests.fakes import a_model
 

@@ -24,8 +24,8 @@ from models.chat import (
 from models.errors import InvalidRequest
 from models.events import Finished, FinishReason, Started, TextDelta, Usage
 from models.reply import Reply
-from server.abilities import capabilities
 from server.answer import Asked
+from server.capabilities import capabilities
 from server.formats import openai_chat, openai_models
 from server.framing import to_json
 from tests.fakes import a_model
