@@ -62,6 +62,9 @@ def bodies(size: int) -> Iterator[tuple[str, bytes]]:
         piece = text.encode()
         message = b'{"model":"nothere","messages":[{"role":"user","content":"'
         yield name, message + piece * (size // len(piece)) + b'"}]}'
+    url = b'{"type":"image_url","image_url":"data:image/png;base64,'
+    message = b'{"model":"nothere","messages":[{"role":"user","content":['
+    yield "a picture", message + url + b"iVBO" * (size // 4) + b'"}]}]}'
     objects = b'{"a":1},' * (size // 8)
     yield "objects", b'{"model":"nothere","messages":[' + objects + b'{"a":1}]}'
 

@@ -1,14 +1,18 @@
 """From the bytes of a request to a JSON object, with everything refused that is neither."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from quart import Request, current_app
 
 from models.errors import InvalidRequest
+from server import strict_json
 from server.fields import Json
 from server.large_bodies import LargeBodies
-from server.strict_json import NotJson, parse
+from server.strict_json import NotJson
+
+Parsed = TypeVar("Parsed")
 
 MOST_BYTES = 256 << 20  # a dozen photographs in base64
 _STALL_SECONDS = 60.0  # without a byte
@@ -36,6 +40,15 @@ async def read_json(request: Request) -> Json:
         InvalidRequest: there is none, with a sentence that says why.
         InferenceError: a large one could not be read.
     """
+    return await read_asked(request, lambda body: body)
+
+
+async def read_asked(request: Request, parse: Callable[[Json], Parsed]) -> Parsed:
+    """Return what ``parse`` makes of the JSON object that a request carries.
+
+    Where the body is large, ``parse`` is called on a thread of its own: there may be pictures.
+    Raises what ``read_json`` does, and what ``parse`` does.
+    """
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise EncodingUnsupported(
@@ -44,10 +57,10 @@ async def read_json(request: Request) -> Json:
     chunks = await _read(request)
     try:
         if _is_small(chunks):
-            return parse(b"".join(chunks))
+            return parse(strict_json.parse(b"".join(chunks)))
         bodies: LargeBodies = current_app.extensions["large_bodies"]
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(bodies.thread, bodies.parse, chunks)
+        return await loop.run_in_executor(bodies.thread, lambda: parse(bodies.parse(chunks)))
     except NotJson as error:
         raise InvalidRequest(str(error)) from None
 

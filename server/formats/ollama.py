@@ -23,7 +23,7 @@ from models.chat import (
 )
 from models.errors import InvalidRequest, ModelNotFound
 from server.answer import Asked, answer
-from server.body import read_json
+from server.body import read_asked
 from server.content import read_content
 from server.fields import Fields, Json
 from server.go_template import render
@@ -176,12 +176,12 @@ def routes(streams: Streams) -> Blueprint:
 
     @blueprint.post("/api/generate")
     async def generate_route() -> Response:
-        asked = parse_generate(await read_json(request))
+        asked = await read_asked(request, parse_generate)
         return await answer(streams, OLLAMA, asked, request.headers)
 
     @blueprint.post("/api/chat")
     async def chat_route() -> Response:
-        asked = parse_chat(await read_json(request))
+        asked = await read_asked(request, parse_chat)
         return await answer(streams, OLLAMA, asked, request.headers)
 
     return blueprint

@@ -13,7 +13,7 @@ from quart import Blueprint, Response, request
 from models.chat import GenerateRequest, Message, Overflow, Part, Reasoning, Role, Text, ToolResult
 from models.errors import InvalidRequest
 from server.answer import Asked, answer
-from server.body import read_json
+from server.body import read_asked
 from server.content import read_content
 from server.fields import Fields, Json
 from server.keep_alive import read_keep_alive
@@ -153,7 +153,7 @@ def routes(streams: Streams) -> Blueprint:
 
     @blueprint.post("/v1/chat/completions")
     async def completions() -> Response:
-        asked = parse(await read_json(request))
+        asked = await read_asked(request, parse)
         return await answer(streams, OPENAI_CHAT, asked, request.headers)
 
     return blueprint

@@ -1,5 +1,6 @@
 """OpenAI's chat completions as pure functions: bodies in, requests out; events in, chunks out."""
 
+import base64
 import json
 
 import pytest
@@ -186,6 +187,19 @@ class TestRequests:
                 Image("https://a.example/b.png"),
             ),
         )
+
+    def test_a_large_picture_is_decoded_to_the_last_byte(self):
+        picture = bytes(range(256)) * 10_001
+        encoded = base64.b64encode(picture).decode()
+        broken = encoded[: 1 << 20][:-1] + "=" + encoded[1 << 20 :]
+
+        def seen(data: str):
+            url = f"data:image/png;base64,{data}"
+            content = [{"type": "image_url", "image_url": url}]
+            return {"messages": [{"role": "user", "content": content}]}
+
+        assert parse(**seen(encoded)).prompt == (Message("user", (Image(picture),)),)
+        assert refusal(**seen(broken)) == "invalid image input"
 
     def test_tools(self):
         schema = {"type": "object", "properties": {"city": {"type": "string"}}}
