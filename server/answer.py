@@ -30,6 +30,7 @@ PING_SECONDS = 10.0  # without a frame
 _LONGEST_CLIENT = 200  # characters of what it calls itself
 
 End: TypeAlias = Finished | Loaded | Unloaded
+_ENDS = (Finished, Loaded, Unloaded)
 
 
 class Encoder(Protocol):
@@ -93,7 +94,7 @@ async def _whole(encoder: Encoder, running: Running) -> Json:
     said = Reply()
     async for event in running.events():
         said.take(event)
-        if isinstance(event, Finished | Loaded | Unloaded):
+        if isinstance(event, _ENDS):
             return encoder.whole(said, event)
     raise AssertionError("events end with a last one")
 
@@ -171,7 +172,7 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
                     raise event.error
                 for chunk in self._encoder.encode(event):
                     self._ready.append(self._frame(chunk))
-                if isinstance(event, Finished | Loaded | Unloaded):
+                if isinstance(event, _ENDS):
                     self._end()
         except Exception as error:
             if not self._ready and not self._begun:

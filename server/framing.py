@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from json.encoder import encode_basestring
 from typing import TypeAlias
 
 from quart import Response
@@ -41,13 +42,14 @@ class Template:
         self._pieces: list[str] = []
         for mark in marks:
             piece, _, rest = rest.partition(f'"{mark}"')
-            self._pieces += (piece, "")
+            self._pieces.append(piece)
         self._pieces.append(rest)
 
     def fill(self, *texts: str) -> Encoded:
-        pieces = self._pieces.copy()
-        pieces[1::2] = map(_ENCODER.encode, texts)
-        return Encoded(_to_bytes("".join(pieces)))
+        made = self._pieces[0]
+        for text, piece in zip(texts, self._pieces[1:], strict=True):
+            made += encode_basestring(text) + piece
+        return Encoded(_to_bytes(made))
 
 
 def reply(

@@ -1,7 +1,7 @@
 """Answers in Ollama's words: the objects of generate and chat, one a line or one in all."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, cast
 
 from models.chat import ToolCall
@@ -57,14 +57,17 @@ class Encoder:
         self._said = 0  # calls
         self._text = Template(self._text_line, 2)
 
-    def encode(self, event: Event) -> Iterator[Chunk]:
+    def encode(self, event: Event) -> Iterable[Chunk]:
+        # Nearly all are that.
+        if isinstance(event, TextDelta) and not event.tokens and not self._calls.parts:
+            return (self._text.fill(now(), event.text),)
+        return self._encode(event)
+
+    def _encode(self, event: Event) -> Iterator[Chunk]:
         match event:
             case TextDelta(text, tokens):
                 yield from self._new_calls()
-                if tokens:
-                    yield {**self._head(text), "done": False, **_logprobs(tokens)}
-                else:
-                    yield self._text.fill(now(), text)
+                yield {**self._head(text), "done": False, **_logprobs(tokens)}
             case ReasoningDelta(text, tokens):
                 yield from self._new_calls()
                 yield {**self._head("", thinking=text), "done": False, **_logprobs(tokens)}

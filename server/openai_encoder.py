@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from models.events import (
@@ -50,10 +50,13 @@ class Encoder:
 
         self._text = Template(self._text_chunk, 1)
 
-    def encode(self, event: Event) -> Iterator[Chunk]:
+    def encode(self, event: Event) -> Iterable[Chunk]:
+        if isinstance(event, TextDelta) and not event.tokens:  # nearly all are that
+            return (self._text.fill(event.text),)
+        return self._encode(event)
+
+    def _encode(self, event: Event) -> Iterator[Chunk]:
         match event:
-            case TextDelta(text, ()):
-                yield self._text.fill(text)
             case TextDelta(text, tokens):
                 yield self._chunk({"content": text}, logprobs=_logprobs(tokens))
             case ReasoningDelta(text):
