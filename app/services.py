@@ -79,7 +79,15 @@ def api_server(services: Services, host: str, ports: Sequence[int]) -> "ApiServe
 
     hosts = services.settings.value.allowed_hosts
     return ApiServer(
-        lambda: create_app(services.residency, services.store, host=host, hosts=hosts), host, ports
+        lambda: create_app(
+            services.residency,
+            services.store,
+            host=host,
+            hosts=hosts,
+            worker_command=worker_command(),
+        ),
+        host,
+        ports,
     )
 
 

@@ -2,87 +2,95 @@
 
 import logging
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 
-from quart import Quart, Response, request
+from quart import Quart, Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
 from models.errors import InferenceError
-from models.residency import Residency
-from models.store import Store
 from models.version import own_version
 from server import faults
 from server.fields import Json
 from server.formats import ollama, ollama_models, openai_chat, openai_models
-from server.framing import JSON, NATIVE_JSON, empty, reply
-from server.security import PREFLIGHT_HEADERS, HostCheck, Origins
+from server.framing import JSON, reply
+from server.guard import Guard
+from server.large_bodies import LargeBodies
+from server.security import HostCheck, Origins
+from server.shelf import Shelf, Store
+from server.streams import Engines, Streams
+from server.wires import wire_at
 
 log = logging.getLogger(__name__)
 
 
+class Api(Quart):
+    """The application, and the requests that run in it."""
+
+    def __init__(self, streams: Streams, bodies: LargeBodies) -> None:
+        super().__init__("server", static_folder=None)
+        self.streams = streams
+        self._bodies = bodies
+        self.extensions["large_bodies"] = bodies  # as server.body finds it
+        # A long answer takes what time it takes (Quart would cut it after a minute), and
+        # server.body has its own limits.
+        for limit in ("RESPONSE_TIMEOUT", "BODY_TIMEOUT", "MAX_CONTENT_LENGTH"):
+            self.config[limit] = None
+
+    def close(self) -> None:
+        """End what the application has started beside itself. Harmless twice."""
+        self._bodies.close()
+
+
 def create_app(
-    residency: Residency, store: Store, *, host: str, hosts: Iterable[str] = ()
-) -> Quart:
+    engines: Engines,
+    store: Store,
+    *,
+    host: str,
+    hosts: Iterable[str] = (),
+    worker_command: Sequence[str] = (sys.executable, "-I"),
+) -> Api:
     """Build the application; ``host`` is what the server listens on.
 
-    ``hosts`` are further names that it may be called by. Web pages may call from this
-    computer, and from where ``OLLAMA_ORIGINS`` says.
+    ``hosts`` are further names that it may be called by, beside those in
+    ``INGLENOOK_HOSTS``. Web pages may call from this computer, and from where
+    ``OLLAMA_ORIGINS`` says. ``worker_command`` starts Python on a file. Who runs the
+    application closes it.
     """
-    app = Quart("server", static_folder=None)
-    # A long answer takes what time it takes (Quart would cut it after a minute), and
-    # server.body has its own limits.
-    for limit in ("RESPONSE_TIMEOUT", "BODY_TIMEOUT", "MAX_CONTENT_LENGTH"):
-        app.config[limit] = None
+    streams = Streams(engines)
+    shelf = Shelf(store)
+    app = Api(streams, LargeBodies(worker_command))
     for blueprint in (
-        ollama.routes(residency, store.find),
-        ollama_models.routes(residency, store),
-        openai_chat.routes(residency),
-        openai_models.routes(store),
+        ollama.routes(streams),
+        ollama_models.routes(engines, shelf),
+        openai_chat.routes(streams),
+        openai_models.routes(shelf),
     ):
         app.register_blueprint(blueprint)
-    _add_health(app, residency)
-    _add_guard(
-        app, HostCheck(host, hosts), Origins(os.environ.get("OLLAMA_ORIGINS", "").split(","))
-    )
+    _add_health(app, engines)
     _add_error_handlers(app)
+    app.asgi_app = Guard(  # as Quart's documentation has it
+        app.asgi_app,
+        HostCheck(host, [*hosts, *_listed("INGLENOOK_HOSTS")]),
+        Origins(_listed("OLLAMA_ORIGINS")),
+        version=own_version(),
+    )
     return app
 
 
-def _add_health(app: Quart, residency: Residency) -> None:
+def _listed(variable: str) -> list[str]:
+    return os.environ.get(variable, "").split(",")
+
+
+def _add_health(app: Quart, engines: Engines) -> None:
     @app.get("/health")
     async def health() -> Response:
-        loaded = [str(each.model.name) for each in residency.residents() if not each.loading]
-        body: Json = {"status": "ok" if residency.alive else "failed", "models": loaded}
-        status = HTTPStatus.OK if residency.alive else HTTPStatus.SERVICE_UNAVAILABLE
+        loaded = [str(each.model.name) for each in engines.residents() if not each.loading]
+        body: Json = {"status": "ok" if engines.alive else "failed", "models": loaded}
+        status = HTTPStatus.OK if engines.alive else HTTPStatus.SERVICE_UNAVAILABLE
         return reply(body, JSON, status=status)
-
-
-def _add_guard(app: Quart, hosts: HostCheck, origins: Origins) -> None:
-    own = own_version()
-
-    @app.before_request
-    async def guard() -> Response | None:
-        host = request.headers.get("Host", "")
-        server = request.scope["server"]
-        if not hosts.allows(host, arrived_at=server[0] if server else ""):
-            return empty(HTTPStatus.FORBIDDEN)
-        origin = request.headers.get("Origin")
-        if origin and not origins.allow(origin, host=host):
-            return empty(HTTPStatus.FORBIDDEN)
-        if request.method == "OPTIONS":
-            return empty(HTTPStatus.NO_CONTENT, PREFLIGHT_HEADERS if origin else None)
-        return None
-
-    @app.after_request
-    async def sign(response: Response) -> Response:
-        response.headers["X-Inglenook-Version"] = own
-        origin = request.headers.get("Origin")
-        if origin and response.status_code != HTTPStatus.FORBIDDEN:
-            response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Vary"] = "Origin"
-        return response
 
 
 def _add_error_handlers(app: Quart) -> None:
@@ -92,27 +100,36 @@ def _add_error_handlers(app: Quart) -> None:
 
     @app.errorhandler(HTTPException)
     async def refused(error: HTTPException) -> Response | HTTPException:
-        """An unknown path or a wrong method: plain text on Ollama's wire, JSON on OpenAI's."""
+        """An unknown path or a wrong method, as the wire of that path says it."""
         if isinstance(error, RequestRedirect):
             return error
         status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
         said = "page not found" if status == HTTPStatus.NOT_FOUND else error.name.lower()
-        headers = _allow_header(error)
-        if not faults.is_openai(request.path):
-            return Response(f"{status} {said}", status, headers, content_type="text/plain")
-        body = faults.openai_envelope(f"{said}: {request.method} {request.path}", status)
-        return reply(body, JSON, status=status, headers=headers)
+        method, path = _asked()
+        body, content_type = wire_at(path).unknown_path(status, said, method, path)
+        return Response(body, status, _allow_header(error), content_type=content_type)
 
     @app.errorhandler(Exception)
     async def broke(error: Exception) -> Response:
-        log.error("%s %s failed", request.method, request.path, exc_info=error)
+        log.error("%s %s failed", *_asked(), exc_info=error)
         return _error_reply(InferenceError(faults.UNEXPECTED))
 
 
+def _asked() -> tuple[str, str]:
+    """Return the method and the path, of a websocket's handshake too."""
+    if has_request_context():
+        return request.method, request.path
+    return "GET", websocket.path
+
+
 def _error_reply(error: InferenceError) -> Response:
-    content_type = JSON if faults.is_openai(request.path) else NATIVE_JSON
-    body = faults.body(error, request.path)
-    return reply(body, content_type, status=error.status_hint, headers=faults.headers(error))
+    wire = wire_at(_asked()[1])
+    return reply(
+        wire.error_body(error),
+        wire.content_type,
+        status=error.status_hint,
+        headers=faults.headers(error),
+    )
 
 
 def _allow_header(error: HTTPException) -> dict[str, str]:

@@ -1,17 +1,24 @@
 """From the bytes of a request to a JSON object, with everything refused that is neither."""
 
 import asyncio
-import json
-from collections import Counter
-from typing import Any, NoReturn, cast
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from quart import Request
+from quart import Request, current_app
 
 from models.errors import InvalidRequest
-from server.fields import Json, kind
+from server import strict_json
+from server.fields import Json
+from server.large_bodies import LargeBodies
+from server.strict_json import NotJson
+
+Parsed = TypeVar("Parsed")
 
 MOST_BYTES = 256 << 20  # a dozen photographs in base64
 _STALL_SECONDS = 60.0  # without a byte
+# What is read at once, in a few milliseconds.
+_SMALL_BYTES = 1 << 20
+_FEW_COMMAS = 10_000  # a value each, where they are not in texts
 
 
 class BodyTooLarge(InvalidRequest):
@@ -31,43 +38,42 @@ async def read_json(request: Request) -> Json:
 
     Raises:
         InvalidRequest: there is none, with a sentence that says why.
+        InferenceError: a large one could not be read.
+    """
+    return await read_asked(request, lambda body: body)
+
+
+async def read_asked(request: Request, parse: Callable[[Json], Parsed]) -> Parsed:
+    """Return what ``parse`` makes of the JSON object that a request carries.
+
+    Where the body is large, ``parse`` is called on a thread of its own: there may be pictures.
+    Raises what ``read_json`` does, and what ``parse`` does.
     """
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise EncodingUnsupported(
             f"A request body encoded as {encoding!r} is not supported: send plain JSON."
         )
-    return parse_json(await _read(request))
-
-
-def parse_json(data: bytes) -> Json:
-    """Raises InvalidRequest."""
-    if not data.strip():
-        raise InvalidRequest("missing request body")  # Ollama's words
+    chunks = await _read(request)
     try:
-        value: Any = json.loads(
-            data.decode("utf-8-sig"),
-            object_pairs_hook=_object,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-        )
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(f"The request body is not UTF-8: see byte {error.start}.") from None
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise InvalidRequest(f"The request body is not JSON: {error.msg} at {where}.") from None
-    except RecursionError:
-        raise InvalidRequest("The JSON in the request body is nested too deeply.") from None
-    except ValueError:  # Python reads no integer of more than 4300 digits
-        raise InvalidRequest("A number in the request body is too long.") from None
-    if not isinstance(value, dict):
-        raise InvalidRequest(f"The request body must be a JSON object, not {kind(value)}.")
-    return cast("Json", value)
+        if _is_small(chunks):
+            return parse(strict_json.parse(b"".join(chunks)))
+        bodies: LargeBodies = current_app.extensions["large_bodies"]
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(bodies.thread, lambda: parse(bodies.parse(chunks)))
+    except NotJson as error:
+        raise InvalidRequest(str(error)) from None
 
 
-async def _read(request: Request) -> bytes:
+def _is_small(chunks: Sequence[bytes]) -> bool:
+    if sum(map(len, chunks)) > _SMALL_BYTES:
+        return False
+    return sum(chunk.count(b",") for chunk in chunks) <= _FEW_COMMAS
+
+
+async def _read(request: Request) -> list[bytes]:
     """Read the body to its end even where it is too large: until then nobody hears us."""
-    data = bytearray()
+    chunks: list[bytes] = []
     size = 0
     loop = asyncio.get_running_loop()
     try:
@@ -76,33 +82,13 @@ async def _read(request: Request) -> bytes:
                 limit.reschedule(loop.time() + _STALL_SECONDS)
                 size += len(chunk)
                 if size <= MOST_BYTES:
-                    data += chunk
+                    chunks.append(chunk)
                 else:
-                    data.clear()
+                    chunks.clear()
     except TimeoutError:
         raise BodyStalled("The request body stopped coming.") from None
     if size > MOST_BYTES:
         raise BodyTooLarge(
             f"The request body has {size} bytes, and {MOST_BYTES} is the most that is read."
         )
-    return bytes(data)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> Json:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        counts = Counter(name for name, _ in pairs)
-        twice = json.dumps(next(name for name in counts if counts[name] > 1))
-        raise InvalidRequest(f"{twice} is given twice.")
-    return values
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise InvalidRequest(f"{name} in the request body is not JSON.")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if number in (float("inf"), float("-inf")):
-        raise InvalidRequest(f"The number {digits[:40]} in the request body is too large.")
-    return number
+    return chunks

@@ -2,13 +2,19 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _NANOSECONDS = 1_000_000_000
 
 
 def now() -> str:
     seconds, rest = divmod(time.time_ns(), _NANOSECONDS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    return f"{_second(seconds)}.{rest:09d}Z"
+
+
+@lru_cache(2)  # it is asked for with every token
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def rfc3339(moment: datetime) -> str:

@@ -1,30 +1,28 @@
-"""What went wrong, told in HTTP: a status, headers, and a body in the shape of the wire.
+"""What went wrong, told in HTTP: the sentence and the headers, the same on every wire.
 
-There are two wires so far. ``/v1`` is OpenAI's; everything else is Ollama's, whose
-clients look for its very sentences (ollama/ollama: server/routes.go).
+Clients look for Ollama's very sentences (ollama/ollama: server/routes.go).
 """
 
 from http import HTTPStatus
 
+from models.abilities import Ability
 from models.errors import (
-    ContextOverflow,
     InferenceError,
     InvalidModelName,
     InvalidRequest,
     ModelNotFound,
+    NotAble,
     ServerBusy,
 )
-from server.fields import Json
+from models.names import ModelName
 
 # A bug of ours has no sentence that a caller could act on.
 UNEXPECTED = "The request failed unexpectedly: see Inglenook's log."
 
 _RETRY_AFTER_SECONDS = 2
 
-_CODES: dict[type[InferenceError], str] = {
-    ContextOverflow: "context_length_exceeded",
-    ServerBusy: "server_overloaded",
-}
+# What Ollama names in its sentence, in the order in which it looks.
+_OLLAMAS = (Ability.INSERT, Ability.TOOLS, Ability.VISION)
 
 
 def headers(error: InferenceError) -> dict[str, str]:
@@ -46,35 +44,23 @@ def sentence(error: InferenceError) -> str:
             return str(error)
 
 
-def native_body(error: InferenceError) -> Json:
-    return {"error": sentence(error)}
+def not_able(error: NotAble, asked: str, deed: str) -> InvalidRequest:
+    """Say what a model cannot do as Ollama does, with the name as it was ``asked`` for.
+
+    ``deed`` is what the route as a whole does: chat, generate.
+    """
+    lacking = set(error.lacking)
+    if Ability.COMPLETION in lacking:
+        return InvalidRequest(f'"{asked}" does not support {deed}', field="model")
+    for ability in _OLLAMAS:
+        if ability in lacking:
+            return InvalidRequest(f"{_registry_name(error.model)} does not support {ability}")
+    if Ability.THINKING in lacking:
+        return InvalidRequest(f'"{asked}" does not support thinking')
+    return error
 
 
-def openai_body(error: InferenceError) -> Json:
-    field = error.field if isinstance(error, InvalidRequest) else None
-    return openai_envelope(
-        sentence(error), error.status_hint, param=field, code=_CODES.get(type(error))
-    )
-
-
-def openai_envelope(
-    message: str, status: int, *, param: str | None = None, code: str | None = None
-) -> Json:
-    kind = _openai_type(status)
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
-
-
-def body(error: InferenceError, path: str) -> Json:
-    """Return the error as the family at this path says it."""
-    return openai_body(error) if is_openai(path) else native_body(error)
-
-
-def is_openai(path: str) -> bool:
-    return path == "/v1" or path.startswith("/v1/")
-
-
-def _openai_type(status: int) -> str:
-    if status == HTTPStatus.NOT_FOUND:
-        return "not_found_error"
-    callers_fault = status < HTTPStatus.INTERNAL_SERVER_ERROR
-    return "invalid_request_error" if callers_fault else "api_error"
+def _registry_name(model: str) -> str:
+    """Return a name in full, as Ollama's sentences about abilities have it."""
+    name = ModelName.parse(model)
+    return f"registry.ollama.ai/{name.namespace or 'library'}/{name.model}:{name.tag}"

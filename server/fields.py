@@ -4,6 +4,7 @@ import re
 from typing import Any, TypeAlias, cast
 
 from models.errors import InvalidRequest
+from server.strict_json import kind
 
 Json: TypeAlias = dict[str, Any]
 
@@ -36,16 +37,26 @@ class Fields:
     def has(self, field: str) -> bool:
         return field in self._values
 
+    def raw(self) -> Json:
+        """The whole object as it stands; all of it counts as read."""
+        self._read.update(self._values)
+        return self._values
+
     def text(self, field: str) -> str | None:
         value = self.value(field)
-        if value is None:
-            return None
-        if not isinstance(value, str):
+        if value is not None and not isinstance(value, str):
             raise self.wrong(field, "a string", value)
-        return whole_characters(value)
+        return value
+
+    def required_text(self, field: str) -> str:
+        """Text that must be there, although it may be empty."""
+        text = self.text(field)
+        if text is None:
+            raise self.missing(field)
+        return text
 
     def texts(self, field: str) -> tuple[str, ...]:
-        """A list of strings, or one string as a list of one."""
+        """A list of strings, or one string as a list of one; () where there is none."""
         value = self.value(field)
         if value is None:
             return ()
@@ -53,7 +64,7 @@ class Fields:
         for each in several:
             if not isinstance(each, str):
                 raise self.wrong(field, "a string or a list of strings", value)
-        return tuple(whole_characters(each) for each in several)
+        return tuple(several)
 
     def flag(self, field: str) -> bool | None:
         value = self.value(field)
@@ -61,18 +72,24 @@ class Fields:
             raise self.wrong(field, "true or false", value)
         return value
 
-    def whole(self, field: str, *, least: int = -_MOST, most: int = _MOST) -> int | None:
+    def integer(self, field: str, *, least: int = -_MOST, most: int = _MOST) -> int | None:
+        """A whole number from ``least`` to ``most``; 24.0 is one too."""
         value = self.value(field)
         if value is None:
             return None
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
+        if isinstance(value, float):
+            value = self._cut(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.wrong(field, "a whole number", value)
         self._check_range(field, value, least, most)
         return value
 
+    def _cut(self, value: float) -> float:
+        """Return a float as a whole number where it is one."""
+        return int(value) if value.is_integer() else value
+
     def number(self, field: str, *, least: float = -_MOST, most: float = _MOST) -> float | None:
+        """A number from ``least`` to ``most``."""
         value = self.value(field)
         if value is None:
             return None
@@ -81,13 +98,13 @@ class Fields:
         self._check_range(field, value, least, most)
         return float(value)
 
-    def list(self, field: str) -> "list[Any] | None":
+    def array(self, field: str) -> list[Any] | None:
         value = self.value(field)
         if value is not None and not isinstance(value, list):
             raise self.wrong(field, "a list", value)
         return cast("list[Any] | None", value)
 
-    def object(self, field: str, read_by: "type[Fields] | None" = None) -> "Fields | None":
+    def inner(self, field: str, read_by: "type[Fields] | None" = None) -> "Fields | None":
         """An object, whose own fields count as unread too until they are."""
         value = self.value(field)
         if value is None:
@@ -98,7 +115,7 @@ class Fields:
 
     def objects(self, field: str) -> "list[Fields] | None":
         """A list of objects."""
-        values = self.list(field)
+        values = self.array(field)
         if values is None:
             return None
         return [self._item(field, index, each) for index, each in enumerate(values)]
@@ -107,7 +124,7 @@ class Fields:
         """Count a field as ignored although its type has been checked."""
         self._ignored.add(field)
 
-    def ignored(self) -> "list[str]":
+    def ignored(self) -> list[str]:
         """The fields that were given and have no effect, each once: nobody has read them."""
         names = [
             self.name(field)
@@ -146,29 +163,3 @@ class Fields:
         child = read_by(values, path)
         self._children.append(child)
         return child
-
-
-def kind(value: object) -> str:
-    """Return what JSON calls a value of this type, with its article."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case str():
-            return "a string"
-        case int() | float():
-            return "a number"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
-
-
-def whole_characters(text: str) -> str:
-    """Replace halves of characters: JavaScript can cut an emoji in two, and JSON lets it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text

@@ -1,27 +1,55 @@
 """From dicts to bytes: JSON bodies, newline-delimited JSON, and server-sent events."""
 
 import json
-import logging
-from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import aclosing
+from collections.abc import Callable
+from json.encoder import encode_basestring
 from typing import TypeAlias
 
 from quart import Response
 
-from models.errors import InferenceError
-from models.events import Event
-from server.faults import UNEXPECTED
 from server.fields import Json
-
-log = logging.getLogger(__name__)
 
 JSON = "application/json"
 NATIVE_JSON = "application/json; charset=utf-8"  # what Ollama says on its own paths
+NDJSON = "application/x-ndjson"
+EVENT_STREAM = "text/event-stream"
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+# JSON lets them stand in a string, and some clients end a line at them (str.splitlines).
+_LINE_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_MARK = "\ue000{}\ue000"  # stands for a text that comes later
 
-Encode: TypeAlias = Callable[[Event], Iterable[Json]]
-ErrorBody: TypeAlias = Callable[[InferenceError], Json]
+
+class Encoded(bytes):
+    """A JSON object that is bytes already."""
+
+    __slots__ = ()
+
+
+Chunk: TypeAlias = Json | Encoded
+
+
+class Template:
+    """A JSON object that is encoded once for many answers, but for a few texts in it.
+
+    ``make`` is given as many texts as it takes, in the order in which they stand in the
+    object, and so is ``fill``.
+    """
+
+    def __init__(self, make: Callable[..., Json], texts: int) -> None:
+        marks = [_MARK.format(number) for number in range(texts)]
+        rest = _ENCODER.encode(make(*marks))
+        self._pieces: list[str] = []
+        for mark in marks:
+            piece, _, rest = rest.partition(f'"{mark}"')
+            self._pieces.append(piece)
+        self._pieces.append(rest)
+
+    def fill(self, *texts: str) -> Encoded:
+        made = self._pieces[0]
+        for text, piece in zip(texts, self._pieces[1:], strict=True):
+            made += encode_basestring(text) + piece
+        return Encoded(_to_bytes(made))
 
 
 def reply(
@@ -30,56 +58,23 @@ def reply(
     return Response(to_json(body), status, headers, content_type=content_type)
 
 
-def empty(status: int, headers: dict[str, str] | None = None) -> Response:
-    """A reply without a body, and so without a type of one."""
-    response = Response(b"", status, headers)
-    response.headers.pop("Content-Type", None)
-    return response
+def to_json(value: Chunk) -> bytes:
+    return value if isinstance(value, Encoded) else _to_bytes(_ENCODER.encode(value))
 
 
-def ndjson(
-    events: AsyncGenerator[Event, None], encode: Encode, error_body: ErrorBody
-) -> AsyncGenerator[bytes, None]:
-    return _frames(events, encode, error_body, _line)
-
-
-async def sse(
-    events: AsyncGenerator[Event, None], encode: Encode, error_body: ErrorBody
-) -> AsyncGenerator[bytes, None]:
-    """Server-sent events as OpenAI writes them: no names, and ``[DONE]`` at the end."""
-    async with aclosing(_frames(events, encode, error_body, _data)) as frames:
-        async for frame in frames:
-            yield frame
-    yield b"data: [DONE]\n\n"
-
-
-def to_json(value: Json) -> bytes:
-    # "replace": a model may say anything, and half a character must not end a stream.
-    return _ENCODER.encode(value).encode("utf-8", "replace")
-
-
-async def _frames(
-    events: AsyncGenerator[Event, None],
-    encode: Encode,
-    error_body: ErrorBody,
-    frame: Callable[[Json], bytes],
-) -> AsyncGenerator[bytes, None]:
-    """Whatever fails, the last frame says so."""
-    async with aclosing(events):
-        try:
-            async for event in events:
-                for chunk in encode(event):
-                    yield frame(chunk)
-        except InferenceError as error:
-            yield frame(error_body(error))
-        except Exception:
-            log.exception("A stream broke off")
-            yield frame(error_body(InferenceError(UNEXPECTED)))
-
-
-def _line(chunk: Json) -> bytes:
+def line(chunk: Chunk) -> bytes:
     return to_json(chunk) + b"\n"
 
 
-def _data(chunk: Json) -> bytes:
+def data(chunk: Chunk) -> bytes:
+    """A server-sent event without a name."""
     return b"data: " + to_json(chunk) + b"\n\n"
+
+
+def _to_bytes(text: str) -> bytes:
+    if not text.isascii():
+        for end, escaped in _LINE_ENDS.items():
+            if end in text:
+                text = text.replace(end, escaped)
+    # "replace": a model may say anything, and half a character must not end a stream.
+    return text.encode("utf-8", "replace")

@@ -74,7 +74,8 @@ class _Parser:
     def __init__(self, template: str) -> None:
         self.nodes: list[_Node] = []
         self._target = self.nodes  # what the next node is added to
-        # Each open "if", the list around it, and how many an "end" closes at once.
+        # Each open "if", the list around it, and whether it is an "else if": then the "end"
+        # that closes it closes the one around it too.
         self._open: list[tuple[_If, list[_Node], bool]] = []
         self._read(template)
 

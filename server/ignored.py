@@ -1,22 +1,22 @@
 """What a request asked for without effect: told in a header, or refused where that is wanted."""
 
+from collections.abc import Iterable
 from urllib.parse import quote
 
 from werkzeug.datastructures import Headers
 
 from models.errors import InvalidRequest
-from server.fields import Fields
 
 _MOST_NAMES = 50  # a header has its limits
 
 
-def ignored_headers(fields: Fields, asked: Headers) -> dict[str, str]:
-    """Return ``X-Inglenook-Ignored``, once everything has been read.
+def ignored_headers(ignored: Iterable[str], asked: Headers) -> dict[str, str]:
+    """Return ``X-Inglenook-Ignored`` for the names of fields.
 
     Raises:
-        InvalidRequest: something is ignored, and the headers ``asked`` for strictness.
+        InvalidRequest: there are any, and the headers ``asked`` for strictness.
     """
-    names = [quote(name, safe="[]") for name in fields.ignored()][:_MOST_NAMES]
+    names = [quote(name, safe="[]", errors="replace") for name in ignored][:_MOST_NAMES]
     if not names:
         return {}
     if asked.get("X-Inglenook-Strict", "").strip() == "1":

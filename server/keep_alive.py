@@ -17,6 +17,7 @@ _UNIT_SECONDS = {
     "h": 3600.0,
 }
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_SECONDS = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 _LONGEST = 1000 * 365 * 24 * 3600.0  # seconds
 
 
@@ -36,14 +37,16 @@ def read_keep_alive(fields: Fields) -> float | None:
 
 
 def duration_seconds(text: str) -> float:
-    """Read a duration as Go's time.ParseDuration does: ``1h30m``, ``-1m``, ``1.5s``, ``0``.
+    """Read a duration as Go's time.ParseDuration does: ``1h30m``, ``-1m``, ``1.5s``.
+
+    A number without a unit is seconds.
 
     Raises InvalidRequest.
     """
     unsigned = text[1:] if text[:1] in ("+", "-") else text
     sign = -1.0 if text.startswith("-") else 1.0
-    if unsigned == "0":
-        return 0.0
+    if _SECONDS.fullmatch(unsigned):  # Go wants a unit; people leave it out
+        return sign * float(unsigned)
     if not re.fullmatch(f"(?:{_PART.pattern})+", unsigned):
         raise InvalidRequest(
             "\"keep_alive\" must be a number of seconds or a duration like '10m', "

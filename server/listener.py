@@ -15,13 +15,10 @@ from typing import Any
 
 from hypercorn.asyncio import serve  # pyright: ignore[reportUnknownVariableType]  # its own hints
 from hypercorn.config import Config, Sockets
-from quart import Quart
 
 from models.errors import EngineClosed
-from server.ports import CannotListen, Listener, PortInUse, listen, next_free_port
-from server.stream import end_all
-
-__all__ = ["ApiServer", "CannotListen", "PortInUse", "next_free_port"]
+from server.app import Api
+from server.ports import Listener, listen
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +32,7 @@ class ApiServer:
     With port 0 any free port is taken: see ``ports``.
     """
 
-    def __init__(self, make_app: Callable[[], Quart], host: str, ports: Sequence[int]) -> None:
+    def __init__(self, make_app: Callable[[], Api], host: str, ports: Sequence[int]) -> None:
         self._make_app = make_app
         self._host = host
         self._wanted = tuple(ports)
@@ -77,8 +74,9 @@ class ApiServer:
 class _Serving:
     """One run of the server, from its start to its stop."""
 
-    def __init__(self, make_app: Callable[[], Quart], sockets: list[Listener]) -> None:
-        self.ports: tuple[int, ...] = tuple(each.getsockname()[1] for each in sockets)
+    def __init__(self, make_app: Callable[[], Api], sockets: list[Listener]) -> None:
+        ports: list[int] = [each.getsockname()[1] for each in sockets]
+        self.ports = tuple(dict.fromkeys(ports))  # each may have two addresses
         self._make_app = make_app
         self._sockets = sockets
         self._up = threading.Event()
@@ -123,12 +121,18 @@ class _Serving:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         app = self._make_app()
+        try:
+            await self._serve_app(app)
+        finally:
+            await asyncio.to_thread(app.close)
+
+    async def _serve_app(self, app: Api) -> None:
         app.before_serving(self._say_up)
         config = _Config(self._sockets)
         serving = asyncio.create_task(serve(app, config, shutdown_trigger=self._stopping.wait))
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        end_all(EngineClosed("The local API has been switched off."))
+        app.streams.end_all(EngineClosed("The local API has been switched off."))
         await asyncio.wait({serving}, timeout=_GRACE_SECONDS)
         for each in self._sockets:
             each.hang_up()

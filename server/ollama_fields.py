@@ -6,13 +6,12 @@ a wrong type; ours is 400, with the same sentence.
 
 import json
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
-from models.chat import SamplingParams
+from models.chat import Constraint, Image, JsonObject, JsonSchema, SamplingParams, Thinking
 from models.errors import InvalidRequest
-from models.names import ModelName
-from models.residency import FindModel
-from server.fields import Fields
+from server.content import read_image
+from server.fields import Fields, Json
 from server.sampling import read_limit, read_sampling, read_stop
 
 # What Go calls the types that our sentences name.
@@ -24,7 +23,12 @@ _GO_TYPES = {
 }
 # How Ollama loads a model. Ours are loaded in one way, the best we know.
 _LOADING = ("num_keep", "num_batch", "num_gpu", "main_gpu", "num_thread", "draft_num_predict")
-_THINK_LEVELS = ("high", "medium", "low", "max")
+_THINK_LEVELS: tuple[Literal["high", "medium", "low", "max"], ...] = (
+    "high",
+    "medium",
+    "low",
+    "max",
+)
 _MOST_TOP_LOGPROBS = 20
 
 
@@ -39,24 +43,21 @@ class Options:
 class _GoFields(Fields):
     """Complains as Ollama does, and cuts fractions off as Go does."""
 
-    def whole(self, field: str, **limits: int) -> int | None:
-        value = self.value(field)
-        if isinstance(value, float) and not value.is_integer():
-            return _GoFields({field: int(value)}).whole(field, **limits)
-        return super().whole(field, **limits)
+    def _cut(self, value: float) -> float:
+        return int(value)
 
     def wrong(self, field: str, wanted: str, value: Any) -> InvalidRequest:  # noqa: ANN401
-        text = f'option "{field}" must be of type {_GO_TYPES[wanted]}'
-        return InvalidRequest(text, field=self.name(field))
+        kind = _GO_TYPES.get(wanted, wanted)
+        return InvalidRequest(f'option "{field}" must be of type {kind}', field=self.name(field))
 
 
 def read_options(fields: Fields) -> Options:
     """Raises InvalidRequest."""
-    options = fields.object("options", _GoFields)
+    options = fields.inner("options", _GoFields)
     if options is None:
         return Options(SamplingParams())
     for name in _LOADING:
-        options.whole(name)
+        options.integer(name)
         options.ignore(name)
     options.flag("use_mmap")
     options.ignore("use_mmap")
@@ -68,30 +69,23 @@ def read_options(fields: Fields) -> Options:
     )
 
 
-def refuse_what_comes_later(fields: Fields, model: str, find: FindModel) -> None:
-    """Raise InvalidRequest for what this version cannot do, and ModelNotFound before it."""
-    _check_format(fields)
-    _check_logprobs(fields)
-    if _wants_thinking(fields):
-        find(model)
-        raise InvalidRequest(f'"{model}" does not support thinking')
+def refuse_what_nobody_does(fields: Fields) -> None:
+    """Raises InvalidRequest."""
     if fields.flag("_debug_render_only"):
         raise fields.not_yet("_debug_render_only")
     if fields.flag("shift"):  # a full context ends the answer here
         fields.ignore("shift")
 
 
-def registry_name(name: ModelName) -> str:
-    """Return a name in full, as Ollama's sentences about abilities have it."""
-    return f"registry.ollama.ai/{name.namespace or 'library'}/{name.model}:{name.tag}"
-
-
-def _check_format(fields: Fields) -> None:
+def read_format(fields: Fields) -> Constraint | None:
+    """Raises InvalidRequest."""
     value = fields.value("format")
     if value is None or value == "":
-        return
-    if value == "json" or isinstance(value, dict):
-        raise fields.not_yet("format")
+        return None
+    if value == "json":
+        return JsonObject()
+    if isinstance(value, dict):
+        return JsonSchema(cast("Json", value))
     if isinstance(value, list):
         raise fields.wrong("format", '"json" or a JSON Schema object', cast("Any", value))
     quoted = json.dumps(json.dumps(value))
@@ -100,20 +94,33 @@ def _check_format(fields: Fields) -> None:
     )
 
 
-def _check_logprobs(fields: Fields) -> None:
-    count = fields.whole("top_logprobs") or 0
+def read_top_logprobs(fields: Fields) -> int | None:
+    """Return how many of the likeliest tokens are wanted, None: no odds at all.
+
+    Raises InvalidRequest.
+    """
+    count = fields.integer("top_logprobs") or 0
     if not 0 <= count <= _MOST_TOP_LOGPROBS:
         raise InvalidRequest(f"top_logprobs must be between 0 and {_MOST_TOP_LOGPROBS}")
-    if fields.flag("logprobs"):
-        raise fields.not_yet("logprobs")
+    return count if fields.flag("logprobs") else None
 
 
-def _wants_thinking(fields: Fields) -> bool:
+def read_images(fields: Fields) -> tuple[Image, ...]:
+    """Raises InvalidRequest."""
+    return tuple(
+        read_image(each, f"{fields.name('images')}[{place}]")
+        for place, each in enumerate(fields.texts("images"))
+    )
+
+
+def read_thinking(fields: Fields) -> Thinking:
+    """Raises InvalidRequest."""
     value = fields.value("think")
     if value is None or isinstance(value, bool):
-        return bool(value)
-    if value in _THINK_LEVELS:
-        return True
+        return value
+    for level in _THINK_LEVELS:
+        if value == level:
+            return level
     levels = ", ".join(f'"{level}"' for level in _THINK_LEVELS)
     raise InvalidRequest(
         f"invalid think value: {json.dumps(value)[:60]} (must be {levels}, true, or false)",

@@ -11,6 +11,7 @@ _BACKLOG = 128
 _PROBE_SECONDS = 0.2
 _MOST_TRIED = 100
 _HIGHEST = 65535
+_THIS_COMPUTER = ("127.0.0.1", "localhost")
 _NO_ADDRESS = (OverflowError, UnicodeError)  # what Python says of a port or a name that is none
 
 
@@ -46,7 +47,10 @@ class Listener(socket.socket):
 
 
 def listen(host: str, ports: Sequence[int]) -> list[Listener]:
-    """Return a listening socket for each port, or none at all. Port 0 is any free one.
+    """Return listening sockets for each port, or none at all. Port 0 is any free one.
+
+    Where this computer alone is listened to, that is by both its addresses, as programs
+    that call ``localhost`` may mean either.
 
     Raises:
         PortInUse, CannotListen
@@ -54,7 +58,7 @@ def listen(host: str, ports: Sequence[int]) -> list[Listener]:
     sockets: list[Listener] = []
     try:
         for port in ports:
-            sockets.append(_listen(host, port))
+            sockets += _listen_twice(host, port)
     except BaseException:
         for each in sockets:
             each.close()
@@ -71,9 +75,35 @@ def next_free_port(host: str, port: int) -> int:
     """
     for candidate in range(port, min(port + _MOST_TRIED, _HIGHEST + 1)):
         with suppress(PortInUse):
-            _listen(host, candidate).close()
+            for each in _listen_twice(host, candidate):
+                each.close()
             return candidate
     raise PortInUse(port)
+
+
+def _listen_twice(host: str, port: int) -> list[Listener]:
+    listener = _listen(host, port)
+    if host not in _THIS_COMPUTER or not _has_ipv6():
+        return [listener]
+    for _ in range(_MOST_TRIED):
+        try:
+            return [listener, _listen("::1", listener.getsockname()[1])]
+        except PortInUse:
+            listener.close()
+            if port:
+                raise
+            listener = _listen(host, port)  # another that is free
+    listener.close()
+    raise PortInUse(port)
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def _listen(host: str, port: int) -> Listener:

@@ -10,9 +10,9 @@ _LEAST_REPEAT_PENALTY = 0.01  # logits are divided by it
 
 def read_sampling(fields: Fields) -> SamplingParams:
     """Raises InvalidRequest."""
-    top_k = fields.whole("top_k")
-    seed = fields.whole("seed")
-    last_n = fields.whole("repeat_last_n", least=-1, most=_MOST_REPEAT_LAST_N)
+    top_k = fields.integer("top_k")
+    seed = fields.integer("seed")
+    last_n = fields.integer("repeat_last_n", least=-1, most=_MOST_REPEAT_LAST_N)
     return SamplingParams(
         temperature=fields.number("temperature", least=0),
         top_p=fields.number("top_p", least=0, most=1),
@@ -29,7 +29,7 @@ def read_sampling(fields: Fields) -> SamplingParams:
 
 def read_limit(fields: Fields, name: str) -> int | None:
     """Read a count of tokens, where 0 and -1 are ways to say that there is no limit."""
-    limit = fields.whole(name)
+    limit = fields.integer(name)
     return None if limit is None or limit <= 0 else limit
 
 

@@ -41,6 +41,7 @@ def inglenook_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (
         "HF_TOKEN",
         "HF_ENDPOINT",
+        "INGLENOOK_HOSTS",
         "OLLAMA_HOST",
         "OLLAMA_ORIGINS",
         "OPENAI_API_KEY",

@@ -6,17 +6,18 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from models.chat import Origin
+from models.chat import GenerateRequest, Origin, Request
 from models.engine.backend import Admitted, Decoded, LoadSpec, Output, Prefilled, Work
 from models.engine.prompt import Prompter
 from models.engine.roster import Runner
 from models.engine.template import ChatTemplate
-from models.errors import InferenceError, ModelNotFound
-from models.events import FinishReason
+from models.errors import InferenceError, ModelNotFound, NotAble
+from models.events import Event, Failed, FinishReason, Sink
 from models.ledger import Need
 from models.model import Details, Files, Kind, Model
 from models.names import ModelName
 from models.residency import Residency
+from models.resident import Resident
 
 A_TEST = Origin("command", client="a test")
 
@@ -175,3 +176,48 @@ def scripted_residency(
         {Kind.LLAMA: Runner(open_backend), Kind.MLX: Runner(open_backend)},
         keep_alive_seconds=keep_alive_seconds,
     )
+
+
+class RecordedEngines:
+    """Engines that answer every request with the same events, and with more when told to.
+
+    A request that wants to think is refused where ``lacking`` says so.
+    """
+
+    def __init__(self, *events: Event, lacking: tuple[str, ...] = ()) -> None:
+        self._events = events
+        self._lacking = lacking
+        self._sinks: list[Sink] = []
+        self.requests: list[GenerateRequest] = []
+        self.origins: list[Origin] = []
+        self.cancelled: list[int] = []
+
+    def submit(self, request: Request, sink: Sink, *, origin: Origin) -> int:
+        assert isinstance(request, GenerateRequest)
+        self.requests.append(request)
+        self.origins.append(origin)
+        self._sinks.append(sink)
+        if self._lacking and request.thinking:
+            sink(Failed(NotAble(request.model, self._lacking)))
+        else:
+            for event in self._events:
+                sink(event)
+        return len(self._sinks)
+
+    def say(self, event: Event) -> None:
+        """Send one more event to everyone who has asked."""
+        for sink in self._sinks:
+            sink(event)
+
+    def cancel(self, ticket: int) -> None:
+        self.cancelled.append(ticket)
+
+    def residents(self) -> tuple[Resident, ...]:
+        return ()
+
+    @property
+    def alive(self) -> bool:
+        return True
+
+    def count_tokens(self, request: GenerateRequest) -> int:
+        return len(str(request.prompt))

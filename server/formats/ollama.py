@@ -1,9 +1,9 @@
-"""Ollama's generate and chat: https://github.com/ollama/ollama/blob/main/docs/api.md"""
+"""Ollama's generate and chat: https://github.com/ollama/ollama/blob/main/docs/api.md
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import aclosing
+Everything that the wire can say is read; whether the model can do it is asked elsewhere.
+"""
+
 from dataclasses import replace
-from typing import TypeAlias
 
 from quart import Blueprint, Response, request
 
@@ -13,25 +13,34 @@ from models.chat import (
     LoadRequest,
     Message,
     Overflow,
+    Part,
+    Reasoning,
     Request,
     Role,
     Text,
+    ToolResult,
     UnloadRequest,
 )
 from models.errors import InvalidRequest, ModelNotFound
-from models.events import Event, Finished, FinishReason, Loaded, TextDelta, Unloaded, Usage
-from models.residency import FindModel, Residency
-from server.body import read_json
-from server.clock import now
-from server.faults import native_body
+from server.answer import Asked, answer
+from server.body import read_asked
+from server.content import read_content
 from server.fields import Fields, Json
-from server.framing import NATIVE_JSON, ndjson, reply
 from server.go_template import render
-from server.ignored import ignored_headers
 from server.keep_alive import read_keep_alive
-from server.messages import read_content, refuse_unless_empty
-from server.ollama_fields import Options, read_options, refuse_what_comes_later, registry_name
-from server.stream import begin, generate
+from server.ollama_encoder import Encoder, Say, say_message, say_response
+from server.ollama_fields import (
+    Options,
+    read_format,
+    read_images,
+    read_options,
+    read_thinking,
+    read_top_logprobs,
+    refuse_what_nobody_does,
+)
+from server.streams import Streams
+from server.tools import read_tool_calls, read_tools
+from server.wires import OLLAMA
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -39,83 +48,81 @@ _ROLES: dict[str, Role] = {
     "assistant": "assistant",
     "tool": "tool",
 }
-DONE_REASONS = {
-    FinishReason.END_OF_TURN: "stop",
-    FinishReason.STOP_STRING: "stop",
-    FinishReason.MAX_TOKENS: "length",
-    FinishReason.CANCELLED: "stop",
-}
 _MOST_TOKEN_ID = (1 << 31) - 1
-
-Say: TypeAlias = Callable[[str], Json]
-"""Puts a piece of the answer where the route has it."""
-
 
 # -- Requests ------------------------------------------------------------------
 
 
-def parse_generate(fields: Fields, find: FindModel) -> Request:
+def parse_generate(body: Json) -> Asked:
     """Raises InvalidRequest, ModelNotFound."""
+    fields = Fields(body)
     model = fields.text("model")
     if not model:
         raise ModelNotFound("")
-    refuse_what_comes_later(fields, model, find)
-    refuse_unless_empty(fields, "images")
     options = read_options(fields)
     prompt = _generate_prompt(fields)
     context = _read_context(fields)
-    if fields.flag("raw") and (fields.text("template") or fields.text("system") or context):
+    raw = fields.flag("raw")
+    if raw and (fields.text("template") or fields.text("system") or context):
         raise InvalidRequest("raw mode does not support template, system, or context")
-    if fields.text("suffix"):
-        name = registry_name(find(model).name)
-        raise InvalidRequest(f"{name} does not support insert")
-    asked = _request(fields, model, options, prompt, context)
-    if isinstance(asked, GenerateRequest) and not fields.flag("raw"):
-        return replace(asked, want_tokens=True)
-    return asked
+    suffix = fields.text("suffix") or ""
+    asked = _request(fields, model, options, prompt)
+    if isinstance(asked, GenerateRequest):
+        asked = replace(asked, preceding_tokens=context, suffix=suffix, want_tokens=not raw)
+    return _asked(fields, asked, say_response, "generate")
 
 
-def parse_chat(fields: Fields, find: FindModel) -> Request:
-    """Raises InvalidRequest, ModelNotFound."""
+def parse_chat(body: Json) -> Asked:
+    """Raises InvalidRequest."""
+    fields = Fields(body)
     model = fields.text("model")
     if not model:
         raise InvalidRequest("model is required")
-    refuse_what_comes_later(fields, model, find)
-    refuse_unless_empty(fields, "tools")
     options = read_options(fields)
     messages = tuple(_message(each) for each in fields.objects("messages") or ())
-    return _request(fields, model, options, messages, ())
+    asked = _request(fields, model, options, messages)
+    tools = read_tools(fields)
+    if isinstance(asked, GenerateRequest):
+        asked = replace(asked, tools=tools)
+    return _asked(fields, asked, say_message, "chat")
 
 
-def wants_stream(fields: Fields) -> bool:
-    return fields.flag("stream") is not False
+def _asked(fields: Fields, asked: Request, say: Say, deed: str) -> Asked:
+    """Call it last: it asks the fields which of them nobody has read."""
+    stream = fields.flag("stream") is not False and isinstance(asked, GenerateRequest)
+    return Asked(
+        request=asked,
+        stream=stream,
+        encoder=Encoder(asked.model, say),
+        ignored=tuple(fields.ignored()),
+        deed=deed,
+    )
 
 
 def _request(
-    fields: Fields,
-    model: str,
-    options: Options,
-    prompt: tuple[Message, ...] | str,
-    context: tuple[int, ...],
+    fields: Fields, model: str, options: Options, prompt: tuple[Message, ...] | str
 ) -> Request:
+    refuse_what_nobody_does(fields)
     keep_alive = read_keep_alive(fields)
-    truncate = fields.flag("truncate") is not False
-    if not prompt:
-        if keep_alive == 0:
-            return UnloadRequest(model=model)
-        return LoadRequest(
-            model=model, context_length=options.context_length, keep_alive_seconds=keep_alive
-        )
-    return GenerateRequest(
+    asked = GenerateRequest(
         model=model,
         prompt=prompt,
-        preceding_tokens=context,
+        thinking=read_thinking(fields),
+        constraint=read_format(fields),
         sampling=options.sampling,
         max_tokens=options.max_tokens,
         stop=options.stop,
+        top_logprobs=read_top_logprobs(fields),
         context_length=options.context_length,
-        overflow=Overflow.TRUNCATE if truncate else Overflow.REFUSE,
+        overflow=Overflow.REFUSE if fields.flag("truncate") is False else Overflow.TRUNCATE,
         keep_alive_seconds=keep_alive,
+    )
+    if prompt:
+        return asked
+    if keep_alive == 0:
+        return UnloadRequest(model=model)
+    return LoadRequest(
+        model=model, context_length=options.context_length, keep_alive_seconds=keep_alive
     )
 
 
@@ -123,16 +130,20 @@ def _generate_prompt(fields: Fields) -> tuple[Message, ...] | str:
     prompt = fields.text("prompt") or ""
     system = fields.text("system") or ""
     template = fields.text("template")
-    if fields.flag("raw") or not prompt:
-        return prompt
-    if template:
-        return render(template, system=system, prompt=prompt)
+    images = read_images(fields)
+    if not prompt and not images:
+        return ""
+    if fields.flag("raw") or template:
+        if images:
+            name = "raw" if fields.flag("raw") else "template"
+            raise InvalidRequest(f'"images" cannot be given with "{name}".', field="images")
+        return render(template, system=system, prompt=prompt) if template else prompt
     before = (chat.system(system),) if system else ()
-    return (*before, chat.user(prompt))
+    return (*before, Message("user", (*images, Text(prompt))))
 
 
 def _read_context(fields: Fields) -> tuple[int, ...]:
-    ids = fields.list("context") or []
+    ids = fields.array("context") or []
     for each in ids:
         if isinstance(each, bool) or not isinstance(each, int) or not 0 <= each <= _MOST_TOKEN_ID:
             raise fields.wrong("context", "a list of token ids", ids)
@@ -147,101 +158,30 @@ def _message(fields: Fields) -> Message:
         name = fields.name("role")
         known = ", ".join(_ROLES)
         raise InvalidRequest(f'"{name}" must be one of {known}, not {role[:40]!r}.', field=name)
-    refuse_unless_empty(fields, "images", "tool_calls")
-    return Message(_ROLES[role.lower()], (Text(read_content(fields) or ""),))
-
-
-# -- Answers -------------------------------------------------------------------
-
-
-def say_response(text: str) -> Json:
-    return {"response": text}
-
-
-def say_message(text: str) -> Json:
-    return {"message": {"role": "assistant", "content": text}}
-
-
-class Encoder:
-    """Turns the events of one answer into Ollama's objects, one a line or one in all."""
-
-    def __init__(self, model: str, say: Say) -> None:
-        self._model = model
-        self._say = say
-
-    def encode(self, event: Event) -> Iterator[Json]:
-        match event:
-            case TextDelta(text):
-                yield {**self._head(text), "done": False}
-            case Finished() | Loaded() | Unloaded():
-                yield self._last("", event)
-            case _:
-                pass  # Ollama has no word for it
-
-    def whole(self, events: Sequence[Event]) -> Json:
-        """All events of an answer, as the object that says everything at once."""
-        text = "".join(event.text for event in events if isinstance(event, TextDelta))
-        return self._last(text, events[-1])
-
-    def _head(self, text: str) -> Json:
-        return {"model": self._model, "created_at": now(), **self._say(text)}
-
-    def _last(self, text: str, last: Event) -> Json:
-        done = {**self._head(text), "done": True}
-        match last:
-            case Loaded():
-                return {**done, "done_reason": "load"}
-            case Unloaded():
-                return {**done, "done_reason": "unload"}
-            case Finished(reason, usage, tokens):
-                context = {} if tokens is None else {"context": list(tokens)}
-                return {**done, "done_reason": DONE_REASONS[reason], **context, **_metrics(usage)}
-            case _:
-                raise AssertionError(last)
-
-
-def _metrics(usage: Usage) -> Json:
-    total = usage.load_seconds + usage.prefill_seconds + usage.decode_seconds
-    return {
-        "total_duration": _nanoseconds(total),
-        "load_duration": _nanoseconds(usage.load_seconds),
-        "prompt_eval_count": usage.prompt_tokens,
-        "prompt_eval_duration": _nanoseconds(usage.prefill_seconds),
-        "eval_count": usage.completion_tokens,
-        "eval_duration": _nanoseconds(usage.decode_seconds),
-    }
-
-
-def _nanoseconds(seconds: float) -> int:
-    return round(seconds * 1e9)
+    thought = fields.text("thinking")
+    content = (*read_images(fields), *(read_content(fields) or (Text(""),)))
+    calls = read_tool_calls(fields)
+    if _ROLES[role.lower()] == "tool":
+        call_id, name = fields.text("tool_call_id"), fields.text("tool_name")
+        return Message("tool", (ToolResult(call_id or "", content, name or ""),))
+    before: tuple[Part, ...] = (Reasoning(thought),) if thought else ()
+    return Message(_ROLES[role.lower()], (*before, *content, *calls))
 
 
 # -- Routes --------------------------------------------------------------------
 
 
-def routes(residency: Residency, find: FindModel) -> Blueprint:
+def routes(streams: Streams) -> Blueprint:
     blueprint = Blueprint("ollama", __name__)
-
-    async def answer(fields: Fields, asked: Request, encoder: Encoder) -> Response:
-        stream = wants_stream(fields) and isinstance(asked, GenerateRequest)
-        headers = ignored_headers(fields, request.headers)
-        if stream:
-            lines = ndjson(await begin(residency, asked), encoder.encode, native_body)
-            return Response(lines, headers=headers, content_type="application/x-ndjson")
-        async with aclosing(generate(residency, asked)) as events:
-            whole = encoder.whole([event async for event in events])
-        return reply(whole, NATIVE_JSON, headers=headers)
 
     @blueprint.post("/api/generate")
     async def generate_route() -> Response:
-        fields = Fields(await read_json(request))
-        asked = parse_generate(fields, find)
-        return await answer(fields, asked, Encoder(asked.model, say_response))
+        asked = await read_asked(request, parse_generate)
+        return await answer(streams, OLLAMA, asked, request.headers)
 
     @blueprint.post("/api/chat")
     async def chat_route() -> Response:
-        fields = Fields(await read_json(request))
-        asked = parse_chat(fields, find)
-        return await answer(fields, asked, Encoder(asked.model, say_message))
+        asked = await read_asked(request, parse_chat)
+        return await answer(streams, OLLAMA, asked, request.headers)
 
     return blueprint

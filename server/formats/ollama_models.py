@@ -1,6 +1,7 @@
 """Ollama's facts: that it runs, which models there are, and which are loaded."""
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from quart import Blueprint, Response, request
@@ -8,12 +9,13 @@ from quart import Blueprint, Response, request
 from models.errors import InvalidRequest, ModelNotFound
 from models.model import Kind, Model
 from models.names import ModelName
-from models.residency import Residency
-from models.store import Store
 from server.body import read_json
+from server.capabilities import capabilities
 from server.clock import rfc3339
 from server.fields import Fields, Json
 from server.framing import NATIVE_JSON, reply
+from server.shelf import Shelf
+from server.streams import Engines
 
 # Copilot takes nothing but three numbers, and clients look for what this version can do.
 OLLAMA_VERSION = "0.33.0"
@@ -23,13 +25,13 @@ FOR_EVER = timedelta(days=292 * 365)  # as far as Go's clock goes; `ollama ps` s
 _THOUSAND, _MILLION, _BILLION = 10**3, 10**6, 10**9
 
 
-def tags_body(models: list[Model]) -> Json:
+def tags_body(models: Sequence[Model]) -> Json:
     return {"models": [_tag(model) for model in models]}
 
 
-def ps_body(residency: Residency) -> Json:
+def ps_body(engines: Engines) -> Json:
     """The models in memory, the one that stays longest first."""
-    residents = residency.residents()
+    residents = engines.residents()
     for_ever = datetime.now(UTC) + FOR_EVER
     ends = {each.model.name: each.expires_at or for_ever for each in residents}
     # Only a Mac's models are in the memory of a GPU.
@@ -69,7 +71,7 @@ def show_body(model: Model) -> Json:
             f"{architecture}.context_length": details.context_length,
             f"{architecture}.embedding_length": details.embedding_length,
         },
-        "capabilities": _capabilities(),
+        "capabilities": capabilities(model),
         "modified_at": rfc3339(model.modified_at),
     }
 
@@ -98,7 +100,7 @@ def _tag(model: Model) -> Json:
         "size": model.size_bytes,
         "digest": model.digest,
         "details": _details(model) | lengths,
-        "capabilities": _capabilities(),
+        "capabilities": capabilities(model),
     }
 
 
@@ -113,11 +115,7 @@ def _details(model: Model) -> Json:
     }
 
 
-def _capabilities() -> list[str]:
-    return ["completion"]
-
-
-def routes(residency: Residency, store: Store) -> Blueprint:
+def routes(engines: Engines, shelf: Shelf) -> Blueprint:
     blueprint = Blueprint("ollama_models", __name__)
 
     @blueprint.get("/")
@@ -130,11 +128,11 @@ def routes(residency: Residency, store: Store) -> Blueprint:
 
     @blueprint.get("/api/tags")
     async def tags() -> Response:
-        return reply(tags_body(store.list()), NATIVE_JSON)
+        return reply(tags_body(await shelf.all()), NATIVE_JSON)
 
     @blueprint.get("/api/ps")
     async def ps() -> Response:
-        return reply(ps_body(residency), NATIVE_JSON)
+        return reply(ps_body(engines), NATIVE_JSON)
 
     @blueprint.post("/api/show")
     async def show() -> Response:
@@ -143,7 +141,7 @@ def routes(residency: Residency, store: Store) -> Blueprint:
         if not name:
             raise InvalidRequest("model is required")
         try:
-            return reply(show_body(store.find(name)), NATIVE_JSON)
+            return reply(show_body(await shelf.find(name)), NATIVE_JSON)
         except ModelNotFound:
             # On this path, and in /v1/models, Ollama says the name in full.
             raise ModelNotFound(str(ModelName.parse(name))) from None

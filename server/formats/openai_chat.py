@@ -1,33 +1,35 @@
-"""OpenAI's chat completions: https://platform.openai.com/docs/api-reference/chat"""
+"""OpenAI's chat completions: https://platform.openai.com/docs/api-reference/chat
 
-import time
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing
-from typing import Any
+Everything that the wire can say is read; whether the model can do it is asked elsewhere.
+Two things are refused, as nothing behind could do them: more than one answer (``n``), and
+answers that are no text (``modalities``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 from quart import Blueprint, Response, request
 
-from models.chat import GenerateRequest, Message, Overflow, Role, Text
+from models.chat import GenerateRequest, Message, Overflow, Part, Reasoning, Role, Text, ToolResult
 from models.errors import InvalidRequest
-from models.events import Event, Finished, FinishReason, Started, TextDelta, Usage
-from models.residency import Residency
-from server.body import read_json
-from server.faults import openai_body
+from server.answer import Asked, answer
+from server.body import read_asked
+from server.content import read_content
 from server.fields import Fields, Json
-from server.framing import JSON, reply, sse
-from server.ignored import ignored_headers
 from server.keep_alive import read_keep_alive
-from server.messages import read_content, refuse_unless_empty
+from server.openai_encoder import Encoder
+from server.openai_fields import (
+    read_all_tools,
+    read_constraint,
+    read_logit_bias,
+    read_thinking,
+    read_top_logprobs,
+)
 from server.sampling import read_limit, read_sampling, read_stop
-from server.stream import begin, generate
+from server.streams import Streams
+from server.tools import read_function_call, read_tool_calls
+from server.wires import OPENAI_CHAT
 
-FINISH_REASONS = {
-    FinishReason.END_OF_TURN: "stop",
-    FinishReason.STOP_STRING: "stop",
-    FinishReason.MAX_TOKENS: "length",
-    FinishReason.CANCELLED: "stop",
-}
 _ROLES: dict[str, Role] = {
     "system": "system",
     "developer": "system",
@@ -36,175 +38,122 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
-_CONSTRAINTS = ("grammar", "json_schema", "web_search_options")
 
 
 # -- Requests ------------------------------------------------------------------
 
 
-def parse(fields: Fields) -> GenerateRequest:
+def parse(body: Json) -> Asked:
     """Raises InvalidRequest."""
+    fields = Fields(body)
     model = fields.text("model")
     if not model:
         raise InvalidRequest("model is required")
     messages = fields.objects("messages")
     if not messages:
         raise InvalidRequest("[] is too short - 'messages'")
-    _refuse_what_comes_later(fields)
-    return GenerateRequest(
+    _refuse_what_nothing_does(fields)
+    tools, tool_choice, legacy = read_all_tools(fields)
+    thinking, wish = read_thinking(fields)
+    asked = GenerateRequest(
         model=model,
-        prompt=tuple(_message(each) for each in messages),
-        sampling=read_sampling(fields),
+        prompt=_Messages(messages).read(),
+        tools=tools,
+        tool_choice=tool_choice,
+        thinking=thinking,
+        constraint=read_constraint(fields),
+        sampling=replace(read_sampling(fields), logit_bias=read_logit_bias(fields)),
         max_tokens=read_limit(fields, "max_completion_tokens") or read_limit(fields, "max_tokens"),
         stop=read_stop(fields),
+        top_logprobs=read_top_logprobs(fields),
         context_length=_context_length(fields),
         overflow=Overflow.REFUSE,
         keep_alive_seconds=read_keep_alive(fields),
     )
+    encoder = Encoder(model, with_usage=_wants_usage(fields), legacy=legacy)
+    return Asked(
+        request=asked,
+        stream=bool(fields.flag("stream")),
+        encoder=encoder,
+        ignored=tuple(fields.ignored()),
+        wish=wish,
+    )
 
 
-def wants_usage(fields: Fields) -> bool:
-    options = fields.object("stream_options")
+def _wants_usage(fields: Fields) -> bool:
+    options = fields.inner("stream_options")
     return bool(options and options.flag("include_usage"))
 
 
 def _context_length(fields: Fields) -> int | None:
     """Not OpenAI's: how else would a client of theirs ask for more?"""
-    options = fields.object("options")
+    options = fields.inner("options")
     inner = read_limit(options, "num_ctx") if options else None
-    return read_limit(fields, "num_ctx") or inner
+    return read_limit(fields, "num_ctx") or read_limit(fields, "context_length") or inner
 
 
-def _message(fields: Fields) -> Message:
-    role = fields.text("role")
-    if role is None:
-        raise fields.missing("role")
-    if role not in _ROLES:
-        name = fields.name("role")
-        known = ", ".join(_ROLES)
-        raise InvalidRequest(f'"{name}" must be one of {known}, not {role[:40]!r}.', field=name)
-    refuse_unless_empty(fields, "tool_calls")
-    if fields.value("function_call") is not None:
-        raise fields.not_yet("function_call")
-    text = read_content(fields)
-    if text is None and role != "assistant":
-        if not fields.has("content"):
-            raise fields.missing("content")
-        raise fields.wrong("content", "a string or a list of parts", None)
-    return Message(_ROLES[role], (Text(text or ""),))
-
-
-def _refuse_what_comes_later(fields: Fields) -> None:
-    refuse_unless_empty(fields, "tools", "functions")
-    for name in ("tool_choice", "function_call"):
-        if fields.value(name) not in (None, "none", "auto"):
-            raise fields.not_yet(name)
-    if (fields.whole("n", least=1, most=128) or 1) != 1:
-        raise fields.not_yet("n")
-    if fields.flag("logprobs") or fields.whole("top_logprobs"):
-        raise fields.not_yet("logprobs")
-    response_format = fields.object("response_format")
-    if response_format and response_format.text("type") != "text":
-        raise fields.not_yet("response_format")
-    if fields.value("logit_bias"):
-        raise fields.not_yet("logit_bias")
-    if any(each != "text" for each in fields.list("modalities") or ()):
+def _refuse_what_nothing_does(fields: Fields) -> None:
+    if (fields.integer("n", least=1, most=128) or 1) != 1:
+        raise InvalidRequest('"n" must be 1: ask again for another answer.', field="n")
+    if any(each != "text" for each in fields.array("modalities") or ()):
         raise fields.not_yet("modalities")
-    for name in _CONSTRAINTS:
-        if fields.value(name) is not None:
-            raise fields.not_yet(name)
 
 
-# -- Answers -------------------------------------------------------------------
+class _Messages:
+    """Reads a conversation, in which a tool's result names its call by id alone."""
 
+    def __init__(self, messages: Sequence[Fields]) -> None:
+        self._messages = messages
+        self._tools: dict[str, str] = {}  # name of the tool, by id of the call
 
-class Encoder:
-    """Turns the events of one answer into chunks, or into one completion."""
+    def read(self) -> tuple[Message, ...]:
+        """Raises InvalidRequest."""
+        return tuple(self._message(each) for each in self._messages)
 
-    def __init__(self, model: str, *, with_usage: bool = False) -> None:
-        self._head: Json = {
-            "id": f"chatcmpl-{uuid.uuid4().hex}",
-            "object": "chat.completion.chunk",
-            "created": int(time.time()),
-            "model": model,
-            "system_fingerprint": "fp_ollama",  # some clients ask for it by name
-        }
-        self._with_usage = with_usage
+    def _message(self, fields: Fields) -> Message:
+        said = fields.required_text("role")
+        role = _ROLES.get(said)
+        if role is None:
+            name = fields.name("role")
+            known = ", ".join(_ROLES)
+            raise InvalidRequest(f'"{name}" must be one of {known}, not {said[:40]!r}.', field=name)
+        if role == "assistant":
+            return Message("assistant", self._assistant_parts(fields))
+        content = read_content(fields)
+        if content is None:
+            if not fields.has("content"):
+                raise fields.missing("content")
+            raise fields.wrong("content", "a string or a list of parts", None)
+        if role == "tool":
+            id = fields.text("tool_call_id") or ""
+            name = fields.text("name") or self._tools.get(id, "")
+            return Message("tool", (ToolResult(id, content, name),))
+        return Message(role, content)
 
-    def encode(self, event: Event) -> Iterator[Json]:
-        match event:
-            case Started():
-                yield self._chunk({"role": "assistant", "content": ""})
-            case TextDelta(text):
-                yield self._chunk({"content": text})
-            case Finished(reason, usage):
-                yield self._chunk({}, FINISH_REASONS[reason])
-                if self._with_usage:
-                    yield {**self._head, "choices": [], "usage": usage_body(usage)}
-            case _:
-                pass  # OpenAI has no word for it
-
-    def whole(self, events: Sequence[Event]) -> Json:
-        """All events of an answer, as one completion."""
-        text = "".join(event.text for event in events if isinstance(event, TextDelta))
-        [finished] = [event for event in events if isinstance(event, Finished)]
-        choice = {
-            "index": 0,
-            "message": {
-                "role": "assistant",
-                "content": text,
-                "refusal": None,
-                "annotations": list[Any](),
-            },
-            "logprobs": None,
-            "finish_reason": FINISH_REASONS[finished.reason],
-        }
-        return {
-            **self._head,
-            "object": "chat.completion",
-            "choices": [choice],
-            "usage": usage_body(finished.usage),
-        }
-
-    def _chunk(self, delta: Json, finish_reason: str | None = None) -> Json:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        usage = {"usage": None} if self._with_usage else {}
-        return {**self._head, "choices": [choice], **usage}
-
-
-def usage_body(usage: Usage) -> Json:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens, "audio_tokens": 0},
-        "completion_tokens_details": {
-            "reasoning_tokens": 0,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
+    def _assistant_parts(self, fields: Fields) -> tuple[Part, ...]:
+        thought = fields.text("reasoning_content") or fields.text("reasoning")
+        fields.value("reasoning")  # the same again, as we send both
+        calls = read_tool_calls(fields)
+        self._tools |= {call.id: call.name for call in calls}
+        old = fields.inner("function_call")
+        if old:
+            calls = (*calls, read_function_call(old))
+        content = read_content(fields)
+        if fields.text("refusal") and not content:
+            content = (Text(fields.required_text("refusal")),)
+        before = (Reasoning(thought),) if thought else ()
+        return (*before, *(content or (() if calls else (Text(""),))), *calls)
 
 
 # -- Routes --------------------------------------------------------------------
 
 
-def routes(residency: Residency) -> Blueprint:
+def routes(streams: Streams) -> Blueprint:
     blueprint = Blueprint("openai_chat", __name__)
 
     @blueprint.post("/v1/chat/completions")
     async def completions() -> Response:
-        fields = Fields(await read_json(request))
-        asked = parse(fields)
-        stream, with_usage = fields.flag("stream"), wants_usage(fields)
-        headers = ignored_headers(fields, request.headers)
-        encoder = Encoder(asked.model, with_usage=with_usage)
-        if stream:
-            frames = sse(await begin(residency, asked), encoder.encode, openai_body)
-            return Response(frames, headers=headers, content_type="text/event-stream")
-        async with aclosing(generate(residency, asked)) as events:
-            whole = encoder.whole([event async for event in events])
-        return reply(whole, JSON, headers=headers)
+        asked = await read_asked(request, parse)
+        return await answer(streams, OPENAI_CHAT, asked, request.headers)
 
     return blueprint

@@ -63,7 +63,7 @@ class Serving:
 
     def __init__(self, residency: Residency, store: FakeStore) -> None:
         self.residency = residency
-        self._make_app = lambda: create_app(residency, store, host=HOST)  # type: ignore[arg-type]
+        self._make_app = lambda: create_app(residency, store, host=HOST)
         self.server = ApiServer(self._make_app, HOST, [0])
         self.server.start()
 

@@ -128,6 +128,33 @@ class TestErrors:
             "code": None,
         }
 
+    def test_what_a_model_cannot_do_in_the_words_that_clients_look_for(self, serve):
+        serving = serve(models=[a_model("Org/Tiny:v2")])
+        asked = CHAT | GENERATE | {"model": "oRG/Tiny:v2", "stream": True}
+        tool = {"type": "function", "function": {"name": "a"}}
+        full = "registry.ollama.ai/Org/Tiny:v2 does not support"
+
+        for path, extra, sentence in (
+            ("/api/chat", {"think": True}, '"oRG/Tiny:v2" does not support thinking'),
+            ("/api/generate", {"suffix": "x"}, f"{full} insert"),
+            ("/api/chat", {"tools": [tool]}, f"{full} tools"),
+            ("/v1/chat/completions", {"tools": [tool]}, f"{full} tools"),
+            ("/v1/chat/completions", {"think": True}, '"oRG/Tiny:v2" does not support thinking'),
+            ("/api/generate", {"images": ["aGVsbG8="]}, f"{full} vision"),
+        ):
+            answer = serving.ask("POST", path, asked | extra)
+            said = answer.json["error"]
+            assert (said["message"] if isinstance(said, dict) else said) == sentence
+            assert answer.status == 400
+
+    def test_an_effort_is_no_more_than_a_wish(self, serve):
+        serving = serve()
+
+        answer = serving.ask("POST", "/v1/chat/completions", CHAT | {"reasoning_effort": "high"})
+
+        assert answer.json["choices"][0]["message"]["content"] == "Hello"
+        assert answer.headers["x-inglenook-ignored"] == "reasoning_effort"
+
     @pytest.mark.parametrize("path", [path for path, _ in ASKING])
     def test_a_name_that_is_none(self, serve, path):
         answer = serve().ask("POST", path, CHAT | GENERATE | {"model": "a b"})
@@ -256,6 +283,27 @@ class TestErrors:
         assert answer.json["error"]["type"] == "invalid_request_error"
         assert serving.ask("GET", "/").status == 200
 
+    def test_a_large_body_is_read_like_any_other(self, serve):
+        serving = serve(ScriptedBackend("ok", context_length=1 << 30))
+        long = CHAT | {"messages": [{"role": "user", "content": "漢字, " * 500_000}]}
+
+        answer = serving.ask("POST", "/v1/chat/completions", long)
+        twice = serving.ask("POST", "/api/chat", b'{"a": 1, "a": "' + b"x" * (2 << 20) + b'"}')
+
+        assert answer.json["choices"][0]["message"]["content"] == "ok"
+        assert answer.json["usage"]["prompt_tokens"] > 4_000_000
+        assert (twice.status, twice.json) == (400, {"error": '"a" is given twice.'})
+
+    def test_half_a_character_in_the_name_of_a_field_is_no_fault_of_ours(self, serve):
+        body = (
+            rb'{"model": "scripted", "messages": [{"role": "user", "content": "x"}], "\ud83d": 1}'
+        )
+
+        answer = serve().ask("POST", "/v1/chat/completions", body)
+
+        assert answer.status == 200
+        assert answer.headers["x-inglenook-ignored"] == "%EF%BF%BD"
+
     def test_a_body_in_chunks_is_read(self, serve):
         connection = serve().connect()
         data = json.dumps(CHAT | {"stream": False}).encode()
@@ -267,11 +315,61 @@ class TestErrors:
 
 
 class TestGuards:
-    def test_a_host_from_elsewhere_hears_nothing(self, serve):
-        answer = serve().ask("GET", "/api/tags", headers={"Host": "evil.example"})
+    def test_a_host_from_elsewhere_hears_what_to_do_and_so_does_the_log(self, serve, caplog):
+        serving = serve()
+        evil = {"Host": "evil.example:80"}
 
-        assert (answer.status, answer.body) == (403, b"")
-        assert "content-type" not in answer.headers
+        native = serving.ask("GET", "/api/tags", headers=evil)
+        openai = serving.ask("GET", "/v1/models", headers=evil)
+
+        assert native.status == openai.status == 403
+        for said in (native.json["error"], openai.json["error"]["message"]):
+            assert "'evil.example:80' is not allowed" in said and "INGLENOOK_HOSTS" in said
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "evil.example" in caplog.text
+
+    def test_a_name_of_this_computer_can_be_allowed(self, serve, monkeypatch):
+        monkeypatch.setenv("INGLENOOK_HOSTS", "mybox.lan, *.ts.net")
+        serving = serve()
+
+        for host in ("mybox.lan", "MyBox.lan:11434", "a.b.ts.net"):
+            assert serving.ask("GET", "/", headers={"Host": host}).status == 200
+        for host in ("other.lan", "ts.net.evil.example"):
+            assert serving.ask("GET", "/", headers={"Host": host}).status == 403
+
+    @pytest.mark.parametrize("path", ["/", "/api/chat", "/v1/responses", "/nothing", "/v1/a%2Fb/"])
+    @pytest.mark.parametrize(
+        ("header", "statuses"),
+        [
+            ("Host: evil.example", {403}),
+            ("Host: localhost\r\nOrigin: https://evil.example", {403}),
+            ("Host: localhost", {400, 404, 405}),
+        ],
+    )
+    def test_a_websocket_meets_the_same_guard(self, serve, caplog, path, header, statuses):
+        serving = serve()
+        handshake = (
+            f"GET {path} HTTP/1.1\r\n{header}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+
+        with socket.create_connection((HOST, serving.port)) as client:
+            client.settimeout(20)
+            client.sendall(handshake.encode())
+            head = client.recv(4096).decode()
+
+        assert int(head.split()[1]) in statuses
+        assert "x-inglenook-version" in head.lower()
+        assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+    def test_a_slash_at_the_end_changes_nothing(self, serve):
+        serving = serve()
+
+        for path in ("/api/tags", "/v1/models", "/api/version", "/health", "/v1/models/scripted"):
+            assert serving.ask("GET", f"{path}/").json == serving.ask("GET", path).json
+        answer = serving.ask("POST", "/api/generate/", GENERATE | {"stream": False})
+        assert answer.json["response"] == "Hello"
+        assert serving.ask("GET", "/nothing/").status == 404
 
     def test_a_page_from_elsewhere_hears_nothing(self, serve):
         serving = serve()
@@ -339,7 +437,7 @@ class TestClientsThatLeave:
         monkeypatch.setattr(
             serving.residency,
             "submit",
-            lambda *asked, **more: submitted.append(submit(*asked, **more)) or 1,
+            lambda *asked, **who: submitted.append(submit(*asked, **who)) or 1,
         )
         monkeypatch.setattr(serving.residency, "cancel", cancelled.append)
         data = json.dumps(CHAT).encode()
@@ -351,6 +449,20 @@ class TestClientsThatLeave:
         client.close()
 
         eventually(lambda: cancelled == [1])
+
+    def test_one_that_does_not_read_holds_nobody_up(self, serve, eventually):
+        backend = babbler()
+        serving = serve(backend)
+        data = json.dumps(CHAT).encode()
+        head = f"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n"
+        with socket.create_connection((HOST, serving.port)) as deaf:
+            deaf.sendall(head.encode() + data)
+            eventually(lambda: bool(backend.running))
+
+            answer = serving.ask("POST", "/api/chat", CHAT | {"options": {"num_predict": 2000}})
+
+            assert len(answer.lines) == 2001
+            assert len(backend.running) == 1
 
     def test_many_streams_at_once(self, serve):
         serving = serve(ScriptedBackend(*"abcdefghij"))

@@ -1,67 +1,34 @@
-"""From events to bytes: whatever fails, the last frame says so."""
+"""From dicts to bytes that every client can take apart again."""
 
 import json
-from collections.abc import AsyncGenerator
 
-from models.errors import InferenceError, ModelCrashed
-from models.events import Event, Finished, FinishReason, TextDelta
-from server.framing import ndjson, sse
-
-END = Finished(FinishReason.END_OF_TURN)
+from server import framing
 
 
-def encode(event: Event):
-    if isinstance(event, TextDelta):
-        yield {"text": event.text}
-    else:
-        yield {"end": True}
+def test_letters_are_sent_as_they_are():
+    assert framing.line({"text": "é"}) == '{"text":"é"}\n'.encode()
+    assert framing.data({"text": "é"}) == 'data: {"text":"é"}\n\n'.encode()
 
 
-def error_body(error: InferenceError):
-    return {"error": str(error)}
+def test_what_some_clients_take_for_the_end_of_a_line_is_escaped():
+    said = {"a\u2028b": "\x85\u2028\u2029é\r\n"}
+
+    for frame in (framing.line(said), framing.data(said), framing.to_json(said)):
+        assert len(frame.decode().strip().splitlines()) == 1
+        assert json.loads(frame.decode().removeprefix("data: ")) == said
 
 
-async def events(*given: Event | Exception) -> AsyncGenerator[Event, None]:
-    for each in given:
-        if isinstance(each, Exception):
-            raise each
-        yield each
+def test_half_a_character_does_not_end_a_stream():
+    assert framing.line({"text": "\ud83d"}) == b'{"text":"?"}\n'
 
 
-async def bytes_of(frames) -> bytes:
-    return b"".join([frame async for frame in frames])
+def test_a_template_is_the_object_that_it_stands_for():
+    def made(a: str, b: str):
+        return {"model": "x", "inner": [{"a": a, "b": b}], "n": None}
 
+    template = framing.Template(made, 2)
 
-async def test_lines_end_where_the_stream_does():
-    said = await bytes_of(ndjson(events(TextDelta("é"), END), encode, error_body))
-
-    assert said == '{"text":"é"}\n{"end":true}\n'.encode()
-
-
-async def test_server_sent_events_end_with_done():
-    said = await bytes_of(sse(events(TextDelta("a"), END), encode, error_body))
-
-    assert said == b'data: {"text":"a"}\n\ndata: {"end":true}\n\ndata: [DONE]\n\n'
-
-
-async def test_an_error_in_the_middle_is_the_last_thing_said():
-    broken = (TextDelta("a"), ModelCrashed("It died."))
-
-    lines = await bytes_of(ndjson(events(*broken), encode, error_body))
-    frames = await bytes_of(sse(events(*broken), encode, error_body))
-
-    assert lines == b'{"text":"a"}\n{"error":"It died."}\n'
-    assert frames == b'data: {"text":"a"}\n\ndata: {"error":"It died."}\n\ndata: [DONE]\n\n'
-
-
-async def test_a_bug_in_the_middle_is_logged_and_told(caplog):
-    said = await bytes_of(ndjson(events(TextDelta("a"), ZeroDivisionError()), encode, error_body))
-
-    assert json.loads(said.splitlines()[-1])["error"].startswith("The request failed unexpectedly")
-    assert caplog.records[0].exc_info
-
-
-async def test_half_a_character_does_not_end_a_stream():
-    said = await bytes_of(ndjson(events(TextDelta("\ud83d"), END), encode, error_body))
-
-    assert said == b'{"text":"?"}\n{"end":true}\n'
+    for texts in (("1", "2"), ('"\\\n', "\u2028é"), ("", "\ue0001\ue000")):
+        filled = template.fill(*texts)
+        assert json.loads(filled) == made(*texts)
+        assert framing.line(filled) == framing.line(made(*texts))

@@ -7,17 +7,22 @@ import threading
 from http.client import HTTPConnection
 
 import pytest
-from quart import Quart, request
+from quart import request
 
-from server.listener import ApiServer, PortInUse, next_free_port
+from server.app import Api
+from server.large_bodies import LargeBodies
+from server.listener import ApiServer
+from server.ports import PortInUse, next_free_port
+from server.streams import Streams
+from tests.fakes import RecordedEngines
 from tests.server.conftest import babbler
 
 HOST = "127.0.0.1"
 STREAM = b'{"model":"scripted","prompt":"hi"}'
 
 
-def make_app() -> Quart:
-    app = Quart("test")
+def make_app() -> Api:
+    app = Api(Streams(RecordedEngines()), LargeBodies())
 
     @app.get("/")
     async def root() -> str:
@@ -58,6 +63,17 @@ def test_every_port_is_answered(server):
     assert [get(port) for port in server.ports] == [b"here", b"here"]
 
 
+def test_localhost_is_answered_whichever_address_it_means(server):
+    server.start()
+    addresses = {str(each[4][0]) for each in socket.getaddrinfo("localhost", None)}
+
+    for address in addresses & {"127.0.0.1", "::1"}:
+        connection = HTTPConnection(address, server.ports[0], timeout=20)
+        connection.request("GET", "/")
+        assert connection.getresponse().read() == b"here"
+        connection.close()
+
+
 def test_it_runs_on_a_thread_that_can_be_recognised(server):
     server.start()
 
@@ -90,10 +106,11 @@ def test_a_port_in_use_is_told_to_whoever_starts(server):
 
 
 def test_a_server_that_cannot_be_made_frees_its_ports(caplog):
-    def broken() -> Quart:
+    def broken() -> Api:
         raise ZeroDivisionError
 
-    port = next_free_port(HOST, 20_000)
+    with socket.create_server((HOST, 0)) as free:
+        port = free.getsockname()[1]
     server = ApiServer(broken, HOST, [port])
     with pytest.raises(ZeroDivisionError):
         server.start()

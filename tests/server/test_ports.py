@@ -4,7 +4,8 @@ import socket
 
 import pytest
 
-from server.ports import CannotListen, PortInUse, listen, next_free_port
+from server import ports
+from server.ports import CannotListen, Listener, PortInUse, _has_ipv6, listen, next_free_port
 
 HOST = "127.0.0.1"
 
@@ -14,6 +15,14 @@ def taken():
     """A port that another program answers on."""
     with socket.create_server((HOST, 0)) as other:
         yield other.getsockname()[1]
+
+
+def one_listener() -> Listener:
+    listener, *others = listen(HOST, [0])
+    for each in others:
+        each.close()
+    listener.setblocking(True)
+    return listener
 
 
 def test_a_port_in_use_is_named(taken):
@@ -60,8 +69,7 @@ def test_what_is_no_address_is_told(host, port):
 
 def test_small_pieces_are_sent_at_once():
     """asyncio sets TCP_NODELAY only on sockets that say that they are TCP."""
-    [listener] = listen(HOST, [0])
-    listener.setblocking(True)
+    listener = one_listener()
     with listener, socket.create_connection(listener.getsockname()):
         connection, _ = listener.accept()
         with connection:
@@ -69,11 +77,48 @@ def test_small_pieces_are_sent_at_once():
 
 
 def test_hanging_up_reaches_everyone_who_was_let_in():
-    [listener] = listen(HOST, [0])
-    listener.setblocking(True)
+    listener = one_listener()
     with listener, socket.create_connection(listener.getsockname()) as client:
         connection, _ = listener.accept()
         with connection:
             listener.hang_up()
             listener.hang_up()
             assert client.recv(1) == b""
+
+
+@pytest.mark.skipif(not _has_ipv6(), reason="This computer has no ::1")
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_this_computer_is_listened_to_by_both_its_addresses(host):
+    sockets = listen(host, [0, 0])
+    first, second = sockets[:2], sockets[2:]
+
+    for pair in (first, second):
+        assert [each.getsockname()[0] for each in pair] == ["127.0.0.1", "::1"]
+        assert len({each.getsockname()[1] for each in pair}) == 1
+    assert first[0].getsockname()[1] != second[0].getsockname()[1]
+    for each in sockets:
+        each.close()
+
+
+@pytest.mark.skipif(not _has_ipv6(), reason="This computer has no ::1")
+def test_a_port_that_another_has_on_the_second_address_is_in_use():
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(PortInUse):
+            listen(HOST, [port])
+        assert next_free_port(HOST, port) > port
+
+
+def test_without_ipv6_one_address_is_enough(monkeypatch):
+    monkeypatch.setattr(ports, "_has_ipv6", lambda: False)
+
+    [listener] = listen(HOST, [0])
+
+    assert listener.getsockname()[0] == HOST
+    listener.close()
+
+
+def test_another_address_is_listened_to_alone():
+    for host in ("::1", "0.0.0.0") if _has_ipv6() else ("0.0.0.0",):
+        [listener] = listen(host, [0])
+        listener.close()

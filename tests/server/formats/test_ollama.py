@@ -1,5 +1,6 @@
 """Ollama's generate and chat as pure functions: bodies in, requests out; events in, objects out."""
 
+import json
 import math
 import re
 from typing import Any
@@ -8,22 +9,28 @@ import pytest
 
 from models.chat import (
     GenerateRequest,
+    Image,
+    JsonObject,
+    JsonSchema,
     LoadRequest,
     Message,
     Overflow,
+    Reasoning,
     SamplingParams,
     Text,
+    Tool,
+    ToolCall,
+    ToolResult,
     UnloadRequest,
     system,
     user,
 )
 from models.errors import InvalidRequest, ModelNotFound
 from models.events import Finished, FinishReason, Loaded, Started, TextDelta, Unloaded, Usage
-from server.fields import Fields
+from models.reply import Reply
 from server.formats import ollama
-from tests.fakes import a_model, find_among
+from server.framing import to_json
 
-FIND = find_among(a_model("tiny"), a_model("me/other:v2"))
 HI = [{"role": "user", "content": "hi"}]
 USAGE = Usage(
     prompt_tokens=26,
@@ -42,11 +49,18 @@ EVENTS = [
 
 
 def generate(**body) -> Any:
-    return ollama.parse_generate(Fields({"model": "tiny", "prompt": "hi"} | body), FIND)
+    return ollama.parse_generate({"model": "tiny", "prompt": "hi"} | body).request
 
 
 def chat(**body) -> Any:
-    return ollama.parse_chat(Fields({"model": "tiny", "messages": HI} | body), FIND)
+    return ollama.parse_chat({"model": "tiny", "messages": HI} | body).request
+
+
+def whole(say, *events) -> dict:
+    reply = Reply()
+    for event in events:
+        reply.take(event)
+    return ollama.Encoder("tiny", say).whole(reply, events[-1])
 
 
 def refusal(parse, **body) -> str:
@@ -126,6 +140,14 @@ class TestRequests:
     def test_minus_one_looks_back_on_the_whole_context(self):
         assert generate(options={"repeat_last_n": -1}).sampling.repeat_last_n >= 1 << 18
 
+    @pytest.mark.parametrize("parse", [generate, chat])
+    @pytest.mark.parametrize("level", [True, False, None, "low", "medium", "high", "max"])
+    def test_thinking(self, parse, level):
+        assert parse(think=level).thinking == level
+
+    def test_what_follows_the_completion(self):
+        assert generate(suffix="x").suffix == "x"
+
     def test_truncating_can_be_refused(self):
         assert chat(truncate=False).overflow is Overflow.REFUSE
 
@@ -148,41 +170,83 @@ class TestRequests:
         assert chat(messages=messages).prompt == (
             system(""),
             user(""),
-            Message("tool", (Text("a"),)),
+            Message("tool", (ToolResult("", (Text("a"),)),)),
         )
 
-    @pytest.mark.parametrize("value", [None, False])
-    def test_what_asks_for_nothing_is_no_fault(self, value):
-        asked = chat(
-            think=value,
-            format=None,
-            tools=[],
-            logprobs=False,
-            messages=[{"role": "user", "content": "hi", "images": [], "tool_calls": None}],
+    def test_what_asks_for_nothing_is_the_plain_request(self):
+        plain = [{"role": "user", "content": "hi", "images": [], "tool_calls": None}]
+
+        assert chat() == chat(think=None, format=None, tools=[], logprobs=False, messages=plain)
+
+    def test_a_conversation_with_tools_and_thoughts(self):
+        messages = [
+            {
+                "role": "assistant",
+                "content": "",
+                "thinking": "hm",
+                "tool_calls": [
+                    {"id": "c1", "function": {"index": 0, "name": "a", "arguments": {"x": 1}}},
+                    {"function": {"name": "b", "arguments": "{}"}},
+                ],
+            },
+            {"role": "tool", "tool_name": "a", "tool_call_id": "c1", "content": "sunny"},
+        ]
+
+        assert chat(messages=messages).prompt == (
+            Message(
+                "assistant",
+                (
+                    Reasoning("hm"),
+                    Text(""),
+                    ToolCall("c1", "a", '{"x": 1}'),
+                    ToolCall("", "b", "{}"),
+                ),
+            ),
+            Message("tool", (ToolResult("c1", (Text("sunny"),), "a"),)),
         )
 
-        assert isinstance(asked, GenerateRequest)
+    def test_pictures(self):
+        seen = [{"role": "user", "content": "hi", "images": ["iVBORw=="]}]
+
+        assert chat(messages=seen).prompt == (Message("user", (Image(b"\x89PNG"), Text("hi"))),)
+        assert generate(images=["iVBORw=="]).prompt == (
+            Message("user", (Image(b"\x89PNG"), Text("hi"))),
+        )
+
+    def test_tools(self):
+        schema = {"type": "object"}
+        tool = {"type": "function", "function": {"name": "a", "parameters": schema}}
+
+        assert chat(tools=[tool]).tools == (Tool("a", parameters=schema),)
+
+    @pytest.mark.parametrize("parse", [generate, chat])
+    def test_what_the_answer_must_look_like(self, parse):
+        assert parse(format="json").constraint == JsonObject()
+        assert parse(format={"type": "object"}).constraint == JsonSchema({"type": "object"})
+        assert parse(format="").constraint is None
+
+    def test_odds(self):
+        assert chat(logprobs=True).top_logprobs == 0
+        assert chat(logprobs=True, top_logprobs=20).top_logprobs == 20
+        assert chat(top_logprobs=20).top_logprobs is None
 
     def test_unknown_fields_and_options_are_ignored_by_name(self):
-        fields = Fields(
+        ignored = ollama.parse_chat(
             {
                 "model": "tiny",
-                "messages": [{"role": "user", "content": "hi", "thinking": "hm"}],
+                "messages": [{"role": "user", "content": "hi", "wonder": "hm"}],
                 "surprise": 1,
                 "shift": True,
                 "options": {"num_gpu": 1, "no_such_option": 2, "temperature": 0},
             }
-        )
+        ).ignored
 
-        ollama.parse_chat(fields, FIND)
-        ollama.wants_stream(fields)
-
-        assert set(fields.ignored()) == {
+        assert set(ignored) == {
             "surprise",
             "shift",
             "options.num_gpu",
             "options.no_such_option",
-            "messages[].thinking",
+            "messages[].wonder",
         }
 
 
@@ -203,30 +267,11 @@ class TestRefusals:
             "raw mode does not support template, system, or context"
         )
 
-    def test_a_suffix(self):
-        assert refusal(generate, suffix="x") == (
-            "registry.ollama.ai/library/tiny:latest does not support insert"
-        )
-        assert refusal(generate, suffix="x", model="ME/other:v2") == (
-            "registry.ollama.ai/me/other:v2 does not support insert"
-        )
-
-    @pytest.mark.parametrize("parse", [generate, chat])
-    @pytest.mark.parametrize("level", [True, "low", "medium", "high", "max"])
-    def test_thinking(self, parse, level):
-        assert refusal(parse, think=level) == '"tiny" does not support thinking'
-
     @pytest.mark.parametrize(("value", "said"), [("deep", '"deep"'), (5, "5"), ([], "[]")])
     def test_a_think_value_that_is_none(self, value, said):
         assert refusal(chat, think=value) == (
             f'invalid think value: {said} (must be "high", "medium", "low", "max", true, or false)'
         )
-
-    def test_a_model_that_is_not_there_is_the_first_thing_to_say(self):
-        with pytest.raises(ModelNotFound):
-            chat(model="nothere", think=True)
-        with pytest.raises(ModelNotFound):
-            generate(model="nothere", suffix="x")
 
     def test_top_logprobs_out_of_range(self):
         assert refusal(chat, top_logprobs=21) == "top_logprobs must be between 0 and 20"
@@ -238,6 +283,7 @@ class TestRefusals:
             ("temperature", True, "float32"),
             ("num_predict", "many", "integer"),
             ("num_gpu", "all", "integer"),
+            ("top_k", {}, "integer"),
             ("use_mmap", 1, "boolean"),
             ("stop", 5, "array"),
         ],
@@ -270,27 +316,19 @@ class TestRefusals:
             '"format" must be "json" or a JSON Schema object, not a list.'
         )
 
-    @pytest.mark.parametrize(
-        ("field", "value"),
-        [
-            ("format", "json"),
-            ("format", {"type": "object"}),
-            ("tools", [{"type": "function"}]),
-            ("logprobs", True),
-            ("_debug_render_only", True),
-        ],
-    )
-    def test_what_comes_later_is_named_and_not_passed_over(self, field, value):
-        assert refusal(chat, **{field: value}) == f'"{field}" is not supported yet.'
+    def test_a_prompt_that_is_not_sent(self):
+        assert refusal(chat, _debug_render_only=True) == (
+            '"_debug_render_only" is not supported yet.'
+        )
 
-    @pytest.mark.parametrize("field", ["images", "tool_calls"])
-    def test_what_comes_later_in_a_message(self, field):
-        messages = [{"role": "user", "content": "hi", field: ["x"]}]
+    def test_pictures_that_have_no_place_in_the_prompt(self):
+        assert refusal(generate, images=["iVBORw=="], raw=True) == (
+            '"images" cannot be given with "raw".'
+        )
 
-        assert refusal(chat, messages=messages) == f'"messages[0].{field}" is not supported yet.'
-
-    def test_images_of_a_generation(self):
-        assert refusal(generate, images=["x"]) == '"images" is not supported yet.'
+    @pytest.mark.parametrize("image", ["!!", "data:image/png,x", "abc"])
+    def test_pictures_that_are_none(self, image):
+        assert refusal(generate, images=[image]) == "invalid image input"
 
     @pytest.mark.parametrize(
         ("messages", "sentence"),
@@ -308,11 +346,11 @@ class TestRefusals:
             ),
             (
                 [{"role": "user", "content": [{"type": "image_url"}]}],
-                "\"messages[0].content[0].type\" 'image_url' is not supported yet: only text is.",
+                '"messages[0].content[0].image_url" is missing.',
             ),
             (
                 [{"role": "user", "content": [{"type": "video"}]}],
-                "\"messages[0].content[0].type\" must be 'text', not 'video'.",
+                "\"messages[0].content[0].type\" must be 'text' or 'image_url', not 'video'.",
             ),
         ],
     )
@@ -328,7 +366,7 @@ class TestAnswers:
     def test_a_streamed_chat(self):
         encoder = ollama.Encoder("tiny", ollama.say_message)
 
-        lines = [line for event in EVENTS for line in encoder.encode(event)]
+        lines = [json.loads(to_json(chunk)) for event in EVENTS for chunk in encoder.encode(event)]
 
         assert [line["message"] for line in lines] == [
             {"role": "assistant", "content": "Hel"},
@@ -341,10 +379,10 @@ class TestAnswers:
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", line["created_at"])
 
     def test_a_whole_generation_ends_with_what_it_took(self):
-        whole = ollama.Encoder("tiny", ollama.say_response).whole(EVENTS)
+        said = whole(ollama.say_response, *EVENTS)
 
-        del whole["created_at"]
-        assert whole == {
+        del said["created_at"]
+        assert said == {
             "model": "tiny",
             "response": "Hello",
             "done": True,
@@ -359,9 +397,7 @@ class TestAnswers:
         }
 
     def test_a_chat_and_a_raw_generation_have_no_context(self):
-        events = [Finished(FinishReason.END_OF_TURN)]
-
-        assert "context" not in ollama.Encoder("tiny", ollama.say_message).whole(events)
+        assert "context" not in whole(ollama.say_message, Finished(FinishReason.END_OF_TURN))
 
     @pytest.mark.parametrize(
         ("reason", "said"),
@@ -373,13 +409,11 @@ class TestAnswers:
         ],
     )
     def test_why_it_ended(self, reason, said):
-        encoder = ollama.Encoder("tiny", ollama.say_message)
-
-        assert encoder.whole([Finished(reason)])["done_reason"] == said
+        assert whole(ollama.say_message, Finished(reason))["done_reason"] == said
 
     @pytest.mark.parametrize(("event", "said"), [(Loaded(1.5), "load"), (Unloaded(), "unload")])
     def test_loading_is_done_and_no_more(self, event, said):
-        whole = ollama.Encoder("tiny", ollama.say_response).whole([event])
+        answer = whole(ollama.say_response, event)
 
-        del whole["created_at"]
-        assert whole == {"model": "tiny", "response": "", "done": True, "done_reason": said}
+        del answer["created_at"]
+        assert answer == {"model": "tiny", "response": "", "done": True, "done_reason": said}

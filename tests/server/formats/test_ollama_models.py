@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from server.capabilities import capabilities
 from server.formats import ollama_models
 from tests.fakes import a_model
 
@@ -31,7 +32,7 @@ def test_a_model_of_the_list():
             "context_length": 256,
             "embedding_length": 8,
         },
-        "capabilities": ["completion"],
+        "capabilities": capabilities(a_model()),
     }
 
 
@@ -40,7 +41,7 @@ def test_what_clients_read_of_a_model():
 
     assert shown["model_info"]["scripted.context_length"] == 256
     assert shown["model_info"]["general.architecture"] == "scripted"
-    assert shown["capabilities"] == ["completion"]
+    assert shown["capabilities"] == capabilities(a_model())
 
 
 def test_a_model_that_stays_for_ever_has_a_date_that_clients_can_read():

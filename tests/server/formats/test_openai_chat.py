@@ -1,13 +1,34 @@
 """OpenAI's chat completions as pure functions: bodies in, requests out; events in, chunks out."""
 
+import base64
+import json
+
 import pytest
 
 from models import chat
-from models.chat import GenerateRequest, Message, Overflow, SamplingParams, Text
+from models.chat import (
+    GenerateRequest,
+    Grammar,
+    Image,
+    JsonObject,
+    JsonSchema,
+    Message,
+    Overflow,
+    Reasoning,
+    SamplingParams,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
 from models.errors import InvalidRequest
 from models.events import Finished, FinishReason, Started, TextDelta, Usage
-from server.fields import Fields
+from models.reply import Reply
+from server.answer import Asked
+from server.capabilities import capabilities
 from server.formats import openai_chat, openai_models
+from server.framing import to_json
 from tests.fakes import a_model
 
 HI = [{"role": "user", "content": "hi"}]
@@ -19,8 +40,27 @@ EVENTS = [
 ]
 
 
+def decoded(chunk) -> dict:
+    return json.loads(to_json(chunk))
+
+
+def asked(**body) -> Asked:
+    return openai_chat.parse({"model": "tiny", "messages": HI} | body)
+
+
 def parse(**body) -> GenerateRequest:
-    return openai_chat.parse(Fields({"model": "tiny", "messages": HI} | body))
+    request = asked(**body).request
+    assert isinstance(request, GenerateRequest)
+    return request
+
+
+def whole(encoder: openai_chat.Encoder) -> dict:
+    reply = Reply()
+    for event in EVENTS:
+        reply.take(event)
+    end = EVENTS[-1]
+    assert isinstance(end, Finished)
+    return encoder.whole(reply, end)
 
 
 def refusal(**body) -> str:
@@ -84,17 +124,18 @@ class TestRequests:
 
         assert parse(messages=messages).prompt == (
             chat.system("d"),
-            chat.user("ab"),
+            Message("user", (Text("a"), Text("b"))),
             chat.assistant(""),
             chat.assistant(""),
-            Message("tool", (Text("t"),)),
-            Message("tool", (Text("f"),)),
+            Message("tool", (ToolResult("1", (Text("t"),)),)),
+            Message("tool", (ToolResult("", (Text("f"),), "n"),)),
         )
 
-    def test_what_asks_for_nothing_new_is_no_fault(self):
-        parse(
+    def test_what_asks_for_nothing_new_is_the_plain_request(self):
+        assert parse() == parse(
             response_format={"type": "text"},
             tools=[],
+            functions=[],
             tool_choice="auto",
             n=1,
             logprobs=False,
@@ -103,8 +144,167 @@ class TestRequests:
             modalities=["text"],
         )
 
+    def test_a_conversation_with_tools_and_thoughts(self):
+        call = {
+            "id": "c1",
+            "type": "function",
+            "function": {"name": "weather", "arguments": '{"city": "Bern"}'},
+        }
+        messages = [
+            {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "sunny"}]},
+            {"role": "assistant", "function_call": {"name": "time", "arguments": {"a": "é"}}},
+            {"role": "function", "name": "time", "content": "now"},
+        ]
+
+        assert parse(messages=messages).prompt == (
+            Message(
+                "assistant",
+                (Reasoning("hm"), ToolCall("c1", "weather", '{"city": "Bern"}')),
+            ),
+            Message("tool", (ToolResult("c1", (Text("sunny"),), "weather"),)),
+            Message("assistant", (ToolCall("", "time", '{"a": "é"}'),)),
+            Message("tool", (ToolResult("", (Text("now"),), "time"),)),
+        )
+
+    def test_pictures_in_every_way_that_clients_send_them(self):
+        data = "data:image/png;base64,iVBO\nRw=="
+        content = [
+            {"type": "text", "text": "What is it?"},
+            {"type": "image_url", "image_url": {"url": data}},
+            {"type": "image_url", "image_url": data},
+            {"type": "image_url", "image_url": {"url": "https://a.example/b.png"}},
+        ]
+
+        [message] = parse(messages=[{"role": "user", "content": content}]).prompt
+
+        assert message == Message(
+            "user",
+            (
+                Text("What is it?"),
+                Image(b"\x89PNG"),
+                Image(b"\x89PNG"),
+                Image("https://a.example/b.png"),
+            ),
+        )
+
+    def test_a_large_picture_is_decoded_to_the_last_byte(self):
+        picture = bytes(range(256)) * 10_001
+        encoded = base64.b64encode(picture).decode()
+        broken = encoded[: 1 << 20][:-1] + "=" + encoded[1 << 20 :]
+
+        def seen(data: str):
+            url = f"data:image/png;base64,{data}"
+            content = [{"type": "image_url", "image_url": url}]
+            return {"messages": [{"role": "user", "content": content}]}
+
+        assert parse(**seen(encoded)).prompt == (Message("user", (Image(picture),)),)
+        assert refusal(**seen(broken)) == "invalid image input"
+
+    def test_tools(self):
+        schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+        function = {
+            "name": "weather",
+            "description": "Of a city",
+            "parameters": schema,
+            "strict": True,
+        }
+        tool = Tool("weather", "Of a city", schema, strict=True)
+
+        assert parse(tools=[{"type": "function", "function": function}]).tools == (tool,)
+        assert parse(functions=[function]).tools == (tool,)
+        assert parse(tools=[{"function": {"name": "a"}}]).tools == (Tool("a"),)
+
+    @pytest.mark.parametrize(
+        ("body", "choice"),
+        [
+            ({}, ToolChoice()),
+            ({"tool_choice": "auto"}, ToolChoice("auto")),
+            ({"tool_choice": "none"}, ToolChoice("none")),
+            ({"tool_choice": "required"}, ToolChoice("required")),
+            ({"parallel_tool_calls": False}, ToolChoice(parallel=False)),
+            (
+                {"tool_choice": {"type": "function", "function": {"name": "a"}}},
+                ToolChoice("required", ("a",)),
+            ),
+            (
+                {
+                    "tool_choice": {
+                        "type": "allowed_tools",
+                        "allowed_tools": {
+                            "mode": "auto",
+                            "tools": [{"type": "function", "function": {"name": "b"}}],
+                        },
+                    }
+                },
+                ToolChoice("auto", ("b",)),
+            ),
+        ],
+    )
+    def test_which_tools_may_be_called(self, body, choice):
+        tools = [{"type": "function", "function": {"name": name}} for name in "ab"]
+
+        assert parse(tools=tools, **body).tool_choice == choice
+
+    def test_which_functions_may_be_called(self):
+        functions = [{"name": "a"}]
+
+        assert parse(functions=functions, function_call="none").tool_choice == ToolChoice("none")
+        assert parse(functions=functions, function_call={"name": "a"}).tool_choice == ToolChoice(
+            "required", ("a",)
+        )
+
+    @pytest.mark.parametrize(
+        ("body", "constraint"),
+        [
+            ({"response_format": {"type": "json_object"}}, JsonObject()),
+            (
+                {
+                    "response_format": {
+                        "type": "json_schema",
+                        "json_schema": {"name": "x", "strict": True, "schema": {"type": "object"}},
+                    }
+                },
+                JsonSchema({"type": "object"}),
+            ),
+            ({"json_schema": {"type": "array"}}, JsonSchema({"type": "array"})),
+            ({"grammar": 'root ::= "x"'}, Grammar('root ::= "x"', "gbnf")),
+        ],
+    )
+    def test_what_the_answer_must_look_like(self, body, constraint):
+        assert parse(**body).constraint == constraint
+        assert asked(**body).ignored == ()
+
+    def test_odds(self):
+        assert parse(logprobs=True).top_logprobs == 0
+        assert parse(logprobs=True, top_logprobs=3).top_logprobs == 3
+        assert parse(logprobs=False).top_logprobs is None
+        assert parse(logit_bias={"15": -100, "yes": 2.5}).sampling.logit_bias == (
+            (15, -100.0),
+            ("yes", 2.5),
+        )
+
+    @pytest.mark.parametrize(
+        ("body", "thinking", "wish"),
+        [
+            ({"reasoning_effort": "none"}, False, "reasoning_effort"),
+            ({"reasoning_effort": "minimal"}, "low", "reasoning_effort"),
+            ({"reasoning": {"effort": "xhigh"}}, "max", "reasoning.effort"),
+            (
+                {"chat_template_kwargs": {"enable_thinking": False}},
+                False,
+                "chat_template_kwargs.enable_thinking",
+            ),
+            ({"think": True}, True, ""),
+            ({"think": "high"}, "high", ""),
+        ],
+    )
+    def test_how_hard_to_think(self, body, thinking, wish):
+        assert parse(**body).thinking == thinking
+        assert asked(**body).wish == wish
+
     def test_what_has_no_effect_is_known_by_name(self):
-        fields = Fields(
+        ignored = openai_chat.parse(
             {
                 "model": "tiny",
                 "messages": [{"role": "user", "content": "hi", "name": "me"}],
@@ -112,23 +312,16 @@ class TestRequests:
                 "metadata": {"a": "b"},
                 "store": True,
                 "service_tier": "auto",
-                "parallel_tool_calls": False,
-                "reasoning_effort": "low",
                 "stream_options": {"include_obfuscation": False},
                 "seed": None,
             }
-        )
+        ).ignored
 
-        openai_chat.parse(fields)
-        openai_chat.wants_usage(fields)
-
-        assert set(fields.ignored()) == {
+        assert set(ignored) == {
             "user",
             "metadata",
             "store",
             "service_tier",
-            "parallel_tool_calls",
-            "reasoning_effort",
             "stream_options.include_obfuscation",
             "messages[].name",
         }
@@ -140,24 +333,9 @@ class TestRefusals:
         assert refusal(messages=None) == "[] is too short - 'messages'"
         assert refusal(messages=[]) == "[] is too short - 'messages'"
 
-    @pytest.mark.parametrize(
-        ("field", "value"),
-        [
-            ("tools", [{"type": "function"}]),
-            ("functions", [{}]),
-            ("tool_choice", "required"),
-            ("tool_choice", {"type": "function"}),
-            ("n", 2),
-            ("logprobs", True),
-            ("response_format", {"type": "json_object"}),
-            ("response_format", {}),
-            ("logit_bias", {"1": 1}),
-            ("modalities", ["text", "audio"]),
-            ("grammar", "root ::= x"),
-        ],
-    )
-    def test_what_comes_later_is_named_and_not_passed_over(self, field, value):
-        assert refusal(**{field: value}) == f'"{field}" is not supported yet.'
+    def test_what_nothing_behind_could_do(self):
+        assert refusal(n=2) == '"n" must be 1: ask again for another answer.'
+        assert refusal(modalities=["text", "audio"]) == '"modalities" is not supported yet.'
 
     @pytest.mark.parametrize(
         ("body", "sentence"),
@@ -178,7 +356,89 @@ class TestRefusals:
             ),
             (
                 {"messages": [{"role": "assistant", "tool_calls": [{}]}]},
-                '"messages[0].tool_calls" is not supported yet.',
+                '"messages[0].tool_calls[0].function" is missing.',
+            ),
+            (
+                {
+                    "messages": [
+                        {"role": "assistant", "function_call": {"name": "a", "arguments": "{"}}
+                    ]
+                },
+                '"messages[0].function_call.arguments" must be a JSON object in a string, '
+                "not a string.",
+            ),
+            (
+                {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
+                "\"messages[0].content[0].type\" 'input_audio' is not supported yet: "
+                "only text and pictures are.",
+            ),
+            (
+                {"messages": [{"role": "user", "content": [{"type": "video"}]}]},
+                "\"messages[0].content[0].type\" must be 'text' or 'image_url', not 'video'.",
+            ),
+            (
+                {
+                    "messages": [
+                        {
+                            "role": "user",
+                            "content": [
+                                {
+                                    "type": "image_url",
+                                    "image_url": {"url": "data:image/png;base64,!"},
+                                }
+                            ],
+                        }
+                    ]
+                },
+                "invalid image input",
+            ),
+            (
+                {
+                    "messages": [
+                        {"role": "user", "content": [{"type": "image_url", "image_url": "a.png"}]}
+                    ]
+                },
+                "invalid image input",
+            ),
+            ({"tools": [{"type": "function"}]}, '"tools[0].function" is missing.'),
+            ({"functions": [{}]}, '"functions[0].name" is missing.'),
+            (
+                {"tools": [{"type": "custom", "custom": {"name": "a"}}]},
+                "\"tools[0].type\" 'custom' is not supported: only functions are.",
+            ),
+            (
+                {"tool_choice": "required"},
+                '"tool_choice" requires a call, and there are no tools.',
+            ),
+            (
+                {"tool_choice": {"type": "function", "function": {"name": "b"}}},
+                "\"tool_choice\" names 'b', which is none of the tools.",
+            ),
+            (
+                {"tool_choice": "maybe"},
+                "\"tool_choice\" must be 'none', 'auto', 'required' or a tool, not a string.",
+            ),
+            ({"response_format": {}}, '"response_format.type" is missing.'),
+            (
+                {"response_format": {"type": "xml"}},
+                "\"response_format.type\" must be 'text', 'json_object' or 'json_schema', "
+                "not 'xml'.",
+            ),
+            (
+                {"response_format": {"type": "json_schema", "json_schema": {"name": "a"}}},
+                '"response_format.json_schema.schema" is missing.',
+            ),
+            (
+                {"response_format": {"type": "json_object"}, "grammar": "x"},
+                'Give one of "response_format", "grammar" and "json_schema".',
+            ),
+            ({"top_logprobs": 3}, '"top_logprobs" needs "logprobs" to be true.'),
+            ({"logprobs": True, "top_logprobs": 21}, '"top_logprobs" must be at most 20.'),
+            ({"logit_bias": {"1": 101}}, '"logit_bias.1" must be at most 100.0.'),
+            (
+                {"reasoning_effort": "wild"},
+                '"reasoning_effort" must be one of none, minimal, low, medium, high, xhigh, '
+                "ultra, max, not 'wild'.",
             ),
         ],
     )
@@ -190,7 +450,7 @@ class TestAnswers:
     def test_a_stream(self):
         encoder = openai_chat.Encoder("tiny")
 
-        chunks = [chunk for event in EVENTS for chunk in encoder.encode(event)]
+        chunks = [decoded(chunk) for event in EVENTS for chunk in encoder.encode(event)]
 
         assert [chunk["choices"][0]["delta"] for chunk in chunks] == [
             {"role": "assistant", "content": ""},
@@ -210,7 +470,7 @@ class TestAnswers:
     def test_a_stream_with_usage_has_it_in_every_chunk(self):
         encoder = openai_chat.Encoder("tiny", with_usage=True)
 
-        *chunks, last = [chunk for event in EVENTS for chunk in encoder.encode(event)]
+        *chunks, last = [decoded(chunk) for event in EVENTS for chunk in encoder.encode(event)]
 
         assert all(chunk["usage"] is None for chunk in chunks)
         assert last["choices"] == []
@@ -218,16 +478,16 @@ class TestAnswers:
         assert last["usage"]["prompt_tokens_details"]["cached_tokens"] == 2
 
     def test_a_whole_completion(self):
-        whole = openai_chat.Encoder("tiny").whole(EVENTS)
+        said = whole(openai_chat.Encoder("tiny"))
 
-        [choice] = whole["choices"]
-        assert whole["object"] == "chat.completion"
+        [choice] = said["choices"]
+        assert said["object"] == "chat.completion"
         assert choice["message"]["content"] == "Hello"
         assert choice["finish_reason"] == "length"
-        assert whole["usage"]["prompt_tokens"] == 3
+        assert said["usage"]["prompt_tokens"] == 3
 
     def test_no_two_answers_have_one_id(self):
-        ids = {openai_chat.Encoder("tiny").whole(EVENTS)["id"] for _ in range(100)}
+        ids = {whole(openai_chat.Encoder("tiny"))["id"] for _ in range(100)}
 
         assert len(ids) == 100
 
@@ -235,8 +495,14 @@ class TestAnswers:
 def test_a_model_of_the_list():
     body = openai_models.list_body([a_model("org/tiny"), a_model("tiny")])
 
-    assert body["data"] == [
-        {"id": "org/tiny:latest", "object": "model", "created": 1767323045, "owned_by": "org"},
-        {"id": "tiny:latest", "object": "model", "created": 1767323045, "owned_by": "library"},
-    ]
+    assert [each["id"] for each in body["data"]] == ["org/tiny:latest", "tiny:latest"]
+    assert [each["owned_by"] for each in body["data"]] == ["org", "library"]
+    assert body["data"][0] == {
+        "id": "org/tiny:latest",
+        "object": "model",
+        "created": 1767323045,
+        "owned_by": "org",
+        "context_length": 256,
+        "capabilities": capabilities(a_model()),
+    }
     assert openai_models.list_body([])["data"] == []

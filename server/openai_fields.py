@@ -1,0 +1,227 @@
+"""What OpenAI's chat completions ask for beside messages: tools, forms, thinking, odds."""
+
+import re
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from models.chat import (
+    Constraint,
+    Grammar,
+    JsonObject,
+    JsonSchema,
+    Thinking,
+    Tool,
+    ToolChoice,
+)
+from models.errors import InvalidRequest
+from server.fields import Fields
+from server.tools import read_function, read_tools
+
+_EFFORTS: dict[str, Thinking] = {
+    "none": False,
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "max",
+    "ultra": "max",
+    "max": "max",
+}
+_MOST_TOP_LOGPROBS = 20
+_LARGEST_BIAS = 100.0
+
+Mode: TypeAlias = Literal["auto", "none", "required"]
+_MODES: dict[str, Mode] = {"auto": "auto", "none": "none", "required": "required"}
+
+
+# -- Tools -------------------------------------------------------------------------
+
+
+def read_all_tools(fields: Fields) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
+    """Return the tools, how they may be called, and whether they came in the old fields.
+
+    Raises InvalidRequest.
+    """
+    old = fields.objects("functions")
+    if old and not fields.array("tools"):
+        tools = tuple(read_function(each) for each in old)
+        choice = _choice(fields, "function_call", _named_by_itself)
+    else:
+        tools = read_tools(fields)
+        choice = _choice(fields, "tool_choice", _named_in_kind)
+    mode, names = choice
+    known = {tool.name for tool in tools}
+    for name in names:
+        if name not in known:
+            raise InvalidRequest(
+                f'"tool_choice" names {name[:80]!r}, which is none of the tools.',
+                field="tool_choice",
+            )
+    if mode == "required" and not tools:
+        raise InvalidRequest(
+            '"tool_choice" requires a call, and there are no tools.', field="tool_choice"
+        )
+    parallel = fields.flag("parallel_tool_calls") is not False
+    return tools, ToolChoice(mode, names, parallel), bool(old)
+
+
+_Choice: TypeAlias = tuple[Mode, tuple[str, ...]]
+
+
+def _choice(fields: Fields, name: str, named: Callable[[Fields], _Choice]) -> _Choice:
+    value = fields.value(name)
+    if value is None:
+        return "auto", ()
+    if isinstance(value, str):
+        return _mode(fields, name), ()
+    inner = fields.inner(name)
+    assert inner is not None
+    return named(inner)
+
+
+def _mode(fields: Fields, name: str) -> Mode:
+    mode = fields.required_text(name)
+    if mode not in _MODES:
+        raise fields.wrong(name, "'none', 'auto', 'required' or a tool", mode)
+    return _MODES[mode]
+
+
+def _named_by_itself(function: Fields) -> _Choice:
+    return "required", (function.required_text("name"),)
+
+
+def _named_in_kind(choice: Fields) -> _Choice:
+    kind = choice.required_text("type")
+    if kind == "function":
+        function = choice.inner("function")
+        if function is None:
+            raise choice.missing("function")
+        return _named_by_itself(function)
+    if kind == "allowed_tools":
+        allowed = choice.inner("allowed_tools")
+        if allowed is None:
+            raise choice.missing("allowed_tools")
+        names = [
+            name for each in allowed.objects("tools") or () for name in _named_in_kind(each)[1]
+        ]
+        return _mode(allowed, "mode"), tuple(names)
+    raise InvalidRequest(
+        f'"{choice.name("type")}" {kind[:40]!r} is not supported: only functions are.',
+        field=choice.name("type"),
+    )
+
+
+# -- The form of the answer --------------------------------------------------------
+
+
+def read_constraint(fields: Fields) -> Constraint | None:
+    """Raises InvalidRequest."""
+    grammar = fields.text("grammar")  # as llama.cpp's server takes it
+    schema = fields.inner("json_schema")
+    asked: list[Constraint | None] = [
+        _response_format(fields),
+        Grammar(grammar, "gbnf") if grammar else None,
+        JsonSchema(schema.raw()) if schema else None,
+    ]
+    constraints = [each for each in asked if each is not None]
+    if len(constraints) > 1:
+        raise InvalidRequest(
+            'Give one of "response_format", "grammar" and "json_schema".', field="response_format"
+        )
+    return constraints[0] if constraints else None
+
+
+def _response_format(fields: Fields) -> Constraint | None:
+    form = fields.inner("response_format")
+    if form is None:
+        return None
+    match form.required_text("type"):
+        case "text":
+            return None
+        case "json_object":
+            return JsonObject()
+        case "json_schema":
+            return JsonSchema(_schema(form))
+        case kind:
+            name = form.name("type")
+            raise InvalidRequest(
+                f"\"{name}\" must be 'text', 'json_object' or 'json_schema', not {kind[:40]!r}.",
+                field=name,
+            )
+
+
+def _schema(form: Fields) -> dict[str, object]:
+    outer = form.inner("json_schema")
+    if outer is None:
+        raise form.missing("json_schema")
+    for name in ("name", "description", "strict"):  # an answer always matches to the letter
+        outer.value(name)
+    schema = outer.inner("schema")
+    if schema is None:
+        raise outer.missing("schema")
+    return schema.raw()
+
+
+# -- Thinking and odds -------------------------------------------------------------
+
+
+def read_thinking(fields: Fields) -> tuple[Thinking, str]:
+    """Return how hard to think, and the field that wishes so, where it is no more than a wish.
+
+    Clients send an effort to every model, so one that cannot think answers without; our own
+    ``think`` is meant. Raises InvalidRequest.
+    """
+    if fields.has("think"):
+        value = fields.value("think")
+        return (value, "") if isinstance(value, bool) else (_effort(fields, "think"), "")
+    if fields.text("reasoning_effort"):
+        return _effort(fields, "reasoning_effort"), "reasoning_effort"
+    reasoning = fields.inner("reasoning")
+    if reasoning and reasoning.text("effort"):
+        return _effort(reasoning, "effort"), "reasoning.effort"
+    template = fields.inner("chat_template_kwargs")  # as vLLM and llama.cpp's server have it
+    thinking = template.flag("enable_thinking") if template else None
+    return thinking, "" if thinking is None else "chat_template_kwargs.enable_thinking"
+
+
+def _effort(fields: Fields, name: str) -> Thinking:
+    effort = fields.text(name)
+    if effort is None:
+        return None
+    if effort not in _EFFORTS:
+        known = ", ".join(_EFFORTS)
+        raise InvalidRequest(
+            f'"{fields.name(name)}" must be one of {known}, not {effort[:40]!r}.',
+            field=fields.name(name),
+        )
+    return _EFFORTS[effort]
+
+
+def read_top_logprobs(fields: Fields) -> int | None:
+    """Return how many of the likeliest tokens are wanted, None: no odds at all.
+
+    Raises InvalidRequest.
+    """
+    count = fields.integer("top_logprobs", least=0, most=_MOST_TOP_LOGPROBS) or 0
+    if fields.flag("logprobs"):
+        return count
+    if count:
+        raise InvalidRequest('"top_logprobs" needs "logprobs" to be true.', field="top_logprobs")
+    return None
+
+
+def read_logit_bias(fields: Fields) -> tuple[tuple[int | str, float], ...]:
+    """Return what is added to the logits, by the id of a token or by its text.
+
+    Raises InvalidRequest.
+    """
+    biases = fields.inner("logit_bias")
+    if biases is None:
+        return ()
+    return tuple(
+        (
+            int(token) if re.fullmatch("[0-9]{1,9}", token) else token,
+            biases.number(token, least=-_LARGEST_BIAS, most=_LARGEST_BIAS) or 0.0,
+        )
+        for token in biases.raw()
+    )

@@ -1,0 +1,174 @@
+"""From the engines' threads to asyncio: every request that runs now, and the way to end it."""
+
+import asyncio
+import time
+import uuid
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Protocol
+
+from models.chat import GenerateRequest, Origin, Request
+from models.errors import InferenceError
+from models.events import Event, Failed, Finished, Loaded, Sink, Unloaded
+from models.resident import Resident
+
+_LAST = frozenset({Finished, Loaded, Unloaded, Failed})
+
+
+class Engines(Protocol):
+    """The door to the models, as ``models.residency.Residency`` has it. Any thread may call."""
+
+    def submit(self, request: Request, sink: Sink, *, origin: Origin) -> int: ...
+    def cancel(self, ticket: int) -> None: ...
+    def residents(self) -> Sequence[Resident]: ...
+    @property
+    def alive(self) -> bool: ...
+    def count_tokens(self, request: GenerateRequest) -> int:
+        """Return the tokens of the prompt. It may take a while. Raises InferenceError."""
+        ...
+
+
+class Running:
+    """One request, from its start to its last event. Use it from the loop, in a ``with``:
+    leaving that cancels the request, unless it was detached."""
+
+    def __init__(self, streams: "Streams", request: Request, origin: Origin) -> None:
+        self.id = uuid.uuid4().hex
+        self.request = request
+        self.origin = origin
+        self.since = time.time()  # seconds, as of the epoch
+        self._streams = streams
+        self._ticket: int | None = None
+        self._cancelled = False
+        self._detached = False
+        self._events: list[Event] = []  # arrived, and not yet read
+        self._over = False  # the last event has arrived
+        self._reader: asyncio.Future[None] | None = None
+
+    async def arrived(self) -> list[Event]:
+        """Wait for events, and return all that have come: none after the last, or a nudge."""
+        if not self._events and not self._over:
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+        events, self._events = self._events, []
+        return events
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Yield the events up to the last.
+
+        Raises:
+            InferenceError: where the stream has ``Failed``.
+        """
+        while events := await self.arrived():
+            for event in events:
+                if isinstance(event, Failed):
+                    raise event.error
+                yield event
+
+    def nudge(self) -> None:
+        """Let whoever waits for events look at once."""
+        if self._reader and not self._reader.done():
+            self._reader.set_result(None)
+
+    def cancel(self) -> None:
+        """End the request before its next token. Harmless once it is over."""
+        if self._over or self._cancelled:
+            return
+        self._cancelled = True
+        if self._ticket is not None:
+            self._streams.engines.cancel(self._ticket)
+
+    def detach(self) -> None:
+        """Let the request go on when whoever asked for it leaves."""
+        self._detached = True
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Nobody reads any more: cancel the request, unless it was detached."""
+        if not self._detached:
+            self.cancel()
+            self._streams.forget(self)
+
+    # -- For Streams -----------------------------------------------------------
+
+    def submit(self, sink: Sink) -> None:
+        """Called on a thread that may wait: finding the model reads the disk."""
+        self._ticket = self._streams.engines.submit(self.request, sink, origin=self.origin)
+        if self._cancelled:  # while we were at it
+            self._streams.engines.cancel(self._ticket)
+
+    def take(self, event: Event) -> None:
+        """Keep an event for the reader, and wake it."""
+        if self._over:
+            return
+        self._events.append(event)
+        if type(event) in _LAST:
+            self._over = True
+            self._streams.forget(self)
+        self.nudge()
+
+
+class Streams:
+    """All requests that run for one server. Only the thread of its loop calls it.
+
+    What the engines say is gathered in one queue, and the loop is woken once for all that
+    has come since it looked last: waking it for every token costs more than the token.
+    """
+
+    def __init__(self, engines: Engines) -> None:
+        self.engines = engines
+        self._running: dict[str, Running] = {}
+        self._queue: deque[tuple[Running, Event]] = deque()
+        self._woken = False  # the loop will look at the queue
+
+    async def open(self, request: Request, origin: Origin) -> Running:
+        """Start a request. What is wrong with it comes as ``Failed``."""
+        loop = asyncio.get_running_loop()
+        running = Running(self, request, origin)
+        self._running[running.id] = running
+
+        def sink(event: Event) -> None:  # called on an engine's thread
+            self._queue.append((running, event))
+            if not self._woken:
+                self._woken = True
+                with suppress(RuntimeError):  # the loop has ended, and with it whoever listened
+                    loop.call_soon_threadsafe(self._deliver)
+
+        try:
+            await asyncio.to_thread(running.submit, sink)
+        except BaseException:
+            running.cancel()
+            self.forget(running)
+            raise
+        return running
+
+    def running(self) -> list[Running]:
+        return list(self._running.values())
+
+    def end_all(self, error: InferenceError) -> None:
+        """Fail every request, so that its client is told."""
+        for running in self.running():
+            running.cancel()
+            running.take(Failed(error))
+
+    def forget(self, running: Running) -> None:
+        self._running.pop(running.id, None)
+
+    def _deliver(self) -> None:
+        # In this order: what is put in from now on wakes the loop again.
+        self._woken = False
+        while self._queue:
+            running, event = self._queue.popleft()
+            running.take(event)

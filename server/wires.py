@@ -1,0 +1,106 @@
+"""How each API speaks HTTP: content types, frames and errors, found by the path that is asked.
+
+A wire is one row of the table at the end; a family's routes name it too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+from models.errors import ContextOverflow, InferenceError, InvalidRequest, ServerBusy
+from server import framing
+from server.faults import sentence
+from server.fields import Json
+from server.framing import Chunk
+
+_CODES: dict[type[InferenceError], str] = {
+    ContextOverflow: "context_length_exceeded",
+    ServerBusy: "server_overloaded",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """What all answers of one API have in common.
+
+    ``unknown_path`` takes a status, what is said of it ("page not found"), a method and a
+    path, and returns a body and its content type.
+    """
+
+    name: str
+    content_type: str
+    stream_type: str
+    error_body: Callable[[InferenceError], Json]
+    unknown_path: Callable[[int, str, str, str], tuple[bytes, str]]
+    frame: Callable[[Chunk], bytes]
+    last_frame: bytes = b""
+    ping: bytes = b""  # sent while nothing comes; empty: the wire has no word for it
+
+
+# -- OpenAI ------------------------------------------------------------------------
+
+
+def _openai_body(error: InferenceError) -> Json:
+    field = error.field if isinstance(error, InvalidRequest) else None
+    return _openai_envelope(
+        sentence(error), error.status_hint, param=field, code=_CODES.get(type(error))
+    )
+
+
+def _openai_envelope(
+    message: str, status: int, *, param: str | None = None, code: str | None = None
+) -> Json:
+    kind = _openai_type(status)
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def _openai_type(status: int) -> str:
+    if status == HTTPStatus.NOT_FOUND:
+        return "not_found_error"
+    callers_fault = status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return "invalid_request_error" if callers_fault else "api_error"
+
+
+def _openai_unknown(status: int, said: str, method: str, path: str) -> tuple[bytes, str]:
+    envelope = _openai_envelope(f"{said}: {method} {path}", status)
+    return framing.to_json(envelope), framing.JSON
+
+
+# -- Ollama ------------------------------------------------------------------------
+
+
+def _ollama_body(error: InferenceError) -> Json:
+    return {"error": sentence(error)}
+
+
+def _ollama_unknown(status: int, said: str, method: str, path: str) -> tuple[bytes, str]:
+    return f"{status} {said}".encode(), "text/plain"
+
+
+# -- All of them -------------------------------------------------------------------
+
+OPENAI = Wire(
+    name="openai",
+    content_type=framing.JSON,
+    stream_type=framing.EVENT_STREAM,
+    error_body=_openai_body,
+    unknown_path=_openai_unknown,
+    frame=framing.data,
+)
+OPENAI_CHAT = replace(OPENAI, name="openai-chat", last_frame=b"data: [DONE]\n\n")
+OLLAMA = Wire(
+    name="ollama",
+    content_type=framing.NATIVE_JSON,
+    stream_type=framing.NDJSON,
+    error_body=_ollama_body,
+    unknown_path=_ollama_unknown,
+    frame=framing.line,
+)
+
+# By the path they begin with, the longest first.
+WIRES: tuple[tuple[str, Wire], ...] = (("/v1", OPENAI), ("/", OLLAMA))
+
+
+def wire_at(path: str) -> Wire:
+    """Return the wire that a path belongs to, whether or not there is a route for it."""
+    return next(wire for prefix, wire in WIRES if f"{path}/".startswith(f"{prefix.rstrip('/')}/"))

@@ -1,0 +1,177 @@
+"""One recorded list of events goes through every family: nothing of it is lost on any wire."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from models.events import (
+    Event,
+    Finished,
+    FinishReason,
+    Progress,
+    ReasoningDelta,
+    Stage,
+    Started,
+    TextDelta,
+    TokenLogprob,
+    ToolCallDelta,
+    Usage,
+)
+from models.reply import Reply
+from server.answer import Asked
+from server.fields import Json
+from server.formats import ollama, openai_chat
+from server.framing import line
+
+H = TokenLogprob(5, b"H", -0.5, (TokenLogprob(5, b"H", -0.5), TokenLogprob(6, b"\xe2", -1.5)))
+RECORDED: list[Event] = [
+    Progress(Stage.LOADING, 1, 2),
+    Started(26),
+    ReasoningDelta("Let me "),
+    ReasoningDelta("see."),
+    TextDelta("H", (H,)),
+    TextDelta("i "),
+    ToolCallDelta(0, id="call_a", name="weather"),
+    ToolCallDelta(0, '{"city":'),
+    ToolCallDelta(0, '"Bern"}'),
+    ToolCallDelta(1, "{}", id="call_b", name="time"),
+    Finished(FinishReason.TOOL_CALLS, Usage(prompt_tokens=26, completion_tokens=9)),
+]
+HI = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
+
+
+@dataclass
+class Said:
+    """What a client reads out of an answer."""
+
+    text: str = ""
+    reasoning: str = ""
+    calls: list[tuple[str, str, Json]] = field(default_factory=list[tuple[str, str, Json]])
+    logprobs: list[Json] = field(default_factory=list[Json])
+
+
+def read_ollama(objects: list[Json]) -> Said:
+    said = Said()
+    for each in objects:
+        place = each.get("message", each)
+        said.text += place.get("content", place.get("response", ""))
+        said.reasoning += place.get("thinking", "")
+        for call in place.get("tool_calls", []):
+            function = call["function"]
+            assert function["index"] == len(said.calls)
+            said.calls.append((call["id"], function["name"], function["arguments"]))
+        said.logprobs += each.get("logprobs", [])
+    assert [each["done"] for each in objects] == [False] * (len(objects) - 1) + [True]
+    assert objects[-1]["done_reason"] == "stop"
+    return said
+
+
+def read_openai(objects: list[Json]) -> Said:
+    said, calls = Said(), list[list[str]]()
+    for each in objects:
+        [choice] = each["choices"]
+        place = choice.get("delta") or choice.get("message") or {}
+        said.text += place.get("content", "")
+        said.reasoning += place.get("reasoning_content", "")
+        assert place.get("reasoning") == place.get("reasoning_content")
+        for call in place.get("tool_calls", []):
+            if call["index"] == len(calls):
+                calls.append([call["id"], call["function"]["name"], ""])
+            else:
+                assert "id" not in call and "name" not in call["function"]
+            calls[call["index"]][2] += call["function"]["arguments"]
+        said.logprobs += (choice["logprobs"] or {"content": []})["content"]
+    assert objects[-1]["choices"][0]["finish_reason"] == "tool_calls"
+    said.calls = [(id, name, json.loads(arguments)) for id, name, arguments in calls]
+    return said
+
+
+FAMILIES: dict[str, tuple[Callable[[], Asked], Callable[[list[Json]], Said]]] = {
+    "openai_chat": (lambda: openai_chat.parse(HI), read_openai),
+    "ollama_chat": (lambda: ollama.parse_chat(HI), read_ollama),
+    "ollama_generate": (
+        lambda: ollama.parse_generate({"model": "tiny", "prompt": "hi"}),
+        read_ollama,
+    ),
+}
+
+
+def streamed(asked: Asked) -> list[Json]:
+    return [json.loads(line(chunk)) for event in RECORDED for chunk in asked.encoder.encode(event)]
+
+
+def whole(asked: Asked) -> list[Json]:
+    reply = Reply()
+    for event in RECORDED:
+        reply.take(event)
+    end = RECORDED[-1]
+    assert isinstance(end, Finished)
+    return [asked.encoder.whole(reply, end)]
+
+
+@pytest.mark.parametrize("answer", [streamed, whole])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_nothing_is_lost(family, answer):
+    parse, read = FAMILIES[family]
+
+    objects = answer(parse())
+
+    said = read(objects)
+    assert said.text == "Hi "
+    assert said.reasoning == "Let me see."
+    assert said.calls == [("call_a", "weather", {"city": "Bern"}), ("call_b", "time", {})]
+    assert said.logprobs == [
+        {
+            "token": "H",
+            "logprob": -0.5,
+            "bytes": [72],
+            "top_logprobs": [
+                {"token": "H", "logprob": -0.5, "bytes": [72]},
+                {"token": "\ufffd", "logprob": -1.5, "bytes": [226]},
+            ],
+        }
+    ]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_end_has_a_word(family):
+    parse, _ = FAMILIES[family]
+
+    for reason in FinishReason:
+        [last] = parse().encoder.encode(Finished(reason))
+        assert last
+
+
+def test_who_asks_with_functions_is_answered_in_kind():
+    asked = openai_chat.parse(HI | {"functions": [{"name": "weather"}]})
+
+    chunks = streamed(asked)
+    [said] = whole(asked)
+
+    calls = [
+        call
+        for chunk in chunks
+        if (call := chunk["choices"][0]["delta"].get("function_call")) is not None
+    ]
+    assert calls[0] == {"name": "weather", "arguments": ""}
+    assert calls[1] == {"arguments": '{"city":'}
+    assert said["choices"][0]["message"]["function_call"] == {
+        "name": "weather",
+        "arguments": '{"city":"Bern"}',
+    }
+    for choice in (chunks[-1]["choices"][0], said["choices"][0]):
+        assert choice["finish_reason"] == "function_call"
+
+
+def test_arguments_that_are_no_object_do_not_end_an_ollama_stream():
+    encoder = ollama.parse_chat(HI).encoder
+
+    said = [
+        json.loads(line(chunk))
+        for event in (ToolCallDelta(0, "{oops", "a", "t"), Finished(FinishReason.TOOL_CALLS))
+        for chunk in encoder.encode(event)
+    ]
+
+    assert said[0]["message"]["tool_calls"][0]["function"]["arguments"] == {"": "{oops"}
