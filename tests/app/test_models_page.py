@@ -116,7 +116,7 @@ def test_a_file_whose_name_is_not_utf8_is_told_on_the_page(desk, qtbot, tmp_path
 
     desk.library.import_path(path)
 
-    qtbot.waitUntil(lambda: "is not UTF-8" in words_of(page(desk)))
+    qtbot.waitUntil(lambda: "not in UTF-8" in words_of(page(desk)))
 
 
 def test_the_model_that_ships_cannot_be_removed(desk) -> None:
