@@ -26,8 +26,6 @@ from server.wires import Wire
 
 log = logging.getLogger(__name__)
 
-PING_SECONDS = 10.0  # without a frame
-
 End: TypeAlias = Finished | Loaded | Unloaded
 
 
@@ -190,7 +188,7 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
         self._running.leave()
 
     def _wind(self) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(PING_SECONDS, self._tick)
+        return asyncio.get_running_loop().call_later(self._wire.ping_seconds, self._tick)
 
     def _tick(self) -> None:
         if self._over:

@@ -37,3 +37,8 @@ def line(chunk: Json) -> bytes:
 def data(chunk: Json) -> bytes:
     """A server-sent event without a name."""
     return b"data: " + to_json(chunk) + b"\n\n"
+
+
+def event(chunk: Json) -> bytes:
+    """A server-sent event that is named by its ``type``."""
+    return b"event: " + chunk["type"].encode() + b"\n" + data(chunk)
