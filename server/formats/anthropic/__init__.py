@@ -10,7 +10,7 @@ from quart import Blueprint, Response, request
 
 from server.answer import answer
 from server.body import read_json
-from server.formats.anthropic.parse import parse, parse_count
+from server.formats.anthropic.requests import parse, parse_count
 from server.framing import reply
 from server.ignored import ignored_headers
 from server.streams import Streams

@@ -8,7 +8,7 @@ from models.chat import Constraint, GenerateRequest, JsonSchema, Thinking, Tool,
 from models.errors import InvalidRequest
 from server.answer import Asked
 from server.fields import Fields, Json
-from server.formats.anthropic.encode import Encoder
+from server.formats.anthropic.encoder import Encoder
 from server.formats.anthropic.messages import Conversation, not_among
 from server.keep_alive import read_keep_alive
 from server.sampling import read_limit, read_sampling
