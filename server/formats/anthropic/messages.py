@@ -10,10 +10,10 @@ from server.fields import Fields
 
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 _BLOCKS: dict[str, tuple[str, ...]] = {
-    "user": ("text", "image", "tool_result"),
+    "user": ("text", "image", "document", "tool_result"),
     "assistant": ("text", "thinking", "redacted_thinking", "tool_use"),
-    "system": ("text",),
-    "tool_result": ("text", "image", "tool_reference"),
+    "system": ("text", "tool_addition", "tool_removal"),
+    "tool_result": ("text", "image", "document", "tool_reference"),
 }
 
 
@@ -62,9 +62,11 @@ class Conversation:
                 block.text("signature")
                 thought = block.required_text("thinking")
                 return Reasoning(thought) if thought else None
-            case "redacted_thinking":  # nobody here can read it
+            # Thoughts that nobody here can read, and tools that come and go: here all that
+            # are listed are there from the beginning.
+            case "redacted_thinking" | "tool_addition" | "tool_removal":
                 block.raw()
-                block.ignore("data")
+                block.ignore("type")
                 return None
             case "tool_use":
                 return self._call(block)
@@ -74,7 +76,7 @@ class Conversation:
                 name = block.name("text")
                 raise InvalidRequest(f'"{name}" must not be empty.', field=name)
             case kind:
-                return _text_or_image(kind, block)
+                return _content(kind, block)
 
     def _call(self, block: Fields) -> ToolCall:
         arguments = block.inner("input")
@@ -87,7 +89,7 @@ class Conversation:
     def _result(self, block: Fields) -> ToolResult:
         id = block.required_text("tool_use_id")
         blocks = _blocks(block, "content") if block.value("content") is not None else []
-        parts = [_text_or_image(_kind(each, "tool_result"), each) for each in blocks]
+        parts = [_content(_kind(each, "tool_result"), each) for each in blocks]
         return ToolResult(
             call_id=id,
             parts=tuple(part for part in parts if part is not None),
@@ -117,18 +119,18 @@ def _kind(block: Fields, place: str) -> str:
     return kind
 
 
-def _text_or_image(kind: str, block: Fields) -> Text | Image | None:
+def _content(kind: str, block: Fields) -> Text | Image | None:
     if kind == "image":
         return _image(block)
+    if kind == "document":
+        return _document(block)
     # A tool that was held back has been given to the model all the same: its name is enough.
     text = block.required_text("tool_name" if kind == "tool_reference" else "text")
     return Text(text) if text else None
 
 
 def _image(block: Fields) -> Image:
-    source = block.inner("source")
-    if source is None:
-        raise block.missing("source")
+    source = _source(block)
     match source.required_text("type"):
         case "base64":
             source.text("media_type")  # the picture itself tells
@@ -140,6 +142,22 @@ def _image(block: Fields) -> Image:
             return Image(address)
         case kind:
             raise not_among(source, "type", ("base64", "url"), kind)
+
+
+def _document(block: Fields) -> Text:
+    source = _source(block)
+    kind = source.required_text("type")
+    if kind != "text":
+        raise not_among(source, "type", ("text",), kind)
+    source.text("media_type")
+    return Text(source.required_text("data"))
+
+
+def _source(block: Fields) -> Fields:
+    source = block.inner("source")
+    if source is None:
+        raise block.missing("source")
+    return source
 
 
 def not_among(fields: Fields, field: str, known: Iterable[str], got: str) -> InvalidRequest:

@@ -193,7 +193,7 @@ class TestRequests:
             ({"system": 3}, '"system" must be a string or a list of blocks, not a number.'),
             (
                 {"system": [{"type": "image"}]},
-                "\"system[0].type\" must be one of text, not 'image'.",
+                '"system[0].type" must be one of text, tool_addition, tool_removal,',
             ),
             ({"stop_sequences": [3]}, '"stop_sequences" must be a string or a list of strings,'),
             ({"stream": "yes"}, '"stream" must be true or false, not a string.'),
@@ -317,6 +317,22 @@ class TestConversations:
 
         assert message.parts == (Image(b"picture"), Image("https://example.org/a.png"))
 
+    def test_a_document_may_be_plain_text(self):
+        source = {"type": "text", "media_type": "text/plain", "data": "Once."}
+
+        assert conversation(user({"type": "document", "source": source})) == (chat.user("Once."),)
+
+    def test_what_only_anthropics_models_understand_is_passed_over_and_named(self):
+        tool = {"type": "tool_reference", "name": "time"}
+        hidden = assistant({"type": "redacted_thinking", "data": "xyz"})
+        change = {"role": "system", "content": [{"type": "tool_addition", "tool": tool}]}
+
+        got = asked(messages=[*HI, hidden, change])
+
+        assert isinstance(got.request, GenerateRequest)
+        assert got.request.prompt == (chat.user("hi"),)
+        assert got.ignored == ("messages[].content[].type",)
+
     @pytest.mark.parametrize(
         ("message", "sentence"),
         [
@@ -330,12 +346,12 @@ class TestConversations:
             (user(text("")), '"messages[0].content[0].text" must not be empty.'),
             (user({"text": "hi"}), '"messages[0].content[0].type" is missing.'),
             (
-                user({"type": "document"}),
-                '"messages[0].content[0].type" must be one of text, image, tool_result, not',
+                user({"type": "container_upload"}),
+                '"messages[0].content[0].type" must be one of text, image, document,',
             ),
             (
                 user({"type": "tool_use"}),
-                '"messages[0].content[0].type" must be one of text, image, tool_result, not',
+                '"messages[0].content[0].type" must be one of text, image, document,',
             ),
             (
                 assistant({"type": "tool_use", "id": "a", "name": "b"}),
@@ -347,6 +363,10 @@ class TestConversations:
             ),
             (user({"type": "tool_result"}), '"messages[0].content[0].tool_use_id" is missing.'),
             (user({"type": "image"}), '"messages[0].content[0].source" is missing.'),
+            (
+                user({"type": "document", "source": {"type": "base64", "data": PICTURE}}),
+                "\"messages[0].content[0].source.type\" must be one of text, not 'base64'.",
+            ),
             (
                 user({"type": "image", "source": {"type": "file", "file_id": "f"}}),
                 "\"messages[0].content[0].source.type\" must be one of base64, url, not 'file'.",
