@@ -40,5 +40,7 @@ def data(chunk: Json) -> bytes:
 
 
 def event(chunk: Json) -> bytes:
-    """A server-sent event that is named by its ``type``."""
-    return b"event: " + chunk["type"].encode() + b"\n" + data(chunk)
+    """A server-sent event that is named by its ``type``, the first of its fields."""
+    encoded = to_json(chunk)
+    name = encoded.split(b'"', 4)[3]
+    return b"event: " + name + b"\ndata: " + encoded + b"\n\n"

@@ -20,3 +20,8 @@ def test_what_some_clients_take_for_the_end_of_a_line_is_escaped():
 
 def test_half_a_character_does_not_end_a_stream():
     assert framing.line({"text": "\ud83d"}) == b'{"text":"?"}\n'
+
+
+def test_an_event_is_named_by_its_type():
+    assert framing.event({"type": "ping"}) == b'event: ping\ndata: {"type":"ping"}\n\n'
+    assert framing.event({"type": "a_b", "text": '"c"'}).startswith(b"event: a_b\ndata: {")
