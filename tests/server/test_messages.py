@@ -1,5 +1,6 @@
 """Anthropic's wire over a socket: its own library against scripted models, and what goes wrong."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -285,7 +286,7 @@ class TestAnswers:
         wire = replace(ANTHROPIC, ping_seconds=0.01)
 
         response = await answer(Streams(engines), wire, parse(ASKED | {"stream": True}), Headers())
-        async with response.response as frames:
+        async with response.response as frames, asyncio.timeout(20):
             stream = aiter(frames)
             first = await anext(stream)
             assert b"message_start" in first and first.endswith(ANTHROPIC.ping)
