@@ -1,1 +1,1 @@
-"""The engines, spoken to over HTTP in the words of OpenAI's and Ollama's APIs."""
+"""The engines, spoken to over HTTP in the words of OpenAI's, Ollama's and Anthropic's APIs."""

@@ -26,7 +26,6 @@ from server.wires import Wire
 
 log = logging.getLogger(__name__)
 
-PING_SECONDS = 10.0  # without a frame
 _LONGEST_CLIENT = 200  # characters of what it calls itself
 
 End: TypeAlias = Finished | Loaded | Unloaded
@@ -194,7 +193,9 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
 
     def _wind(self) -> asyncio.TimerHandle:
         # The clock must not keep alive what nobody else holds any more.
-        return asyncio.get_running_loop().call_later(PING_SECONDS, _tick, weakref.ref(self))
+        return asyncio.get_running_loop().call_later(
+            self._wire.ping_seconds, _tick, weakref.ref(self)
+        )
 
     def tick(self) -> None:
         """Time has passed: say that we are still there, if nothing else was said."""

@@ -14,7 +14,7 @@ from models.errors import InferenceError
 from models.version import own_version
 from server import faults
 from server.fields import Json
-from server.formats import ollama, ollama_models, openai_chat, openai_models
+from server.formats import anthropic, ollama, ollama_models, openai_chat, openai_models
 from server.framing import JSON, reply
 from server.guard import Guard
 from server.large_bodies import LargeBodies
@@ -67,6 +67,7 @@ def create_app(
         ollama_models.routes(engines, shelf),
         openai_chat.routes(streams),
         openai_models.routes(shelf),
+        anthropic.routes(streams),
     ):
         app.register_blueprint(blueprint)
     _add_health(app, engines)

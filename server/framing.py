@@ -71,6 +71,13 @@ def data(chunk: Chunk) -> bytes:
     return b"data: " + to_json(chunk) + b"\n\n"
 
 
+def event(chunk: Chunk) -> bytes:
+    """A server-sent event that is named by its ``type``, the first of its fields."""
+    encoded = to_json(chunk)
+    name = encoded.split(b'"', 4)[3]
+    return b"event: " + name + b"\ndata: " + encoded + b"\n\n"
+
+
 def _to_bytes(text: str) -> bytes:
     if not text.isascii():
         for end, escaped in _LINE_ENDS.items():

@@ -3,7 +3,9 @@
 A wire is one row of the table at the end; a family's routes name it too.
 """
 
+import uuid
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -35,6 +37,7 @@ class Wire:
     frame: Callable[[Chunk], bytes]
     last_frame: bytes = b""
     ping: bytes = b""  # sent while nothing comes; empty: the wire has no word for it
+    ping_seconds: float = 10.0  # without a frame
 
 
 # -- OpenAI ------------------------------------------------------------------------
@@ -77,6 +80,54 @@ def _ollama_unknown(status: int, said: str, method: str, path: str) -> tuple[byt
     return f"{status} {said}".encode(), "text/plain"
 
 
+# -- Anthropic ---------------------------------------------------------------------
+
+_ANTHROPIC_TYPES = {
+    HTTPStatus.UNAUTHORIZED: "authentication_error",
+    HTTPStatus.FORBIDDEN: "permission_error",
+    HTTPStatus.NOT_FOUND: "not_found_error",
+    HTTPStatus.METHOD_NOT_ALLOWED: "not_found_error",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "request_too_large",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
+    HTTPStatus.SERVICE_UNAVAILABLE: "overloaded_error",
+    529: "overloaded_error",  # Anthropic's own number for it
+}
+_request_id: ContextVar[str] = ContextVar("request_id")
+
+
+def request_id() -> str:
+    """Return the id of the request that is answered in this task: always the same."""
+    id = _request_id.get("")
+    if not id:
+        id = f"req_{uuid.uuid4().hex[:24]}"
+        _request_id.set(id)
+    return id
+
+
+def _anthropic_body(error: InferenceError) -> Json:
+    said = sentence(error)
+    if isinstance(error, ContextOverflow):
+        # Agents look for these words, and shorten what they have said.
+        said = f"prompt is too long: {error.prompt_tokens} tokens > {error.context_length} maximum"
+    return _anthropic_envelope(said, error.status_hint)
+
+
+def _anthropic_envelope(message: str, status: int) -> Json:
+    callers_fault = status < HTTPStatus.INTERNAL_SERVER_ERROR
+    other = "invalid_request_error" if callers_fault else "api_error"
+    kind = _ANTHROPIC_TYPES.get(status, other)
+    return {
+        "type": "error",
+        "error": {"type": kind, "message": message},
+        "request_id": request_id(),
+    }
+
+
+def _anthropic_unknown(status: int, said: str, method: str, path: str) -> tuple[bytes, str]:
+    envelope = _anthropic_envelope(f"{said}: {method} {path}", status)
+    return framing.to_json(envelope), framing.JSON
+
+
 # -- All of them -------------------------------------------------------------------
 
 OPENAI = Wire(
@@ -96,9 +147,22 @@ OLLAMA = Wire(
     unknown_path=_ollama_unknown,
     frame=framing.line,
 )
+ANTHROPIC = Wire(
+    name="anthropic",
+    content_type=framing.JSON,
+    stream_type=framing.EVENT_STREAM,
+    error_body=_anthropic_body,
+    unknown_path=_anthropic_unknown,
+    frame=framing.event,
+    ping=framing.event({"type": "ping"}),
+)
 
 # By the path they begin with, the longest first.
-WIRES: tuple[tuple[str, Wire], ...] = (("/v1", OPENAI), ("/", OLLAMA))
+WIRES: tuple[tuple[str, Wire], ...] = (
+    ("/v1/messages", ANTHROPIC),
+    ("/v1", OPENAI),
+    ("/", OLLAMA),
+)
 
 
 def wire_at(path: str) -> Wire:

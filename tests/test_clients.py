@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
+import anthropic
 import ollama
 import openai
 import pytest
@@ -172,6 +173,117 @@ class TestOllama:
             generated = [part.response async for part in generate]
 
         assert "".join(said) == "".join(generated) == ANSWER
+
+
+class TestAnthropic:
+    @pytest.fixture
+    def client(self, port: int) -> Iterator[anthropic.Anthropic]:
+        url = f"http://127.0.0.1:{port}"
+        with anthropic.Anthropic(base_url=url, api_key="none") as client:
+            yield client
+
+    def test_a_message(self, client: anthropic.Anthropic):
+        message = client.messages.create(
+            model="pocket", max_tokens=100, messages=MESSAGES, extra_body=GREEDY
+        )
+
+        [block] = message.content
+        assert block.type == "text" and block.text == ANSWER
+        assert message.stop_reason == "end_turn"
+        assert message.usage.output_tokens > 0
+
+    def test_a_stream(self, client: anthropic.Anthropic):
+        stream = client.messages.create(
+            model="pocket", max_tokens=100, messages=MESSAGES, extra_body=GREEDY, stream=True
+        )
+
+        events = list(stream)
+
+        assert [events[0].type, events[-1].type] == ["message_start", "message_stop"]
+        said = [event.delta for event in events if event.type == "content_block_delta"]
+        assert "".join(delta.text for delta in said if delta.type == "text_delta") == ANSWER
+
+    def test_the_stream_helper(self, client: anthropic.Anthropic):
+        with client.messages.stream(
+            model="pocket", max_tokens=100, messages=MESSAGES, extra_body=GREEDY
+        ) as stream:
+            said = "".join(stream.text_stream)
+            message = stream.get_final_message()
+
+        assert said == ANSWER
+        assert message.stop_reason == "end_turn"
+        assert message.usage.input_tokens + (message.usage.cache_read_input_tokens or 0) > 10
+
+    def test_a_string_that_ends_it(self, client: anthropic.Anthropic):
+        message = client.messages.create(
+            model="pocket",
+            max_tokens=100,
+            messages=MESSAGES,
+            extra_body=GREEDY,
+            stop_sequences=["never", "= 4"],
+        )
+
+        [block] = message.content
+        assert block.type == "text" and block.text == "2 + 2 "
+        assert message.stop_reason == "stop_sequence"
+
+    def test_a_talk_of_several_turns_under_a_system_text(self, client: anthropic.Anthropic):
+        message = client.messages.create(
+            model="pocket",
+            max_tokens=100,
+            system=[{"type": "text", "text": "You are a helpful assistant."}],
+            messages=[
+                {"role": "user", "content": "Hello!"},
+                {"role": "assistant", "content": [{"type": "text", "text": "Hello!"}]},
+                *MESSAGES,
+            ],
+            extra_body=GREEDY,
+        )
+
+        [block] = message.content
+        assert block.type == "text" and block.text
+
+    def test_errors_have_their_classes(self, client: anthropic.Anthropic):
+        with pytest.raises(anthropic.NotFoundError, match="model 'nothere' not found"):
+            client.messages.create(model="nothere", max_tokens=9, messages=MESSAGES)
+        with pytest.raises(anthropic.BadRequestError, match="prompt is too long: "):
+            client.messages.create(
+                model="pocket",
+                max_tokens=9,
+                messages=[{"role": "user", "content": "dog " * 3000}],
+            )
+
+    async def test_many_at_once_and_a_stream(self, port: int):
+        url = f"http://127.0.0.1:{port}"
+        async with anthropic.AsyncAnthropic(base_url=url, api_key="none") as client:
+
+            async def ask() -> str:
+                async with client.messages.stream(
+                    model="pocket", max_tokens=100, messages=MESSAGES, extra_body=GREEDY
+                ) as stream:
+                    return await stream.get_final_text()
+
+            assert await asyncio.gather(*(ask() for _ in range(6))) == [ANSWER] * 6
+            message = await client.messages.create(
+                model="pocket", max_tokens=100, messages=MESSAGES, extra_body=GREEDY
+            )
+
+        [block] = message.content
+        assert block.type == "text" and block.text == ANSWER
+
+    async def test_leaving_a_stream_frees_the_model_for_the_next(self, port: int):
+        url = f"http://127.0.0.1:{port}"
+        async with anthropic.AsyncAnthropic(base_url=url, api_key="none") as client:
+            async with client.messages.stream(
+                model="pocket", max_tokens=100, messages=MESSAGES
+            ) as stream:
+                async for _ in stream:
+                    break
+            message = await client.messages.create(
+                model="pocket", max_tokens=100, messages=MESSAGES, extra_body=GREEDY
+            )
+
+        assert message.stop_reason == "end_turn"
 
 
 class TestAutogen:

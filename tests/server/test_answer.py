@@ -143,10 +143,9 @@ async def test_who_asks_is_known():
     assert (origin.door, origin.wire, origin.client) == ("api", "ollama", "tester/1")
 
 
-async def test_a_wire_with_a_ping_says_it_while_nothing_comes(monkeypatch):
-    monkeypatch.setattr(answer_module, "PING_SECONDS", 0.01)
+async def test_a_wire_with_a_ping_says_it_while_nothing_comes():
     engines = RecordedEngines()
-    wire = replace(OLLAMA, ping=b"ping\n")
+    wire = replace(OLLAMA, ping=b"ping\n", ping_seconds=0.01)
     asked = Asked(request=REQUEST, stream=True, encoder=Echo())
 
     response = await answer(Streams(engines), wire, asked, Headers())
@@ -161,10 +160,10 @@ async def test_a_wire_with_a_ping_says_it_while_nothing_comes(monkeypatch):
     assert engines.cancelled == [1]
 
 
-async def test_pings_do_not_heap_up_before_one_who_does_not_read(monkeypatch):
-    monkeypatch.setattr(answer_module, "PING_SECONDS", 0.001)
+async def test_pings_do_not_heap_up_before_one_who_does_not_read():
     running = await Streams(RecordedEngines()).open(REQUEST, answer_module.Origin("api"))
-    frames = Frames(replace(OLLAMA, ping=b"ping\n"), Echo(), running)
+    wire = replace(OLLAMA, ping=b"ping\n", ping_seconds=0.001)
+    frames = Frames(wire, Echo(), running)
 
     await frames.begin()
     for _ in range(20):

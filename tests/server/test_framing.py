@@ -32,3 +32,8 @@ def test_a_template_is_the_object_that_it_stands_for():
         filled = template.fill(*texts)
         assert json.loads(filled) == made(*texts)
         assert framing.line(filled) == framing.line(made(*texts))
+
+
+def test_an_event_is_named_by_its_type():
+    assert framing.event({"type": "ping"}) == b'event: ping\ndata: {"type":"ping"}\n\n'
+    assert framing.event({"type": "a_b", "text": '"c"'}).startswith(b"event: a_b\ndata: {")

@@ -22,7 +22,7 @@ from models.events import (
 from models.reply import Reply
 from server.answer import Asked
 from server.fields import Json
-from server.formats import ollama, openai_chat
+from server.formats import anthropic, ollama, openai_chat
 from server.framing import line
 
 H = TokenLogprob(5, b"H", -0.5, (TokenLogprob(5, b"H", -0.5), TokenLogprob(6, b"\xe2", -1.5)))
@@ -38,6 +38,17 @@ RECORDED: list[Event] = [
     ToolCallDelta(0, '"Bern"}'),
     ToolCallDelta(1, "{}", id="call_b", name="time"),
     Finished(FinishReason.TOOL_CALLS, Usage(prompt_tokens=26, completion_tokens=9)),
+]
+LOGPROBS: list[Json] = [
+    {
+        "token": "H",
+        "logprob": -0.5,
+        "bytes": [72],
+        "top_logprobs": [
+            {"token": "H", "logprob": -0.5, "bytes": [72]},
+            {"token": "\ufffd", "logprob": -1.5, "bytes": [226]},
+        ],
+    }
 ]
 HI = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -88,6 +99,29 @@ def read_openai(objects: list[Json]) -> Said:
     return said
 
 
+def read_anthropic(objects: list[Json]) -> Said:
+    said, inputs = Said(), dict[int, str]()
+    if objects[0]["type"] == "message":
+        blocks, end = objects[0]["content"], objects[0]
+    else:
+        blocks = [each["content_block"] for each in objects if "content_block" in each]
+        [end] = [each["delta"] for each in objects if each["type"] == "message_delta"]
+        assert objects[-1] == {"type": "message_stop"}
+    deltas = [each for each in objects if each["type"] == "content_block_delta"]
+    for place in (*blocks, *(each["delta"] for each in deltas)):
+        said.text += place.get("text", "")
+        said.reasoning += place.get("thinking", "")
+    for each in deltas:
+        piece = each["delta"].get("partial_json", "")
+        inputs[each["index"]] = inputs.get(each["index"], "") + piece
+    for index, block in enumerate(blocks):
+        if block["type"] == "tool_use":
+            input = json.loads(inputs[index]) if index in inputs else block["input"]
+            said.calls.append((block["id"], block["name"], input))
+    assert end["stop_reason"] == "tool_use"
+    return said
+
+
 FAMILIES: dict[str, tuple[Callable[[], Asked], Callable[[list[Json]], Said]]] = {
     "openai_chat": (lambda: openai_chat.parse(HI), read_openai),
     "ollama_chat": (lambda: ollama.parse_chat(HI), read_ollama),
@@ -95,7 +129,9 @@ FAMILIES: dict[str, tuple[Callable[[], Asked], Callable[[list[Json]], Said]]] = 
         lambda: ollama.parse_generate({"model": "tiny", "prompt": "hi"}),
         read_ollama,
     ),
+    "anthropic": (lambda: anthropic.parse(HI | {"max_tokens": 9}), read_anthropic),
 }
+WITHOUT_LOGPROBS = {"anthropic"}
 
 
 def streamed(asked: Asked) -> list[Json]:
@@ -122,17 +158,7 @@ def test_nothing_is_lost(family, answer):
     assert said.text == "Hi "
     assert said.reasoning == "Let me see."
     assert said.calls == [("call_a", "weather", {"city": "Bern"}), ("call_b", "time", {})]
-    assert said.logprobs == [
-        {
-            "token": "H",
-            "logprob": -0.5,
-            "bytes": [72],
-            "top_logprobs": [
-                {"token": "H", "logprob": -0.5, "bytes": [72]},
-                {"token": "\ufffd", "logprob": -1.5, "bytes": [226]},
-            ],
-        }
-    ]
+    assert said.logprobs == ([] if family in WITHOUT_LOGPROBS else LOGPROBS)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -140,7 +166,7 @@ def test_every_end_has_a_word(family):
     parse, _ = FAMILIES[family]
 
     for reason in FinishReason:
-        [last] = parse().encoder.encode(Finished(reason))
+        *_, last = parse().encoder.encode(Finished(reason))
         assert last
 
 
