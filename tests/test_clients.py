@@ -226,6 +226,16 @@ class TestAnthropic:
         [block] = message.content
         assert block.type == "text" and block.text == "2 + 2 "
         assert message.stop_reason == "stop_sequence"
+        assert message.stop_sequence == "= 4"
+
+    def test_a_count_is_what_a_message_then_takes(self, client: anthropic.Anthropic):
+        counted = client.messages.count_tokens(model="pocket", messages=MESSAGES)
+
+        message = client.messages.create(
+            model="pocket", max_tokens=1, messages=MESSAGES, extra_body=GREEDY
+        )
+        usage = message.usage
+        assert counted.input_tokens == usage.input_tokens + (usage.cache_read_input_tokens or 0)
 
     def test_a_talk_of_several_turns_under_a_system_text(self, client: anthropic.Anthropic):
         message = client.messages.create(
