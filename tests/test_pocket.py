@@ -13,7 +13,7 @@ from app.services import Services, open_everything
 from models import chat
 from models.chat import GenerateRequest, LoadRequest, Message, SamplingParams
 from models.engine import mlx_library
-from models.events import Finished, FinishReason
+from models.events import Finished, FinishReason, Loaded
 from tests.fakes import A_TEST
 from tests.listener import Listener
 from tests.models.test_pocket import POCKET, compiled
@@ -39,7 +39,7 @@ def ask(services: Services, request: pytest.FixtureRequest) -> Ask:
     model = request.param if request.param in names else "pocket:latest"
     loaded = Listener()
     services.residency.submit(LoadRequest(model=model), loaded, origin=A_TEST)
-    assert isinstance(loaded.end(), Finished)
+    assert isinstance(loaded.end(), Loaded)
 
     def ask(prompt: str | tuple[Message, ...]) -> str:
         listener = Listener()
