@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from server.listener import ApiServer
 
 
+_SWITCH_SECONDS = 0.0005
+
+
 def worker_command() -> tuple[str, ...]:
     """Return what starts a process of ours: Python, deaf to the folder it is started in.
 
@@ -54,6 +57,9 @@ class Services:
 def open_everything(home: Path) -> Services:
     """Open what lies under ``home``, with the built-in model. Nothing is loaded yet, and the
     chats are read when somebody asks for them."""
+    # A thread that computes in Python (a template, an import) makes every other wait this
+    # long for each of its turns, and a token takes several turns on its way to a client.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     settings = SettingsFile(home)
     store = Store(home, builtin=builtin.FOLDER)
     store.sweep()

@@ -93,7 +93,7 @@ class LlamaProcess:
     def ready(self) -> bool:
         """Return whether the model has loaded. Raises LoadFailed, OutOfMemory, ModelCrashed."""
         if self._answer and "port" in self._answer:
-            if self._child.poll() is not None:
+            if self._child.poll() is not None or self._is_stopped():
                 raise self.end_and_explain()
             self.port = self._answer["port"]
             return True
@@ -107,7 +107,7 @@ class LlamaProcess:
         It waits up to two seconds for the child to die by itself, and then kills it.
         """
         try:
-            self._child.wait(_END_SECONDS)
+            self._child.wait(0 if self._is_stopped() else _END_SECONDS)
         except subprocess.TimeoutExpired:  # stuck: a fresh one is the only cure
             self._child.kill()
             self._child.wait()
@@ -129,12 +129,19 @@ class LlamaProcess:
         except OSError:
             pass  # it died with our line unread
         try:
-            self._child.wait(_END_SECONDS)
+            self._child.wait(0 if self._is_stopped() else _END_SECONDS)
         except subprocess.TimeoutExpired:  # it is loading, and does not look at its stdin
             self._child.kill()
             self._child.wait()
         for thread in self._threads:
             thread.join()
+
+    def _is_stopped(self) -> bool:
+        """Whether somebody has suspended it (SIGSTOP): it would answer nobody, ever."""
+        try:
+            return psutil.Process(self._child.pid).status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            return False
 
     def _configure(self, config: dict[str, Any]) -> None:
         try:
