@@ -103,6 +103,19 @@ def test_the_files_that_a_document_names_exist(document: str):
     assert [name for name in named if not (REPOSITORY / name).exists()] == []
 
 
+def test_the_architecture_names_every_module():
+    text = (REPOSITORY / "docs/architecture.md").read_text(encoding="utf-8")
+    modules = {
+        path.relative_to(REPOSITORY).as_posix()
+        for room in ("models", "server", "app")
+        for path in (REPOSITORY / room).rglob("*.py")
+        if path.name != "__init__.py"
+    }
+
+    assert modules
+    assert sorted(name for name in modules if f"`{name}`" not in text) == []
+
+
 def test_no_file_names_a_path_of_one_machine():
     # In pieces, so that this file does not find itself.
     machine = re.compile(r"(^|[^\w.-])/(" + "|".join(["work", "root", "farm", "tmp/w"]) + r")/")

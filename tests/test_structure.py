@@ -11,6 +11,9 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 LAYERS = ["models", "server", "app"]  # each may import itself and those to its left
 
+MOST_LINES_OF_A_FILE = 300
+MOST_LINES_OF_A_FUNCTION = 50
+
 MLX = {"mlx", "mlx_lm", "transformers"}
 QT = {"PySide6", "shiboken6"}
 LLAMA = {"xllamacpp"}
@@ -131,3 +134,25 @@ def test_the_command_and_the_server_start_without_anything_slow():
     loaded = loaded_by(["app.cli", "app.commands.serve"])
 
     assert not loaded & (QT | MLX | LLAMA | {"numpy", "huggingface_hub", "tokenizers"})
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_no_file_is_longer_than_one_can_hold_in_mind(layer: str):
+    lengths = {path: len(path.read_bytes().splitlines()) for path in sources(layer)}
+
+    assert lengths
+    assert {path: lines for path, lines in lengths.items() if lines > MOST_LINES_OF_A_FILE} == {}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_no_function_is_longer_than_a_screen(layer: str):
+    lengths = {
+        f"{module_name(path)}.{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for path in sources(layer)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+    assert lengths
+    long = {name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_FUNCTION}
+    assert long == {}

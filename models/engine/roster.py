@@ -51,9 +51,7 @@ class House(Protocol):
         ...
 
     def loaded(self, spec: LoadSpec) -> None: ...
-
     def let_go(self, spec: LoadSpec) -> None: ...
-
     def gave_up(self, waiter: object) -> None: ...
 
 
@@ -167,8 +165,6 @@ class Roster:
         """Return the model as it is asked for, opening it where needed; None: not yet."""
         asked_context = group.request.context_length
         loaded = self._alive(key_of(group.model))
-        if loaded and loaded.draining and loaded.busy:
-            return None
         if loaded and not loaded.draining and loaded.serves(asked_context):
             return loaded
         if loaded:
