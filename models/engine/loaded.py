@@ -180,6 +180,8 @@ class LoadedModel:
         if self.backend.has_work():
             for output in self.backend.step():
                 yield from self._deliver(output)
+        elif self.busy:
+            self.backend.load()  # which raises where nothing is to be hoped for any more
 
     def fail(self, error: InferenceError) -> Iterator[Told]:
         """Tell everybody that it is gone."""

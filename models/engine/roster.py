@@ -23,7 +23,8 @@ from models.resident import Resident
 log = logging.getLogger(__name__)
 
 _MOST_WAITING = 512  # requests; Ollama's OLLAMA_MAX_QUEUE
-_LOOK_SECONDS = 1.0  # how often who waits for memory looks what other programs gave back
+# How often one looks for memory that others gave back, and for a model that says nothing.
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +96,14 @@ class Roster:
 
     def seconds_until_due(self) -> float | None:
         """How long nothing needs doing; None: until a command comes."""
-        if any(loaded.backend.has_work() for loaded in self._loaded.values()):
+        loaded = self._loaded.values()
+        if any(each.backend.has_work() for each in loaded):
             return 0
-        ends = (each.expires for each in self._loaded.values() if each.idle)
-        due = min(self._next_look, *ends, math.inf)
-        if due == math.inf:
-            return None
-        return max(0.0, due - time.monotonic())
+        ends = (each.expires for each in loaded if each.idle)
+        seconds = min(self._next_look, *ends, math.inf) - time.monotonic()
+        if any(each.busy for each in loaded):
+            seconds = min(seconds, _LOOK_SECONDS)  # is it still there?
+        return None if seconds == math.inf else max(0.0, seconds)
 
     def _step(self, loaded: LoadedModel) -> None:
         was_ready = loaded.ready

@@ -339,6 +339,21 @@ def test_a_stopped_child_is_not_noticed_by_another_model(opened: Opened) -> None
         residency.close()
 
 
+def test_who_waits_for_a_child_that_is_then_stopped_is_told(
+    residency: Residency, opened: Opened
+) -> None:
+    listener, _ = endless(residency)
+    listener.until(TextDelta)
+
+    os.kill(opened.backends[0].pid, signal.SIGSTOP)
+
+    end = listener.end()
+    assert isinstance(end, Failed)
+    assert isinstance(end.error, ModelCrashed)
+    again, _ = ask(residency)
+    assert isinstance(again.end(), Finished)
+
+
 @pytest.mark.parametrize("line", ["no JSON at all", "[1, 2]", '"text"'])
 def test_a_child_that_says_something_else_is_a_failed_load(
     line: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
