@@ -15,7 +15,7 @@ from werkzeug.datastructures import Headers
 from models.abilities import Ability
 from models.chat import GenerateRequest, Origin, Request
 from models.errors import InferenceError, NotAble
-from models.events import Event, Failed, Finished, Loaded, Unloaded
+from models.events import Event, Failed, Finished, Loaded, Started, Unloaded
 from models.reply import Reply
 from server.faults import UNEXPECTED, not_able
 from server.fields import Json
@@ -61,12 +61,12 @@ class Asked:
 
 
 async def answer(streams: Streams, wire: Wire, asked: Asked, headers: Headers) -> Response:
-    """Run what was asked, and say it: errors have a status until the first frame.
+    """Run what was asked, and say it: errors have a status until the model has started.
 
     ``headers`` are the request's.
 
     Raises:
-        InferenceError: it failed before there was anything to say.
+        InferenceError: it failed before that.
     """
     origin = Origin("api", wire.name, headers.get("User-Agent", "")[:_LONGEST_CLIENT])
     said = ignored_headers(asked.ignored, headers)
@@ -121,19 +121,20 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
         self._encoder = encoder
         self._running = running
         self._ready: list[bytes] = []
-        self._begun = False
+        self._started = False  # the model has
+        self._begun = False  # the head of the answer is sent, or about to be
         self._over = False
         self._quiet = True  # nothing has been sent since the clock looked last
         self._clock = self._wind() if wire.ping else None
 
     async def begin(self) -> None:
-        """Wait until there is something to send.
+        """Wait until the model has started on it: a long prompt keeps no client without a head.
 
         Raises:
             InferenceError: the request failed before that.
         """
         try:
-            while not self._ready and not self._over:
+            while not (self._ready or self._started or self._over):
                 self._take(await self._running.arrived())
         except BaseException:
             self._leave()
@@ -169,6 +170,7 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
             for event in events:
                 if isinstance(event, Failed):
                     raise event.error
+                self._started = self._started or isinstance(event, Started)
                 for chunk in self._encoder.encode(event):
                     self._ready.append(self._frame(chunk))
                 if isinstance(event, _ENDS):
