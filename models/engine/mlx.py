@@ -171,16 +171,18 @@ class MlxBackend:
     # -- Steps ----------------------------------------------------------------
 
     def step(self) -> list[Output]:
-        outputs, self._admitted = self._admitted, []
+        if self._admitted:  # told before the first chunk is read, which may take a while
+            outputs, self._admitted = self._admitted, []
+            return outputs
         try:
             prompts, tokens = self._loaded.batch.next()
         except Exception as error:
             log.exception("%s failed in a step", self._spec.model.name)
             failure = _step_error(str(self._spec.model.name), error)
         else:
-            return outputs + self._outputs(prompts, tokens)
+            return self._outputs(prompts, tokens)
         # Out here the exception is gone, and with it the frames that hold the old batch.
-        return outputs + self._start_over(failure)
+        return self._start_over(failure)
 
     def _outputs(self, prompts: list[PromptResponse], tokens: list[TokenResponse]) -> list[Output]:
         outputs = [self._prompt(each) for each in prompts]
