@@ -111,12 +111,10 @@ def _exchange(child: subprocess.Popen[bytes], chunks: Sequence[bytes]) -> Object
 
 
 def _read_text(pipe: IO[bytes]) -> str:
-    """Joining a list of pieces would hold up every thread for as long as it copies them all;
-    Python lets a text grow in its place."""
-    text = ""
+    pieces: list[str] = []
     while piece := cast("str", _read(pipe)):
-        text += piece
-    return text
+        pieces.append(piece)
+    return "".join(pieces)
 
 
 def _read(pipe: IO[bytes]) -> Any:  # noqa: ANN401 - what the child has marshalled
