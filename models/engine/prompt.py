@@ -61,7 +61,7 @@ class Prompter:
                 prompt_tokens=error.tokens, context_length=room + 1, at_least=not error.exact
             ) from None
         if not tokens:
-            raise InvalidRequest("The prompt is empty.", field="prompt")
+            raise InvalidRequest("The prompt is empty.")
         whole = min(_rounded_up(context), self.context_length) - len(tokens)
         return Prompt(tuple(tokens), min(whole, request.max_tokens or whole), dropped)
 
@@ -76,8 +76,8 @@ class Prompter:
                 tokens = all_tokens(self.tokenizer, text)
                 return len(request.preceding_tokens) + len(self._begun(request, tokens))
             case messages:
-                text = self._render(request, messages)
-                return len(request.preceding_tokens) + len(all_tokens(self.tokenizer, text))
+                tokens = all_tokens(self.tokenizer, self._render(request, messages))
+                return len(request.preceding_tokens) + len(self._behind(request, tokens))
 
     def _within(self, request: GenerateRequest, room: int) -> tuple[list[int], int]:
         """Return tokens that fit, and how many messages were dropped. Raises TooLong."""
@@ -86,9 +86,10 @@ class Prompter:
         if isinstance(prompt, str):
             tokens, dropped = self._plain(request, prompt, room), 0
         elif request.overflow is Overflow.REFUSE:
-            tokens, dropped = self._whole(request, prompt, room), 0
+            tokens, dropped = self._behind(request, self._whole(request, prompt, room)), 0
         else:
             tokens, dropped = self._newest(request, prompt, room)
+            tokens = self._behind(request, tokens)
         tokens = before + tokens
         if len(tokens) > room:  # with what went before
             if request.overflow is Overflow.REFUSE:
@@ -130,6 +131,14 @@ class Prompter:
         assert self.template is not None, "or it would be text"
         tools = () if request.tool_choice.mode == "none" else request.tools
         return self.template.render(messages, tools, request.thinking)
+
+    def _behind(self, request: GenerateRequest, tokens: list[int]) -> list[int]:
+        """Leave out the BOS that a template writes: behind a context it is in the middle."""
+        bos = self.tokenizer.bos if request.preceding_tokens else None
+        if bos is None or bos not in tokens:
+            return tokens
+        place = tokens.index(bos)
+        return tokens[:place] + tokens[place + 1 :]
 
     # -- A plain prompt --------------------------------------------------------
 
