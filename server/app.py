@@ -2,8 +2,7 @@
 
 import logging
 import os
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from quart import Quart, Response, has_request_context, request, websocket
@@ -12,6 +11,7 @@ from werkzeug.routing import RequestRedirect
 
 from models.errors import InferenceError
 from models.version import own_version
+from models.worker import PYTHON, Command
 from server import faults
 from server.fields import Json
 from server.formats import anthropic, ollama, ollama_models, openai_chat, openai_models
@@ -50,14 +50,13 @@ def create_app(
     *,
     host: str,
     hosts: Iterable[str] = (),
-    worker_command: Sequence[str] = (sys.executable, "-I"),
+    worker_command: Command = PYTHON,
 ) -> Api:
     """Build the application; ``host`` is what the server listens on.
 
     ``hosts`` are further names that it may be called by, beside those in
     ``INGLENOOK_HOSTS``. Web pages may call from this computer, and from where
-    ``OLLAMA_ORIGINS`` says. ``worker_command`` starts Python on a file. Who runs the
-    application closes it.
+    ``OLLAMA_ORIGINS`` says. Who runs the application closes it.
     """
     streams = Streams(engines)
     shelf = Shelf(store)
