@@ -190,6 +190,23 @@ def test_a_copy_does_not_need_the_file_any_more(
     assert "llama.cpp" in shown
 
 
+def test_what_a_model_is_for_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "model.gguf"
+    shown: list[str] = []
+    for more in ({}, {"tokenizer.chat_template": "{{ messages }}"}, {"tiny.pooling_type": 1}):
+        path.write_bytes(gguf_bytes(TINY | more))
+        cli.main(["import", str(path), "--name", "mine"])
+        capsys.readouterr()
+        assert cli.main(["show", "mine"]) == 0
+        shown += [line for line in capsys.readouterr().out.splitlines() if "template" in line]
+
+    assert [line.removeprefix("chat template").strip() for line in shown] == [
+        "no: it only continues text",
+        "yes",
+        "no: it is for embeddings, and writes no text",
+    ]
+
+
 def test_a_model_whose_files_are_gone_is_listed_as_such(
     model_file: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -422,7 +439,8 @@ def test_a_model_is_pulled_with_a_line_now_and_then(hub: FakeHub, inglenook_home
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "pulling tiny-F16.gguf" in done.stdout
-    assert "org/tiny:F16 is here: 5.2 MB." in done.stdout
+    size = words.size((POCKET / "gguf/pocket.gguf").stat().st_size)
+    assert f"org/tiny:F16 is here: {size}." in done.stdout
     assert Store(inglenook_home, builtin=None).find("org/tiny:F16").kind is Kind.LLAMA
 
 
