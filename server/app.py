@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from quart import Quart, Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
-from werkzeug.routing import RequestRedirect
+from werkzeug.routing import RequestRedirect, WebsocketMismatch
 
 from models.errors import InferenceError
 from models.version import own_version
@@ -105,6 +105,8 @@ def _add_error_handlers(app: Quart) -> None:
             return error
         status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
         said = "page not found" if status == HTTPStatus.NOT_FOUND else error.name.lower()
+        if isinstance(error, WebsocketMismatch):
+            said = "no websocket is served here, ask by http"
         method, path = _asked()
         body, content_type = wire_at(path).unknown_path(status, said, method, path)
         return Response(body, status, _allow_header(error), content_type=content_type)

@@ -20,7 +20,7 @@ from models.errors import ContextOverflow, InvalidRequest
 
 # llama.cpp rounds a context up to this many tokens (src/llama-context.cpp), and Ollama
 # with it: a smaller ``num_ctx`` cuts the prompt, and not the answer.
-_CONTEXT_STEP = 256
+CONTEXT_STEP = 256
 _SMALLEST_CONTEXT = 4  # Ollama's own minimum for num_ctx
 _LIKELY_CHARACTERS = 8  # a token: a text that is no longer is tokenised as a whole
 
@@ -62,7 +62,7 @@ class Prompter:
             ) from None
         if not tokens:
             raise InvalidRequest("The prompt is empty.")
-        whole = min(_rounded_up(context), self.context_length) - len(tokens)
+        whole = min(rounded_up(context), self.context_length) - len(tokens)
         return Prompt(tuple(tokens), min(whole, request.max_tokens or whole), dropped)
 
     def count(self, request: GenerateRequest) -> int:
@@ -176,5 +176,6 @@ class Prompter:
         return [bos, *tokens]
 
 
-def _rounded_up(context: int) -> int:
-    return -(-context // _CONTEXT_STEP) * _CONTEXT_STEP
+def rounded_up(context: int) -> int:
+    """Return a context as llama.cpp would have it: of whole steps, in tokens."""
+    return -(-context // CONTEXT_STEP) * CONTEXT_STEP
