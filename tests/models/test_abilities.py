@@ -77,6 +77,11 @@ def made(kind: Kind = Kind.LLAMA, **facts: Any) -> Model:
     return replace(model, details=replace(model.details, **facts))
 
 
+def with_fact(fact: str) -> Model:
+    facts: dict[str, Any] = {fact: True}
+    return made(Kind.LLAMA, **facts)
+
+
 @pytest.fixture
 def able_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines that know everything: what is left is what the models are made for."""
@@ -100,7 +105,7 @@ def test_a_model_that_completes_can_do_what_needs_no_training():
 @pytest.mark.usefixtures("able_engines")
 @pytest.mark.parametrize(("fact", "ability"), FACTS.items())
 def test_a_fact_of_its_files_is_an_ability(fact: str, ability: Ability):
-    assert of(made(**{fact: True})) == OF_ANY | {ability}
+    assert of(with_fact(fact)) == OF_ANY | {ability}
 
 
 @pytest.mark.usefixtures("able_engines")
