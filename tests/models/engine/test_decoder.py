@@ -52,6 +52,16 @@ def test_no_delta_is_ever_empty_or_half_a_character():
     assert deltas == [TextDelta("é"), TextDelta("😀")]
 
 
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("stop", [(), ("never",)])
+def test_what_is_no_character_is_shown_as_such_however_it_is_cut(seed: int, stop: tuple[str, ...]):
+    data = b"a \xff\xfe b \xe3\x81 c \xed\xa0\x80 \xf0\x9f\x98 nev d"
+
+    said, _ = decode(Decoder(stop), cut(data, seed))
+
+    assert said == data.decode(errors="replace")
+
+
 def test_half_a_character_at_the_end_is_dropped():
     said, _ = decode(Decoder(()), [b"ab", "😀".encode()[:2]])
 

@@ -143,6 +143,7 @@ def test_a_stop_string_ends_it_and_is_told():
         ((b"say", b" w", b"he", b"n"), (20, 21)),
         (("é".encode()[:1], "é".encode()[1:] + b"w", b"hen"), (20, 21)),
         ((b"when",), ()),
+        ((b"\xff\xff\xff", b"say ", b"hen"), (20, 21)),  # bytes that are no character count too
     ],
 )
 def test_ids_end_before_the_token_that_a_stop_string_begins_in(
