@@ -101,9 +101,7 @@ class Roster:
             return 0
         ends = (each.expires for each in self._loaded.values() if each.idle)
         due = min(self._next_look, *ends, math.inf)
-        if due == math.inf:
-            return None
-        return max(0.0, due - time.monotonic())
+        return None if due == math.inf else max(0.0, due - time.monotonic())
 
     def _step(self, loaded: LoadedModel) -> None:
         was_ready = loaded.ready
