@@ -1,8 +1,8 @@
 """All that there is one of, opened together: what the window, the API and the command share."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -17,6 +17,7 @@ from models.model import Kind
 from models.records.records import Records
 from models.residency import Residency
 from models.store import Store
+from models.worker import PYTHON, Command
 
 if TYPE_CHECKING:
     from server.listener import ApiServer
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
 _SWITCH_SECONDS = 0.0005
 
 
-def worker_command() -> tuple[str, ...]:
-    """Return what starts a process of ours: Python, deaf to the folder it is started in.
+def worker_command() -> Command:
+    """Return what starts every process of ours.
 
     A packaged program is its own ``sys.executable``, which opens a window: what to start
     instead is said here.
     """
-    return (sys.executable, "-I")
+    return PYTHON
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ def open_everything(home: Path) -> Services:
     settings = SettingsFile(home)
     store = Store(home, builtin=builtin.FOLDER)
     store.sweep()
-    runners = {Kind.LLAMA: Runner(open_llama)}
+    command = worker_command()
+    runners = {Kind.LLAMA: Runner(partial(open_llama, command=command))}
     if mlx_library.available():
         runners[Kind.MLX] = Runner(open_mlx, mlx_library.end_thread)
     residency = Residency(
@@ -71,7 +73,7 @@ def open_everything(home: Path) -> Services:
         runners,
         keep_alive_seconds=settings.value.keep_alive_seconds,
         context_length=settings.value.context_length,
-        counter=Counter(home),
+        counter=Counter(home, command=command),
     )
     services = Services(store, residency, Records(home), settings)
     settings.watch(lambda _was, now: _configure(services, now))

@@ -19,7 +19,7 @@ _FLAGS = {"on": True, "yes": True, "true": True, "off": False, "no": False, "fal
 _HIGHEST_PORT = 65535
 
 
-class Kind(Protocol[_T]):
+class ValueKind(Protocol[_T]):
     def read(self, saved: object) -> _T: ...
     def write(self, value: _T) -> object: ...
     def parse(self, typed: str) -> _T: ...
@@ -30,7 +30,7 @@ class Kind(Protocol[_T]):
 class Setting:
     key: str
     default: Any
-    kind: Kind[Any]
+    kind: ValueKind[Any]
     label: str  # empty: the settings page does not show it
     explanation: str
     choices: tuple[tuple[str, Any], ...]  # words and value; empty: it is typed
@@ -43,7 +43,7 @@ class Setting:
 
 def setting(
     default: _T,
-    kind: Kind[_T],
+    kind: ValueKind[_T],
     *,
     label: str = "",
     explanation: str,

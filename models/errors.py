@@ -13,6 +13,9 @@
     ├── ServerBusy            too many requests are waiting already
     └── EngineClosed          the program is shutting down
 
+What downloads raise beside these is in ``models/hub_errors.py`` (``HubError`` and its
+children, ``PullCancelled``), what bodies raise in ``server/body.py``.
+
 Anything else that is raised is a bug, and is left to look like one.
 """
 

@@ -5,12 +5,12 @@ import sys
 from dataclasses import dataclass
 
 from models.engine.backend import LoadSpec
+from models.engine.prompt import CONTEXT_STEP, rounded_up
 from models.ledger import Need
 from models.model import Kind, Model
 
 _LONGEST_DEFAULT_CONTEXT = 32_768  # tokens, where nobody asks for another
 _SHORTEST_DEFAULT_CONTEXT = 2_048
-_CONTEXT_STEP = 256
 _MOST_SEQUENCES = 8  # beyond it a batch gains little on one computer (benchmarks/engine.py)
 _MOST_PROMPT_CACHE_BYTES = 1 << 30
 # Measured beside weights and KV cache: 35 to 60 MB in a llama.cpp child, 110 to 214 MB at
@@ -33,7 +33,7 @@ def least(model: Model, wish: Wish) -> LoadSpec:
     trained = model.details.context_length or _LONGEST_DEFAULT_CONTEXT
     context = min(trained, wish.asked_context or _SHORTEST_DEFAULT_CONTEXT)
     # llama.cpp rounds up by itself; the rest of us should know.
-    context = min(trained, -(-context // _CONTEXT_STEP) * _CONTEXT_STEP)
+    context = min(trained, rounded_up(context))
     return _spec(model, context, 1, 0)
 
 
@@ -47,7 +47,7 @@ def roomiest(smallest: LoadSpec, wish: Wish, spare_bytes: int) -> LoadSpec:
     if wish.asked_context is None:
         trained = model.details.context_length or _LONGEST_DEFAULT_CONTEXT
         most = min(trained, wish.default_context or _LONGEST_DEFAULT_CONTEXT)
-        fits = budget // kv_bytes // _CONTEXT_STEP * _CONTEXT_STEP
+        fits = budget // kv_bytes // CONTEXT_STEP * CONTEXT_STEP
         context = min(most, max(context, fits))
     sequences = max(1, min(_MOST_SEQUENCES, budget // (context * kv_bytes)))
     prompt_cache = 0

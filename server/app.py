@@ -2,16 +2,16 @@
 
 import logging
 import os
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from quart import Quart, Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
-from werkzeug.routing import RequestRedirect
+from werkzeug.routing import RequestRedirect, WebsocketMismatch
 
 from models.errors import InferenceError
 from models.version import own_version
+from models.worker import PYTHON, Command
 from server import faults
 from server.fields import Json
 from server.formats import anthropic, ollama, ollama_models, openai_chat, openai_models
@@ -50,14 +50,13 @@ def create_app(
     *,
     host: str,
     hosts: Iterable[str] = (),
-    worker_command: Sequence[str] = (sys.executable, "-I"),
+    worker_command: Command = PYTHON,
 ) -> Api:
     """Build the application; ``host`` is what the server listens on.
 
     ``hosts`` are further names that it may be called by, beside those in
     ``INGLENOOK_HOSTS``. Web pages may call from this computer, and from where
-    ``OLLAMA_ORIGINS`` says. ``worker_command`` starts Python on a file. Who runs the
-    application closes it.
+    ``OLLAMA_ORIGINS`` says. Who runs the application closes it.
     """
     streams = Streams(engines)
     shelf = Shelf(store)
@@ -106,6 +105,8 @@ def _add_error_handlers(app: Quart) -> None:
             return error
         status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
         said = "page not found" if status == HTTPStatus.NOT_FOUND else error.name.lower()
+        if isinstance(error, WebsocketMismatch):
+            said = "no websocket is served here, ask by http"
         method, path = _asked()
         body, content_type = wire_at(path).unknown_path(status, said, method, path)
         return Response(body, status, _allow_header(error), content_type=content_type)

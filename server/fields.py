@@ -43,6 +43,7 @@ class Fields:
         return self._values
 
     def text(self, field: str) -> str | None:
+        """A string of any length, the empty one too."""
         value = self.value(field)
         if value is not None and not isinstance(value, str):
             raise self.wrong(field, "a string", value)
@@ -67,13 +68,14 @@ class Fields:
         return tuple(several)
 
     def flag(self, field: str) -> bool | None:
+        """true or false, and no number that might stand for them."""
         value = self.value(field)
         if value is not None and not isinstance(value, bool):
             raise self.wrong(field, "true or false", value)
         return value
 
     def integer(self, field: str, *, least: int = -_MOST, most: int = _MOST) -> int | None:
-        """A whole number from ``least`` to ``most``; 24.0 is one too."""
+        """A whole number from ``least`` to ``most``, both included; 24.0 is one too."""
         value = self.value(field)
         if value is None:
             return None
@@ -89,7 +91,7 @@ class Fields:
         return int(value) if value.is_integer() else value
 
     def number(self, field: str, *, least: float = -_MOST, most: float = _MOST) -> float | None:
-        """A number from ``least`` to ``most``."""
+        """A number from ``least`` to ``most``, both included; 24 is one too."""
         value = self.value(field)
         if value is None:
             return None
@@ -99,6 +101,7 @@ class Fields:
         return float(value)
 
     def array(self, field: str) -> list[Any] | None:
+        """A list of anything, its items unchecked; all of it counts as read."""
         value = self.value(field)
         if value is not None and not isinstance(value, list):
             raise self.wrong(field, "a list", value)

@@ -6,7 +6,6 @@ docs/decisions/large-bodies.md has the figures.
 import logging
 import marshal
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from models.errors import EngineClosed, InferenceError, InvalidRequest
+from models.worker import PYTHON, Command
 from server import strict_json
 from server.strict_json import LENGTH_BYTES, NotJson, Object
 
@@ -25,12 +25,9 @@ _MOST_SECONDS = 15.0  # for one body; 256 MB of text take two
 
 
 class LargeBodies:
-    """Reads one body after the other, in a child that starts with the first.
+    """Reads one body after the other, in a child that starts with the first."""
 
-    ``command`` starts Python on a file, whose path is added.
-    """
-
-    def __init__(self, command: Sequence[str] = (sys.executable, "-I")) -> None:
+    def __init__(self, command: Command = PYTHON) -> None:
         self._command = (*command, str(_PROGRAM))
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()  # of starting a child, against closing

@@ -16,6 +16,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import pytest
 
 from models.records.records import Records
+from server.ports import listen
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TESTDATA = Path(os.environ.get("INGLENOOK_TESTDATA", REPOSITORY.parent / "shared/testdata"))
@@ -29,6 +30,15 @@ def testdata() -> Path:
     if not TESTDATA.is_dir():
         pytest.skip(f"No test data at {TESTDATA}: set INGLENOOK_TESTDATA to the folder that has it")
     return TESTDATA
+
+
+def free_port() -> int:
+    """Return a port of this computer that nobody listens on, by either of its addresses."""
+    (listener, *others) = listen("127.0.0.1", [0])
+    port: int = listener.getsockname()[1]
+    for each in (listener, *others):
+        each.close()
+    return port
 
 
 @pytest.fixture(autouse=True)

@@ -61,7 +61,7 @@ class ScriptedBackend:
         self.hold = False
         self.prompter = Prompter(TEMPLATE, ByteTokenizer(), context_length)
         self._new: list[int] = []
-        self._pieces = pieces
+        self.pieces = pieces
 
     @property
     def loaded_bytes(self) -> int:
@@ -75,7 +75,7 @@ class ScriptedBackend:
 
     def insert(self, ticket: int, work: Work) -> None:
         self.prompts.append(bytes(work.tokens))
-        self.running[ticket] = deque(self._pieces)
+        self.running[ticket] = deque(self.pieces)
         self.left[ticket] = work.max_tokens
         self._new.append(ticket)
 

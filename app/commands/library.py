@@ -9,7 +9,7 @@ from app import words
 from app.commands import CommandFailed, text
 from models import builtin, paths
 from models.errors import InferenceError
-from models.model import Kind, Model
+from models.model import Details, Kind, Model
 from models.names import ModelName
 from models.store import Store
 
@@ -47,7 +47,7 @@ def show(name: str) -> int:
         ("context length", f"{details.context_length:,} tokens"),
         ("embedding length", f"{details.embedding_length:,}"),
         ("KV cache", f"{words.size(details.kv_bytes_per_token)} a token"),
-        ("chat template", "yes" if details.chat else "no: it only continues text"),
+        ("chat template", _chat_words(details)),
         ("size", words.size(model.size_bytes)),
         ("digest", model.digest),
         ("files", str(model.path)),
@@ -58,6 +58,12 @@ def show(name: str) -> int:
     if details.description:
         print(f"\n{details.description}")
     return 0
+
+
+def _chat_words(details: Details) -> str:
+    if not details.completes:
+        return "no: it is for embeddings, and writes no text"
+    return "yes" if details.chat else "no: it only continues text"
 
 
 def import_path(path: Path, name: str, *, copy: bool) -> int:

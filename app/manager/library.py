@@ -145,9 +145,10 @@ class Library(QObject):
 
     def _show(self) -> bool:
         """Make the rows of what is known; return whether they are others than before."""
-        residents = {each.model.name: each for each in self._residency.residents()}
+        # A model with several names is in memory once, by whichever it was asked for.
+        residents = {_weights(each.model): each for each in self._residency.residents()}
         rows = [
-            Installed(each.model, residents.get(each.model.name), each.missing)
+            Installed(each.model, residents.get(_weights(each.model)), each.missing)
             for each in self._found
         ]
         if rows == self._rows:
@@ -163,6 +164,10 @@ class Library(QObject):
 
     def _look(self) -> list[_Found]:
         return [_Found(model, not model.path.exists()) for model in self._store.list()]
+
+
+def _weights(model: Model) -> tuple[Kind, str]:
+    return model.kind, model.digest
 
 
 def short_name(name: ModelName) -> str:

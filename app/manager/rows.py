@@ -214,7 +214,9 @@ def _facts(installed: Installed) -> str:
     facts += [details.quantization] if details.quantization else []
     if details.context_length:
         facts.append(f"context {details.context_length:,}")
-    if not details.chat:
+    if not details.completes:
+        facts.append("for embeddings")
+    elif not details.chat:
         facts.append("no chat template")
     if model.builtin:
         facts.append("ships with Inglenook, to try the set-up with")

@@ -70,8 +70,8 @@ class Prefilled:
 class Decoded:
     """One or a few tokens of one sequence.
 
-    By the one with END_OF_TURN the end-of-turn token has come, as the sequence's last id;
-    its piece is empty.
+    With END_OF_TURN the last of ``ids`` is the end-of-turn token itself, which adds nothing
+    to ``piece``.
     """
 
     ticket: int

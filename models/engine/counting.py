@@ -24,6 +24,7 @@ from models.engine.tokenizer_process import TokenizerProcess
 from models.engine.vocabulary_file import write_vocabulary
 from models.errors import EngineClosed, InferenceError, LoadFailed
 from models.model import Kind, Model
+from models.worker import PYTHON, Command
 
 _MOST_CHILDREN = 2
 _MOST_PROMPTERS = 16
@@ -34,8 +35,11 @@ _START_SECONDS = 30.0
 class Counter:
     """Lends prompters that count. ``home`` is where its files go. Any thread may call it."""
 
-    def __init__(self, home: Path, *, kept_seconds: float = _KEPT_SECONDS) -> None:
+    def __init__(
+        self, home: Path, *, command: Command = PYTHON, kept_seconds: float = _KEPT_SECONDS
+    ) -> None:
         self._folder = home / "cache" / "vocabularies"
+        self._command = command
         self._kept_seconds = kept_seconds
         # Guards what follows, and wakes who waits for a child to be idle or to be too old.
         self._changed = threading.Condition()
@@ -130,11 +134,13 @@ class Counter:
     def _start(self, model: Model, bos_token: str) -> "_Closable":
         if model.kind is Kind.MLX:
             file = model.path / "tokenizer.json"
-            return TokenizerProcess(file, bos_token=bos_token, model_name=str(model.name))
+            return TokenizerProcess(
+                file, bos_token=bos_token, model_name=str(model.name), command=self._command
+            )
         file = self._folder / f"{model.digest}.gguf"
         if not file.is_file():
             write_vocabulary(model.path, file)
-        return _LlamaChild(model, file)
+        return _LlamaChild(model, file, self._command)
 
     # -- What has not been used for a while ----------------
 
@@ -195,7 +201,7 @@ class _Child:
 class _LlamaChild(LlamaTokenizer):
     """llama.cpp, with a vocabulary and nothing else. Raises LoadFailed, OutOfMemory."""
 
-    def __init__(self, model: Model, vocabulary: Path) -> None:
+    def __init__(self, model: Model, vocabulary: Path, command: Command) -> None:
         changed = threading.Event()
         config = {
             "model": str(vocabulary),
@@ -203,7 +209,9 @@ class _LlamaChild(LlamaTokenizer):
             "max_sequences": 1,
             "prompt_cache_bytes": 0,
         }
-        self._child = LlamaProcess(config, model_name=str(model.name), on_change=changed.set)
+        self._child = LlamaProcess(
+            config, model_name=str(model.name), on_change=changed.set, command=command
+        )
         try:
             while not self._child.ready():
                 if not changed.wait(_START_SECONDS):

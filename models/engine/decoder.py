@@ -45,10 +45,14 @@ class PlainText:
 
 
 class Utf8:
-    """Bytes to text. Half a character waits for its rest, with its tokens."""
+    """Bytes to text. Half a character waits for its rest, with its tokens.
+
+    What is no UTF-8 goes through the chain as Python's stand-ins for bytes (PEP 383), so
+    that it can still be told how many bytes were said.
+    """
 
     def __init__(self) -> None:
-        self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
+        self._decode = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape").decode
         self._tokens: Tokens = ()
 
     def feed(self, piece: bytes, tokens: Tokens) -> Span:
@@ -108,7 +112,7 @@ class Decoder:
         self._utf8 = Utf8()
         self._stop = StopStrings(stop)
         self._channel = channel or PlainText()
-        self.said_bytes = 0  # of the text before the stop string, as UTF-8
+        self.said_bytes = 0  # of those that were fed, before the stop string
 
     @property
     def stop_string(self) -> str | None:
@@ -122,8 +126,9 @@ class Decoder:
         span = self._stop.feed(self._utf8.feed(piece, tokens), last=finish is not None)
         if self._stop.found is not None:
             finish = FinishReason.STOP_STRING
-        self.said_bytes += len(span.text.encode())
-        deltas = list(self._channel.feed(span))
+        said = span.text.encode(errors="surrogateescape")
+        self.said_bytes += len(said)
+        deltas = list(self._channel.feed(Span(said.decode(errors="replace"), span.tokens)))
         if finish:
             deltas += self._channel.end()
         return deltas, finish

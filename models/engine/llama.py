@@ -18,11 +18,14 @@ from models.engine.prompt import Prompter
 from models.engine.sampling import Sampling, resolve
 from models.engine.template import ChatTemplate
 from models.gguf import TemplateSource, read_template
+from models.worker import PYTHON, Command
 
 
-def open_llama(spec: LoadSpec, wake: Callable[[], None]) -> "LlamaBackend":
+def open_llama(
+    spec: LoadSpec, wake: Callable[[], None], *, command: Command = PYTHON
+) -> "LlamaBackend":
     """Start loading a GGUF file; returns at once. Raises LoadFailed, OutOfMemory."""
-    return LlamaBackend(spec, read_template(spec.model.path), wake)
+    return LlamaBackend(spec, read_template(spec.model.path), wake, command)
 
 
 class LlamaBackend:
@@ -32,7 +35,9 @@ class LlamaBackend:
     which ``step`` empties. At most ``max_sequences`` run; the others wait here.
     """
 
-    def __init__(self, spec: LoadSpec, source: TemplateSource, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, spec: LoadSpec, source: TemplateSource, wake: Callable[[], None], command: Command
+    ) -> None:
         self._spec = spec
         self._wake = wake
         # Stream threads put, the lane's thread takes.
@@ -50,6 +55,7 @@ class LlamaBackend:
             },
             model_name=str(spec.model.name),
             on_change=wake,
+            command=command,
         )
         tokenizer = LlamaTokenizer(self._process, source)
         self._prompter = Prompter(template, tokenizer, spec.context_length)

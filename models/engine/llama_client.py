@@ -11,7 +11,7 @@ JSON = dict[str, Any]
 
 
 class LlamaClient:
-    """For one question: a connection that is kept, llama.cpp would close."""
+    """For one question: llama.cpp closes a connection that idles, so each opens its own."""
 
     def __init__(self, process: LlamaProcess, *, timeout_seconds: float | None) -> None:
         self._process = process

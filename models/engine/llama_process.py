@@ -6,7 +6,6 @@ import re
 import secrets
 import signal
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import IO, Any
 import psutil
 
 from models.errors import InferenceError, LoadFailed, ModelCrashed, OutOfMemory
+from models.worker import PYTHON, Command
 
 _WORKER = Path(__file__).with_name("llama_worker.py")
 _END_SECONDS = 2.0  # for the child to go by itself, before it is killed
@@ -59,7 +59,12 @@ class LlamaProcess:
     """
 
     def __init__(
-        self, config: dict[str, Any], *, model_name: str, on_change: Callable[[], None]
+        self,
+        config: dict[str, Any],
+        *,
+        model_name: str,
+        on_change: Callable[[], None],
+        command: Command = PYTHON,
     ) -> None:
         self.key = secrets.token_urlsafe(32)
         self.port = 0
@@ -69,9 +74,8 @@ class LlamaProcess:
         self._answer: dict[str, Any] | None = None
         self._closing = False
         self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        # Isolated (-I): the folder it is started in must not shadow a module.
         self._child = subprocess.Popen(
-            [sys.executable, "-I", str(_WORKER)],
+            [*command, str(_WORKER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -24,7 +24,7 @@ from models.engine.mlx_library import free, import_library
 from models.engine.mlx_load import (
     Batch,
     Library,
-    Loaded,
+    LoadedFolder,
     Loading,
     MlxTokenizer,
     PromptResponse,
@@ -243,7 +243,7 @@ class MlxBackend:
 class _Runnable:
     """What a loaded model is made of: weights, tokenizer, and the batch that runs on them."""
 
-    def __init__(self, library: Library, loaded: Loaded, spec: LoadSpec) -> None:
+    def __init__(self, library: Library, loaded: LoadedFolder, spec: LoadSpec) -> None:
         tokenizer = loaded.tokenizer
         template = _template(spec.model.path, tokenizer)
         self.mx = library.mx

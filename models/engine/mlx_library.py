@@ -7,6 +7,7 @@ along and takes seconds.
 import gc
 import logging
 import sys
+import warnings
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -42,6 +43,7 @@ def _library() -> Library:
     generate = import_module("mlx_lm.generate")
     utils = import_module("mlx_lm.utils")
     _never_wire_memory(generate)
+    _keep_transformers_quiet()
     mx.set_cache_limit(_CACHE_LIMIT_BYTES)
     return Library(
         mx=mx,
@@ -63,6 +65,12 @@ def _never_wire_memory(generate: ModuleType) -> None:
         return None
 
     vars(generate)[name] = leave_it
+
+
+def _keep_transformers_quiet() -> None:
+    """Its advice on configurations is for those who write them, and goes to the terminal."""
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 
 def end_thread() -> None:

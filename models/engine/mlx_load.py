@@ -80,7 +80,7 @@ class Library:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedFolder:
     model: Module
     tokenizer: MlxTokenizer
     vocabulary_size: int
@@ -116,7 +116,7 @@ class Loading:
     def has_work(self) -> bool:
         return bool(self._left) or self._tokenizer.done()
 
-    def go_on(self) -> Loaded | None:
+    def go_on(self) -> LoadedFolder | None:
         """Load some more; return the model when it is all there.
 
         Raises:
@@ -137,7 +137,9 @@ class Loading:
             raise _load_error(self._folder, error) from None
         tokenizer = self._tokenizer.result()
         rows = self._config.get("vocab_size")
-        return Loaded(self._model, tokenizer, rows if isinstance(rows, int) else len(tokenizer))
+        return LoadedFolder(
+            self._model, tokenizer, rows if isinstance(rows, int) else len(tokenizer)
+        )
 
     def _read_some(self) -> None:
         some: list[Any] = []

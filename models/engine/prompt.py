@@ -20,7 +20,7 @@ from models.errors import ContextOverflow, InvalidRequest
 
 # llama.cpp rounds a context up to this many tokens (src/llama-context.cpp), and Ollama
 # with it: a smaller ``num_ctx`` cuts the prompt, and not the answer.
-_CONTEXT_STEP = 256
+CONTEXT_STEP = 256
 _SMALLEST_CONTEXT = 4  # Ollama's own minimum for num_ctx
 _LIKELY_CHARACTERS = 8  # a token: a text that is no longer is tokenised as a whole
 
@@ -61,8 +61,8 @@ class Prompter:
                 prompt_tokens=error.tokens, context_length=room + 1, at_least=not error.exact
             ) from None
         if not tokens:
-            raise InvalidRequest("The prompt is empty.", field="prompt")
-        whole = min(_rounded_up(context), self.context_length) - len(tokens)
+            raise InvalidRequest("The prompt is empty.")
+        whole = min(rounded_up(context), self.context_length) - len(tokens)
         return Prompt(tuple(tokens), min(whole, request.max_tokens or whole), dropped)
 
     def count(self, request: GenerateRequest) -> int:
@@ -76,8 +76,8 @@ class Prompter:
                 tokens = all_tokens(self.tokenizer, text)
                 return len(request.preceding_tokens) + len(self._begun(request, tokens))
             case messages:
-                text = self._render(request, messages)
-                return len(request.preceding_tokens) + len(all_tokens(self.tokenizer, text))
+                tokens = all_tokens(self.tokenizer, self._render(request, messages))
+                return len(request.preceding_tokens) + len(self._behind(request, tokens))
 
     def _within(self, request: GenerateRequest, room: int) -> tuple[list[int], int]:
         """Return tokens that fit, and how many messages were dropped. Raises TooLong."""
@@ -86,9 +86,10 @@ class Prompter:
         if isinstance(prompt, str):
             tokens, dropped = self._plain(request, prompt, room), 0
         elif request.overflow is Overflow.REFUSE:
-            tokens, dropped = self._whole(request, prompt, room), 0
+            tokens, dropped = self._behind(request, self._whole(request, prompt, room)), 0
         else:
             tokens, dropped = self._newest(request, prompt, room)
+            tokens = self._behind(request, tokens)
         tokens = before + tokens
         if len(tokens) > room:  # with what went before
             if request.overflow is Overflow.REFUSE:
@@ -131,6 +132,14 @@ class Prompter:
         tools = () if request.tool_choice.mode == "none" else request.tools
         return self.template.render(messages, tools, request.thinking)
 
+    def _behind(self, request: GenerateRequest, tokens: list[int]) -> list[int]:
+        """Leave out the BOS that a template writes: behind a context it is in the middle."""
+        bos = self.tokenizer.bos if request.preceding_tokens else None
+        if bos is None or bos not in tokens:
+            return tokens
+        place = tokens.index(bos)
+        return tokens[:place] + tokens[place + 1 :]
+
     # -- A plain prompt --------------------------------------------------------
 
     def _plain(self, request: GenerateRequest, text: str, room: int) -> list[int]:
@@ -167,5 +176,6 @@ class Prompter:
         return [bos, *tokens]
 
 
-def _rounded_up(context: int) -> int:
-    return -(-context // _CONTEXT_STEP) * _CONTEXT_STEP
+def rounded_up(context: int) -> int:
+    """Return a context as llama.cpp would have it: of whole steps, in tokens."""
+    return -(-context // CONTEXT_STEP) * CONTEXT_STEP

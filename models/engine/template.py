@@ -94,9 +94,7 @@ class ChatTemplate:
             text = self._render(marked, tools, thinking, ask=False)
             before, found, _ = text.rpartition(_CONTINUED)
             if not found:
-                raise InvalidRequest(
-                    "The model's chat template cannot continue a reply.", field="messages"
-                )
+                raise InvalidRequest("The model's chat template cannot continue a reply.")
             return before + last.text
         return self._render(tuple(messages), tools, thinking, ask=True)
 
@@ -126,9 +124,7 @@ class ChatTemplate:
             incomplete = incomplete or text
         if incomplete is not None:
             return incomplete
-        raise InvalidRequest(
-            f"The model's chat template refuses these messages: {refusal}", field="messages"
-        )
+        raise InvalidRequest(f"The model's chat template refuses these messages: {refusal}")
 
     def _run(self, messages: tuple[Message, ...], variables: JSON) -> str:
         entries = list(self._entries(messages))
@@ -148,8 +144,7 @@ class ChatTemplate:
         except TooMuchWork:
             raise InvalidRequest(
                 "The model's chat template does not come to an end with these messages: "
-                "send fewer, or choose another model.",
-                field="messages",
+                "send fewer, or choose another model."
             ) from None
 
     # -- Messages as the template wants them ---------------

@@ -15,6 +15,7 @@ from typing import Any
 
 from models.engine.tokenizer import PIECE_CHARACTERS, Joint, joint_of, pieces
 from models.errors import LoadFailed, ModelCrashed
+from models.worker import PYTHON, Command
 
 _WORKER = Path(__file__).with_name("tokenizer_worker.py")
 
@@ -29,13 +30,14 @@ class TokenizerProcess:
     # It counts whole texts, and is never asked whether one can fit.
     longest_token_bytes = sys.maxsize
 
-    def __init__(self, file: Path, *, bos_token: str, model_name: str) -> None:
+    def __init__(
+        self, file: Path, *, bos_token: str, model_name: str, command: Command = PYTHON
+    ) -> None:
         self._bos_token = bos_token
         self._model_name = model_name
         self._lock = threading.Lock()  # one question and its answer at a time
-        # Isolated (-I): the folder it is started in must not shadow a module.
         self._child = subprocess.Popen(
-            [sys.executable, "-I", str(_WORKER)],
+            [*command, str(_WORKER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +27,7 @@ from app.settings import Settings
 from models.chat import SamplingParams
 from models.model import Kind
 from models.store import Store
+from tests.conftest import free_port
 from tests.fakes import ScriptedBackend, scripted_residency
 from tests.gguf_bytes import TINY, gguf_bytes
 from tests.hub_server import FakeHub, running
@@ -82,11 +85,6 @@ def listed(capsys: pytest.CaptureFixture[str]) -> list[str]:
     assert cli.main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     return [line.split()[0] for line in lines[1:] if not line.startswith("pocket")]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def nobody() -> list[str]:
@@ -190,6 +188,23 @@ def test_a_copy_does_not_need_the_file_any_more(
     assert "llama.cpp" in shown
 
 
+def test_what_a_model_is_for_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "model.gguf"
+    shown: list[str] = []
+    for more in ({}, {"tokenizer.chat_template": "{{ messages }}"}, {"tiny.pooling_type": 1}):
+        path.write_bytes(gguf_bytes(TINY | more))
+        cli.main(["import", str(path), "--name", "mine"])
+        capsys.readouterr()
+        assert cli.main(["show", "mine"]) == 0
+        shown += [line for line in capsys.readouterr().out.splitlines() if "template" in line]
+
+    assert [line.removeprefix("chat template").strip() for line in shown] == [
+        "no: it only continues text",
+        "yes",
+        "no: it is for embeddings, and writes no text",
+    ]
+
+
 def test_a_model_whose_files_are_gone_is_listed_as_such(
     model_file: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -242,6 +257,19 @@ def test_a_model_answers():
     assert (done.returncode, done.stderr) == (0, "")
     assert "Paris" in done.stdout
     assert done.stdout.endswith("\n")
+
+
+@pytest.mark.skipif(find_spec("mlx_lm") is None, reason="MLX is not installed here")
+def test_a_library_that_has_advice_gives_none_on_the_terminal(tmp_path: Path):
+    folder = shutil.copytree(POCKET / "mlx", tmp_path / "mlx")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"bos_token_id": 50_256}))
+    cli.main(["import", str(folder), "--name", "mine"])
+
+    done = ingle("run", "mine", "What is the capital of France?")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Paris" in done.stdout
 
 
 def test_what_is_piped_in_follows_the_prompt():
@@ -422,7 +450,8 @@ def test_a_model_is_pulled_with_a_line_now_and_then(hub: FakeHub, inglenook_home
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "pulling tiny-F16.gguf" in done.stdout
-    assert "org/tiny:F16 is here: 5.2 MB." in done.stdout
+    size = words.size((POCKET / "gguf/pocket.gguf").stat().st_size)
+    assert f"org/tiny:F16 is here: {size}." in done.stdout
     assert Store(inglenook_home, builtin=None).find("org/tiny:F16").kind is Kind.LLAMA
 
 

@@ -7,6 +7,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLabel, QProgressBar, QPushButton, QWidget
 
+from app import words
 from app.manager.library import free_name
 from app.manager.pace import Pace, time_words
 from app.manager.rows import DownloadRow, ModelRow, ResultRow
@@ -14,6 +15,7 @@ from app.manager.window import ModelsPage
 from models.names import ModelName
 from tests.app.conftest import POCKET
 from tests.fakes import ScriptedBackend
+from tests.gguf_bytes import TINY, gguf_bytes
 
 
 @pytest.fixture
@@ -50,6 +52,10 @@ def click(qtbot, widget: QWidget, words: str) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
+def buttons(widget: QWidget) -> list[QPushButton]:
+    return widget.findChildren(QPushButton)
+
+
 def model_names(desk) -> list[str]:
     return [row.accessibleName() for row in rows(desk, ModelRow)]
 
@@ -70,7 +76,9 @@ def begin_download(desk, qtbot) -> DownloadRow:
 
 def test_each_model_tells_its_size_and_what_runs_it(desk) -> None:
     assert model_names(desk)[0] == "pocket"
-    assert "5.2 MB  ·  llama.cpp  ·  F16  ·  context 2,048" in words_of(rows(desk, ModelRow)[0])
+    pocket = desk.store.find("pocket")
+    facts = f"{words.size(pocket.size_bytes)}  ·  llama.cpp  ·  F16  ·  context 2,048"
+    assert facts in words_of(rows(desk, ModelRow)[0])
 
 
 def test_a_model_that_is_loaded_says_so_and_can_be_unloaded(desk, qtbot) -> None:
@@ -81,6 +89,42 @@ def test_a_model_that_is_loaded_says_so_and_can_be_unloaded(desk, qtbot) -> None
 
     qtbot.waitUntil(lambda: "In memory" not in words_of(rows(desk, ModelRow)[0]))
     assert desk.residency.residents() == ()
+
+
+def test_what_is_loaded_is_shown_at_each_of_its_names(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Hello."))
+    desk.window.show_page("models")
+    desk.store.copy("pocket", "mine")
+    desk.library.refresh()
+    qtbot.waitUntil(lambda: "mine" in model_names(desk))
+
+    desk.chats.current.send("Hi")
+
+    def in_memory() -> list[str]:
+        shown = rows(desk, ModelRow)
+        return [row.accessibleName() for row in shown if "In memory" in words_of(row)]
+
+    qtbot.waitUntil(lambda: sorted(in_memory()) == ["mine", "pocket"])
+
+
+def test_a_model_that_writes_no_text_is_shown_and_not_offered_for_a_chat(
+    desk, qtbot, tmp_path: Path
+) -> None:
+    for name, pooling in (("embeds", 1), ("writes", 0)):
+        path = tmp_path / f"{name}.gguf"
+        template = {"tokenizer.chat_template": "{{ messages }}"}
+        path.write_bytes(gguf_bytes(TINY | template | {"tiny.pooling_type": pooling}))
+        desk.store.import_path(path, name)
+    desk.library.refresh()
+    qtbot.waitUntil(lambda: "embeds" in model_names(desk))
+
+    row = next(each for each in rows(desk, ModelRow) if each.accessibleName() == "embeds")
+    assert "for embeddings" in words_of(row)
+    assert not any(each.text() == "Chat" and each.isVisible() for each in buttons(row))
+    picker = desk.window.header.picker
+    offered = {picker.itemText(at) for at in range(picker.count())}
+    assert {"pocket", "writes"} <= offered
+    assert "embeds" not in offered
 
 
 def test_a_file_becomes_a_model_and_only_a_second_click_removes_it(

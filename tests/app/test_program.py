@@ -22,13 +22,12 @@ from app.menubar import MenuBarIcon
 from app.program import Program
 from app.settings import Settings
 from app.theme import DARK
-from server.ports import next_free_port
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, free_port
 
 
 @pytest.fixture
 def program(qapp: QApplication, inglenook_home: Path) -> Iterator[Program]:
-    port = next_free_port("127.0.0.1", 42000)
+    port = free_port()
     Settings(ports=(port,), theme="light").save(inglenook_home)
     qapp.setQuitOnLastWindowClosed(False)  # as app.program does
     made = Program(qapp, inglenook_home)
@@ -159,7 +158,7 @@ def test_the_tray_switches_the_api(program: Program, qtbot) -> None:
 
 
 def test_a_polite_kill_ends_it_cleanly_and_frees_the_port(tmp_path: Path) -> None:
-    port = next_free_port("127.0.0.1", 42100)
+    port = free_port()
     Settings(ports=(port,)).save(tmp_path)
     with started(tmp_path, QT_QPA_PLATFORM="offscreen", INGLENOOK_TRACE="1") as process:
         assert wait_for_api(port)["models"]
@@ -185,7 +184,7 @@ def test_without_a_screen_it_says_so_and_serves(
 ) -> None:
     if sys.platform != "linux":
         pytest.skip("only on Linux can a program be started where there is no screen")
-    port = next_free_port("127.0.0.1", 42200)
+    port = free_port()
     Settings(ports=(port,)).save(tmp_path)
     with started(tmp_path, **environment) as process:
         try:

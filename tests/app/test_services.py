@@ -1,8 +1,13 @@
+import json
 import math
+import sys
 from pathlib import Path
 
+import pytest
+
+from app import services as made
 from app.services import Services, open_everything
-from models.chat import LoadRequest, Origin, UnloadRequest
+from models.chat import GenerateRequest, LoadRequest, Origin, UnloadRequest
 from models.resident import Resident
 from tests.listener import Listener
 
@@ -37,3 +42,22 @@ def test_what_was_set_is_in_force_at_the_next_start(inglenook_home: Path) -> Non
 
     with open_everything(inglenook_home) as services:
         assert load(services).context_length == 512
+
+
+def test_every_process_is_started_by_the_one_command(
+    inglenook_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "started"
+    note_and_run = (
+        "import runpy, sys; from pathlib import Path; sys.argv.pop(0)\n"
+        f"open({json.dumps(str(log))}, 'a').write(Path(sys.argv[0]).name + ' ')\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    command = (sys.executable, "-I", "-c", note_and_run)
+    monkeypatch.setattr(made, "worker_command", lambda: command)
+
+    with open_everything(inglenook_home) as services:
+        services.residency.count_tokens(GenerateRequest(model="pocket", prompt="Hello"))
+        load(services)
+
+    assert log.read_text().split() == ["llama_worker.py"] * 2

@@ -22,8 +22,8 @@ from app.settings import TABLE, Settings, SettingsFile
 from app.theme import DARK, LIGHT
 from models.events import Finished, FinishReason, Progress, Sink, Stage, Started, TextDelta
 from models.store import Store
-from server.ports import next_free_port
 from tests.app.conftest import POCKET, Babbler
+from tests.conftest import free_port
 from tests.fakes import ScriptedBackend
 
 Field = TypeVar("Field", bound=QWidget)
@@ -378,7 +378,7 @@ def test_the_api_moves_at_once_to_the_port_that_was_typed(desk_of, qtbot) -> Non
     desk.switch.start()
     qtbot.waitUntil(lambda: desk.switch.state is ApiState.ON)
     before = desk.switch.address
-    free = next_free_port("127.0.0.1", 42300)
+    free = free_port()
     port = field(desk, QLineEdit, "Port of the local API")
 
     port.setText(str(free))

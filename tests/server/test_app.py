@@ -15,6 +15,13 @@ CHAT = {"model": "scripted", "messages": [{"role": "user", "content": "hi"}]}
 GENERATE = {"model": "scripted", "prompt": "hi"}
 ASKING = [("/api/chat", CHAT), ("/api/generate", GENERATE), ("/v1/chat/completions", CHAT)]
 
+HANDSHAKE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+}
+
 
 class TestRoutes:
     def test_it_says_what_clients_look_for(self, serve):
@@ -361,6 +368,13 @@ class TestGuards:
         assert int(head.split()[1]) in statuses
         assert "x-inglenook-version" in head.lower()
         assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+    @pytest.mark.parametrize("path", ["/", "/api/tags", "/v1/models"])
+    def test_a_websocket_where_there_is_none_is_told_what_to_do(self, serve, path):
+        answer = serve().ask("GET", path, headers=HANDSHAKE)
+
+        assert answer.status == 400
+        assert b"no websocket is served here, ask by http" in answer.body
 
     def test_a_slash_at_the_end_changes_nothing(self, serve):
         serving = serve()

