@@ -207,7 +207,7 @@ class ChatSession(QObject):
         except InvalidModelName:
             return False
         return any(
-            each.model.name == name and not each.loading for each in self._residency.residents()
+            name.key in each.names and not each.loading for each in self._residency.residents()
         )
 
     @Slot(object)

@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app import background, words
 from models.chat import Origin, UnloadRequest
+from models.engine.backend import key_of
 from models.events import Event
 from models.model import Kind, Model
 from models.names import ModelName
@@ -145,9 +146,10 @@ class Library(QObject):
 
     def _show(self) -> bool:
         """Make the rows of what is known; return whether they are others than before."""
-        residents = {each.model.name: each for each in self._residency.residents()}
+        # What is loaded under one name serves all names of the same files.
+        residents = {key_of(each.model): each for each in self._residency.residents()}
         rows = [
-            Installed(each.model, residents.get(each.model.name), each.missing)
+            Installed(each.model, residents.get(key_of(each.model)), each.missing)
             for each in self._found
         ]
         if rows == self._rows:

@@ -83,6 +83,18 @@ def test_a_model_that_is_loaded_says_so_and_can_be_unloaded(desk, qtbot) -> None
     assert desk.residency.residents() == ()
 
 
+def test_what_is_loaded_is_in_memory_under_each_of_its_names(desk, qtbot) -> None:
+    desk.store.copy("pocket", "other")
+    desk.chats.current.send("Hi")
+
+    def said() -> dict[str, bool]:
+        return {row.accessibleName(): "In memory" in words_of(row) for row in rows(desk, ModelRow)}
+
+    qtbot.waitUntil(lambda: said() == {"other": True, "pocket": True, "pocket:mlx": False})
+    click(qtbot, rows(desk, ModelRow)[1], "Unload")
+    qtbot.waitUntil(lambda: not any(said().values()))
+
+
 def test_a_file_becomes_a_model_and_only_a_second_click_removes_it(
     desk, qtbot, tmp_path: Path
 ) -> None:

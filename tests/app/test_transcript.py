@@ -347,6 +347,23 @@ def test_the_end_of_a_reply_tells_how_fast_it_was(desk_of, qtbot) -> None:
     assert "pocket  ·  8 tokens" in words  # too short a reply to measure
 
 
+def test_the_chat_has_a_frame_where_the_tab_key_has_come_to_it(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    history(desk, qtbot, 4)
+    view = transcript(desk).viewport()
+
+    def has_frame() -> bool:
+        edge = view.grab().toImage().pixelColor(0, view.height() // 2)
+        return edge.name() == desk.appearance.theme.accent
+
+    transcript(desk).setFocus(Qt.FocusReason.TabFocusReason)
+    assert has_frame()
+    desk.window.chat.composer.setFocus()
+    assert not has_frame()
+    transcript(desk).setFocus(Qt.FocusReason.MouseFocusReason)
+    assert not has_frame()  # who clicks knows where
+
+
 def test_a_chat_can_be_read_in_the_dark(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend(CODE))
     desk.say("Show me code")
