@@ -325,6 +325,17 @@ def test_a_failure_stands_in_the_chat_and_can_be_tried_again(desk_of, qtbot) -> 
     assert desk.chats.current.turns[-1].text == "Paris."
 
 
+def test_a_chat_that_is_too_long_says_what_can_be_done(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Paris.", context_length=2048))
+    desk.say("word " * 4000)
+    finish(desk, qtbot)
+
+    assert desk.chats.current.turns[-1].error == (
+        "This chat is longer than the 2,048 tokens that the model has room for: "
+        "begin a new one, or choose another context length in the settings."
+    )
+
+
 def test_the_end_of_a_reply_tells_how_fast_it_was(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
     desk.open_past(
