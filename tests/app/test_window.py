@@ -117,6 +117,20 @@ def test_at_the_start_one_can_type_at_once(desk_of) -> None:
     assert desk.window.focusWidget() is desk.window.chat.composer.input
 
 
+def test_a_long_name_of_a_model_has_room_beside_its_hint(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    name = "org/A-Model-Of-A-Very-Long-Name-With-All-That-Was-Done-To-It-v1.5-GGUF:UD-Q4_K_XL"
+    desk.store.copy("pocket", name)
+    refresh(desk, qtbot)
+    picker = desk.window.header.picker
+    picker.showPopup()
+
+    words = name + "5.2 MB  ·  llama.cpp"
+    assert picker.view().viewport().width() > picker.view().fontMetrics().horizontalAdvance(words)
+    assert picker.width() < desk.window.header.width() / 2 + 1
+    picker.hidePopup()
+
+
 def test_a_model_that_goes_is_no_longer_chosen(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
     desk.store.import_path(POCKET / "gguf/pocket.gguf", "org/other")
@@ -240,6 +254,7 @@ def test_a_title_can_be_read_while_it_is_typed(desk_of, qtbot) -> None:
 
     chats.editItem(chats.item(1))
     editor = chats.findChild(QLineEdit)
+    assert isinstance(editor, QLineEdit)
     room = editor.style().subElementRect(
         QStyle.SubElement.SE_LineEditContents, line_edit_option(editor), editor
     )
@@ -259,6 +274,7 @@ def test_the_keyboard_stays_at_the_chat_that_was_renamed(desk_of, qtbot) -> None
 
     qtbot.keyClick(chats, Qt.Key.Key_F2)
     editor = chats.findChild(QLineEdit)
+    assert isinstance(editor, QLineEdit)
     editor.setText("Zwei")
     qtbot.keyClick(editor, Qt.Key.Key_Return)
 
