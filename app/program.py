@@ -89,7 +89,7 @@ class Program(QObject):
     def close(self) -> None:
         """Stop everything, keep everything, in the order that loses nothing."""
         self.window.closed.disconnect(self._on_window_closed)
-        self.window.hide()
+        self.window.close()  # it keeps its place and size
         self._tray_timer.stop()
         self._watcher.directoryChanged.disconnect(self._on_home_changed)
         if self._tray:

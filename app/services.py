@@ -1,5 +1,6 @@
 """All that there is one of, opened together: what the window, the API and the command share."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial

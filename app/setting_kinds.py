@@ -37,8 +37,9 @@ class Setting:
     unit: str
 
     def words(self, value: object) -> str:
-        """Write a value as a person may read it, with its unit."""
-        return f"{self.kind.show(value) or 'none'} {self.unit}".rstrip()
+        """Write a value as a person may read it, a number with its unit."""
+        shown = self.kind.show(value) or "none"
+        return f"{shown} {self.unit}".rstrip() if shown[-1].isdecimal() else shown
 
 
 def setting(

@@ -1,6 +1,6 @@
 """How sizes, addresses and errors are written, in the window and in the terminal alike."""
 
-from models.errors import InferenceError
+from models.errors import ContextOverflow, InferenceError
 
 _THOUSAND = 1000
 _THREE_DIGITS = 100  # from here on a decimal says nothing
@@ -40,6 +40,16 @@ def sentence(error: Exception) -> str | None:
             return str(error)
         case _:
             return None
+
+
+def in_a_chat(error: InferenceError) -> str:
+    """Return an error as who reads it in the window can act on it: they see no prompt."""
+    if isinstance(error, ContextOverflow):
+        return (
+            f"This chat is longer than the {error.context_length:,} tokens that the model has "
+            "room for: begin a new one, or choose another context length in the settings."
+        )
+    return str(error)
 
 
 def _is_bytes(error: UnicodeEncodeError) -> bool:

@@ -49,6 +49,11 @@ class Chats(QObject):
         """The chats that the search finds, newest first, as they were read last."""
         return self._entries
 
+    @property
+    def searched(self) -> str:
+        """The words that a title must have; empty where all chats are listed."""
+        return self._search.strip()
+
     def use_model(self, model: str) -> None:
         """Let this model answer from now on."""
         self._model = model

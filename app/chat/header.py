@@ -21,6 +21,8 @@ _HINT = Qt.ItemDataRole.UserRole + 1
 _NARROW = 620  # pixels; a narrower header says less
 _HEIGHT = 52
 _POPUP_WIDTH = 340
+_HINT_GAP = 60  # pixels: what stands between and around a name and its hint
+_WIDEST = 360
 
 _API_WORDS = {
     ApiState.OFF: "Local API off",
@@ -74,7 +76,7 @@ class ModelPicker(QComboBox):
         self.setItemDelegate(_ModelDelegate(self))
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.setMaxVisibleItems(14)
-        self.view().setMinimumWidth(_POPUP_WIDTH)
+        self.setMaximumWidth(_WIDEST)
         self.activated.connect(self._on_activated)
         library.changed.connect(self.refresh)
         self.refresh()
@@ -106,9 +108,15 @@ class ModelPicker(QComboBox):
             self.addItem("No model yet")
             self._choose("")
             return
+        self.view().setMinimumWidth(max(_POPUP_WIDTH, *map(self._width_of, range(self.count()))))
         at = self.findData(self._choice, _NAME)
         self.setCurrentIndex(max(0, at))
         self._choose(self.currentData(_NAME))
+
+    def _width_of(self, row: int) -> int:
+        """Return how wide the list must be for a row: its hint does not cover its name."""
+        words = f"{self.itemText(row)}{self.itemData(row, _HINT)}"
+        return self.view().fontMetrics().horizontalAdvance(words) + _HINT_GAP
 
     @Slot(int)
     def _on_activated(self, row: int) -> None:

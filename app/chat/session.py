@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from app import background
+from app import background, words
 from app.bridge import Generation
 from app.chat.keeper import Keeper
 from models.chat import GenerateRequest, Message
@@ -207,7 +207,7 @@ class ChatSession(QObject):
         except InvalidModelName:
             return False
         return any(
-            each.model.name == name and not each.loading for each in self._residency.residents()
+            name.key in each.names and not each.loading for each in self._residency.residents()
         )
 
     @Slot(object)
@@ -226,9 +226,9 @@ class ChatSession(QObject):
             case Finished() as finished:
                 self._finish(finished)
             case Failed(error):
-                reply = replace(self._turns[-1], outcome=Outcome.FAILED, error=str(error))
-                self._end_turn(reply)
-                self.failed.emit(str(error))
+                told = words.in_a_chat(error)
+                self._end_turn(replace(self._turns[-1], outcome=Outcome.FAILED, error=told))
+                self.failed.emit(told)
             case _:
                 pass
 

@@ -3,17 +3,28 @@
 from datetime import UTC, datetime
 from functools import partial
 
-from PySide6.QtCore import QPoint, QSize, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QColor, QKeyEvent, QKeySequence
+from PySide6.QtCore import (
+    QModelIndex,
+    QPersistentModelIndex,
+    QPoint,
+    QRect,
+    QSize,
+    Qt,
+    QTimer,
+    Signal,
+    Slot,
+)
+from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
     QAbstractItemDelegate,
-    QButtonGroup,
     QFrame,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
     QMenu,
     QPushButton,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QVBoxLayout,
     QWidget,
 )
@@ -50,11 +61,9 @@ class Sidebar(QFrame):
             "models": _page_button("Models"),
             "settings": _page_button("Settings"),
         }
-        self._group = QButtonGroup(self)
-        self._group.setExclusive(False)
-        for button in self._pages.values():
-            self._group.addButton(button)
-        self._group.buttonClicked.connect(self._on_page)
+        # Not a group: Qt takes all but the last one clicked out of the Tab key's way.
+        for name, button in self._pages.items():
+            button.clicked.connect(partial(self._on_page, name))
         column = QVBoxLayout(self)
         column.setContentsMargins(10, 12, 10, 10)
         column.setSpacing(6)
@@ -88,12 +97,9 @@ class Sidebar(QFrame):
             self._chats.open(chat)
             self.page_chosen.emit("chat")
 
-    @Slot(QPushButton)
-    def _on_page(self, clicked: QPushButton) -> None:
-        for name, button in self._pages.items():
-            if button is clicked:
-                # A second click goes back to the chat.
-                self.page_chosen.emit(name if button.isChecked() else "chat")
+    def _on_page(self, name: str) -> None:
+        """A second click goes back to the chat."""
+        self.page_chosen.emit(name if self._pages[name].isChecked() else "chat")
 
 
 class _ChatList(QListWidget):
@@ -110,6 +116,7 @@ class _ChatList(QListWidget):
         self.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setEditTriggers(QListWidget.EditTrigger.EditKeyPressed)
+        self.setItemDelegate(_TitleDelegate(self))
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(self._on_menu)
         self.itemChanged.connect(self._on_renamed)
@@ -132,6 +139,8 @@ class _ChatList(QListWidget):
         if self._stale:
             return  # a title is being typed
         self._filling = True
+        place = self.currentItem() if self.hasFocus() else None
+        kept, row = place.data(_ID) if place else None, self.currentRow()
         at = self.verticalScrollBar().value()
         self.clear()
         section = ""
@@ -143,9 +152,23 @@ class _ChatList(QListWidget):
             item.setData(_ID, entry.id)
             item.setToolTip(entry.title)
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+        if self._chats.searched and not self._chats.entries:
+            self._add_heading("No chat has that in its title")
         self.verticalScrollBar().setValue(at)
         self._filling = False
         self._mark()
+        if kept:
+            self._go_back(kept, row)
+
+    def _go_back(self, chat: str, row: int) -> None:
+        """Keep the keyboard's place: at the same chat, or at the next where that has gone."""
+        ids = [self.item(each).data(_ID) for each in range(self.count())]
+        below = [each for each, known in enumerate(ids) if known and each >= row]
+        above = [each for each, known in enumerate(ids) if known and each < row]
+        if chat in ids:
+            self.setCurrentRow(ids.index(chat))
+        elif below or above:
+            self.setCurrentRow((below or above[::-1])[0])
 
     def _add_heading(self, name: str) -> None:
         item = QListWidgetItem(name, self)
@@ -191,12 +214,32 @@ class _ChatList(QListWidget):
         if self._stale:
             QTimer.singleShot(0, self, self.refresh)
 
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """The keyboard has gone elsewhere, and the chat that is shown is marked again."""
+        super().focusOutEvent(event)
+        passing = (Qt.FocusReason.PopupFocusReason, Qt.FocusReason.ActiveWindowFocusReason)
+        if self.state() is not QListWidget.State.EditingState and event.reason() not in passing:
+            self._mark()
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         item = self.currentItem()
         if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and item and item.data(_ID):
             self._chats.delete(item.data(_ID))
         else:
             super().keyPressEvent(event)
+
+
+class _TitleDelegate(QStyledItemDelegate):
+    def updateEditorGeometry(
+        self,
+        editor: QWidget,
+        option: QStyleOptionViewItem,
+        index: QModelIndex | QPersistentModelIndex,
+    ) -> None:
+        """Give the editor the whole row: in the text's own room its frame cuts the letters."""
+        # PySide's stubs know the members of QStyleOption by their types only.
+        row: QRect = option.rect  # pyright: ignore[reportAttributeAccessIssue]
+        editor.setGeometry(row)
 
 
 def _page_button(label: str) -> QPushButton:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt, Signal, SignalInstance, Slot
-from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame
 
 from app.chat.heights import Heights
@@ -18,6 +18,7 @@ _AT_END = 32  # pixels from the end that still count as there
 _STEP = 48
 _ROUNDS = 6  # measuring a row moves those below it, which may bring others in sight
 _JUMP_SIZE = 34
+_BY_KEYBOARD = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
 _GUESS_CHARACTERS, _GUESS_LINE, _GUESS_ROW = 90, 22, 70
 
 
@@ -39,6 +40,7 @@ class Transcript(QAbstractScrollArea):
         self._rows: dict[int, Row] = {}
         self._following = True
         self._placing = False
+        self._framed = False  # the keyboard has come here
         self._jump = IconButton("down", "Go to the end", theme, size=16)
         self._jump.setObjectName("jump")
         self._jump.setParent(self.viewport())
@@ -254,6 +256,22 @@ class Transcript(QAbstractScrollArea):
                 self.follow()
             case _:
                 super().keyPressEvent(event)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        self._framed = event.reason() in _BY_KEYBOARD
+        self.viewport().update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self._framed = False
+        self.viewport().update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self._framed:
+            painter = QPainter(self.viewport())
+            painter.setPen(self._theme.accent)
+            painter.drawRect(self.viewport().rect().adjusted(0, 0, -1, -1))
 
     def scrollContentsBy(self, dx: int, dy: int) -> None:
         """The rows are moved by ``_place``."""

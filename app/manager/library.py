@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app import background, words
 from models.chat import Origin, UnloadRequest
+from models.engine.backend import key_of
 from models.events import Event
 from models.model import Kind, Model
 from models.names import ModelName
@@ -145,10 +146,10 @@ class Library(QObject):
 
     def _show(self) -> bool:
         """Make the rows of what is known; return whether they are others than before."""
-        # A model with several names is in memory once, by whichever it was asked for.
-        residents = {_weights(each.model): each for each in self._residency.residents()}
+        # What is loaded under one name serves all names of the same files.
+        residents = {key_of(each.model): each for each in self._residency.residents()}
         rows = [
-            Installed(each.model, residents.get(_weights(each.model)), each.missing)
+            Installed(each.model, residents.get(key_of(each.model)), each.missing)
             for each in self._found
         ]
         if rows == self._rows:
@@ -164,10 +165,6 @@ class Library(QObject):
 
     def _look(self) -> list[_Found]:
         return [_Found(model, not model.path.exists()) for model in self._store.list()]
-
-
-def _weights(model: Model) -> tuple[Kind, str]:
-    return model.kind, model.digest
 
 
 def short_name(name: ModelName) -> str:

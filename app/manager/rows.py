@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QTimer, Signal, SignalInstance, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, SignalInstance, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
 
 from app import words
+from app.elided import ElidedLabel
 from app.manager.downloads import Download
 from app.manager.library import ENGINES, Installed
 from models.download_states import Cancelled, Cancelling, Failed, Queued, Running
@@ -14,6 +15,7 @@ from models.hub_search import HubModel
 _SURE_MS = 4000  # in which a second click removes
 _BAR_STEPS = 1000
 _MILLION = 1_000_000
+_LEAST_NAME, _LEAST_STATE = 80, 76  # pixels
 
 
 class ModelRow(QFrame):
@@ -26,9 +28,9 @@ class ModelRow(QFrame):
     def __init__(self, installed: Installed) -> None:
         super().__init__()
         self.setObjectName("card")
-        self._name = _label("name")
+        self._name = _name()
         self._facts = _label("small")
-        self._state = _label("tag")
+        self._state = ElidedLabel("tag", Qt.TextElideMode.ElideRight, _LEAST_STATE)
         self._chat = _button("Chat", self.chat_asked)
         self._unload = _button("Unload", self.unload_asked)
         self._remove = _RemoveButton()
@@ -55,11 +57,11 @@ class ModelRow(QFrame):
         model, resident = installed.model, installed.resident
         name = installed.name
         self.setAccessibleName(name)
-        self._name.setText(name)
+        self._name.say(name)
         self._facts.setText(_facts(installed))
         self._facts.setToolTip(str(model.path))
-        self._state.setText(_state_words(installed))
-        self._state.setVisible(bool(self._state.text()))
+        self._state.say(state := _state_words(installed))
+        self._state.setVisible(bool(state))
         self._state.setProperty("kind", "good" if resident and not resident.loading else "")
         self._state.style().polish(self._state)
         self._chat.setVisible(model.details.chat and not installed.missing)
@@ -80,8 +82,8 @@ class DownloadRow(QFrame):
         super().__init__()
         self.setObjectName("card")
         self._download = download
-        self._name = _label("name")
-        self._name.setText(download.name)
+        self._name = _name()
+        self._name.say(download.name)
         self._words = _label("small")
         self._words.setWordWrap(True)
         self._bar = QProgressBar()
@@ -135,8 +137,8 @@ class ResultRow(QFrame):
     def __init__(self, found: HubModel, *, here: bool, coming: bool) -> None:
         super().__init__()
         self.setObjectName("card")
-        name = _label("name")
-        name.setText(found.repo)
+        name = _name()
+        name.say(found.repo)
         facts = _label("small")
         facts.setWordWrap(True)
         facts.setText(_hub_facts(found))
@@ -185,6 +187,11 @@ class _RemoveButton(QPushButton):
         self.setText(label)
         self.setProperty("kind", kind)
         self.style().polish(self)
+
+
+def _name() -> ElidedLabel:
+    """A name's end says which quantisation it is, so the middle goes first."""
+    return ElidedLabel("name", Qt.TextElideMode.ElideMiddle, _LEAST_NAME)
 
 
 def _label(name: str) -> QLabel:

@@ -91,20 +91,16 @@ def test_a_model_that_is_loaded_says_so_and_can_be_unloaded(desk, qtbot) -> None
     assert desk.residency.residents() == ()
 
 
-def test_what_is_loaded_is_shown_at_each_of_its_names(desk_of, qtbot) -> None:
-    desk = desk_of(ScriptedBackend("Hello."))
-    desk.window.show_page("models")
-    desk.store.copy("pocket", "mine")
-    desk.library.refresh()
-    qtbot.waitUntil(lambda: "mine" in model_names(desk))
-
+def test_what_is_loaded_is_in_memory_under_each_of_its_names(desk, qtbot) -> None:
+    desk.store.copy("pocket", "other")
     desk.chats.current.send("Hi")
 
-    def in_memory() -> list[str]:
-        shown = rows(desk, ModelRow)
-        return [row.accessibleName() for row in shown if "In memory" in words_of(row)]
+    def said() -> dict[str, bool]:
+        return {row.accessibleName(): "In memory" in words_of(row) for row in rows(desk, ModelRow)}
 
-    qtbot.waitUntil(lambda: sorted(in_memory()) == ["mine", "pocket"])
+    qtbot.waitUntil(lambda: said() == {"other": True, "pocket": True, "pocket:mlx": False})
+    click(qtbot, rows(desk, ModelRow)[1], "Unload")
+    qtbot.waitUntil(lambda: not any(said().values()))
 
 
 def test_a_model_that_writes_no_text_is_shown_and_not_offered_for_a_chat(
@@ -161,6 +157,35 @@ def test_a_file_whose_name_is_not_utf8_is_told_on_the_page(desk, qtbot, tmp_path
     desk.library.import_path(path)
 
     qtbot.waitUntil(lambda: "not in UTF-8" in words_of(page(desk)))
+
+
+@pytest.mark.parametrize("name", ["big", "alias", "fjord", "inplace", "My-other-model", "W", "jj"])
+def test_a_name_that_has_its_room_is_whole(desk, qtbot, name: str) -> None:
+    desk.store.copy("pocket", name)
+    qtbot.waitUntil(lambda: name in model_names(desk))
+
+    row = next(each for each in rows(desk, ModelRow) if each.accessibleName() == name)
+    assert name in [label.text() for label in row.findChildren(QLabel)]
+
+
+def test_a_long_name_pushes_no_button_out_of_the_window(desk, qtbot) -> None:
+    name = "org/A-Model-Of-A-Very-Long-Name-With-All-That-Was-Done-To-It-v1.5-GGUF:UD-Q4_K_XL"
+    desk.store.copy("pocket", name)
+    desk.chats.current.send("Hi")  # and so all of them say that they are in memory
+    desk.window.resize(desk.window.minimumSize())
+    qtbot.waitUntil(lambda: name in model_names(desk))
+    long = rows(desk, ModelRow)[0]
+    state = next(each for each in long.findChildren(QLabel) if each.objectName() == "tag")
+    qtbot.waitUntil(lambda: state.accessibleName().startswith("In memory"))
+
+    for row in rows(desk, ModelRow):
+        for each in row.findChildren(QPushButton):
+            right = each.mapTo(desk.window, each.rect().bottomRight()).x()
+            assert not each.isVisible() or right < desk.window.width()
+    label = next(each for each in long.findChildren(QLabel) if each.objectName() == "name")
+    assert label.text().startswith("org/")
+    assert label.text().endswith("XL")
+    assert label.toolTip() == name
 
 
 def test_the_model_that_ships_cannot_be_removed(desk) -> None:

@@ -117,6 +117,25 @@ def test_the_window_takes_up_what_the_command_sets(
     assert program.window.palette().window().color().name() == DARK.ground
 
 
+def test_the_window_is_as_large_as_it_was_when_the_program_ended(
+    qapp: QApplication, inglenook_home: Path
+) -> None:
+    Settings(api_enabled=False).save(inglenook_home)
+    sizes: list[tuple[int, int]] = []
+    for size in ((700, 500), None):
+        program = Program(qapp, inglenook_home)
+        program.show()
+        if size:
+            program.window.resize(*size)
+        qapp.processEvents()
+        sizes.append(program.window.size().toTuple())  # pyright: ignore[reportAttributeAccessIssue]
+        program.close()
+        program.deleteLater()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+
+    assert sizes == [(700, 500)] * 2
+
+
 @pytest.mark.skipif(
     os.environ.get("QT_QPA_PLATFORM") != "offscreen", reason="here there may be a tray"
 )

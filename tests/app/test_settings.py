@@ -96,6 +96,21 @@ def test_the_table_has_every_setting_with_words_and_a_default_of_its_kind() -> N
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("keep_alive_seconds", 300.0, "300 seconds"),
+        ("keep_alive_seconds", math.inf, "forever"),
+        ("context_length", 8192, "8192 tokens"),
+        ("context_length", None, "auto"),
+        ("ports", (1234, 8080), "1234, 8080"),
+        ("allowed_hosts", (), "none"),
+    ],
+)
+def test_only_a_number_is_told_with_its_unit(key: str, value: object, words: str) -> None:
+    assert TABLE[key].words(value) == words
+
+
+@pytest.mark.parametrize(
     ("key", "typed", "value"),
     [
         ("keep_alive_seconds", "90", 90.0),

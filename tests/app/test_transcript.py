@@ -325,6 +325,17 @@ def test_a_failure_stands_in_the_chat_and_can_be_tried_again(desk_of, qtbot) -> 
     assert desk.chats.current.turns[-1].text == "Paris."
 
 
+def test_a_chat_that_is_too_long_says_what_can_be_done(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Paris.", context_length=2048))
+    desk.say("word " * 4000)
+    finish(desk, qtbot)
+
+    assert desk.chats.current.turns[-1].error == (
+        "This chat is longer than the 2,048 tokens that the model has room for: "
+        "begin a new one, or choose another context length in the settings."
+    )
+
+
 def test_the_end_of_a_reply_tells_how_fast_it_was(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
     desk.open_past(
@@ -345,6 +356,23 @@ def test_the_end_of_a_reply_tells_how_fast_it_was(desk_of, qtbot) -> None:
     assert "pocket  ·  300 tokens  ·  150 tokens/s" in words
     assert "pocket  ·  84 tokens  ·  42.0 tokens/s" in words
     assert "pocket  ·  8 tokens" in words  # too short a reply to measure
+
+
+def test_the_chat_has_a_frame_where_the_tab_key_has_come_to_it(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    history(desk, qtbot, 4)
+    view = transcript(desk).viewport()
+
+    def has_frame() -> bool:
+        edge = view.grab().toImage().pixelColor(0, view.height() // 2)
+        return edge.name() == desk.appearance.theme.accent
+
+    transcript(desk).setFocus(Qt.FocusReason.TabFocusReason)
+    assert has_frame()
+    desk.window.chat.composer.setFocus()
+    assert not has_frame()
+    transcript(desk).setFocus(Qt.FocusReason.MouseFocusReason)
+    assert not has_frame()  # who clicks knows where
 
 
 def test_a_chat_can_be_read_in_the_dark(desk_of, qtbot) -> None:

@@ -2,15 +2,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAccessible, QStyleHints
+from PySide6.QtGui import QAccessible, QImage, QStyleHints
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
     QComboBox,
     QLabel,
     QLineEdit,
+    QListWidget,
     QPlainTextEdit,
     QPushButton,
+    QStyle,
+    QStyleOptionFrame,
     QWidget,
 )
 
@@ -21,6 +24,7 @@ from app.icons import IconButton
 from app.settings import TABLE, Settings, SettingsFile
 from app.theme import DARK, LIGHT
 from models.events import Finished, FinishReason, Progress, Sink, Stage, Started, TextDelta
+from models.records.values import user_turn
 from models.store import Store
 from tests.app.conftest import POCKET, Babbler
 from tests.conftest import free_port
@@ -111,6 +115,20 @@ def test_at_the_start_one_can_type_at_once(desk_of) -> None:
     desk = desk_of(ScriptedBackend())
 
     assert desk.window.focusWidget() is desk.window.chat.composer.input
+
+
+def test_a_long_name_of_a_model_has_room_beside_its_hint(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    name = "org/A-Model-Of-A-Very-Long-Name-With-All-That-Was-Done-To-It-v1.5-GGUF:UD-Q4_K_XL"
+    desk.store.copy("pocket", name)
+    refresh(desk, qtbot)
+    picker = desk.window.header.picker
+    picker.showPopup()
+
+    words = name + "5.2 MB  ·  llama.cpp"
+    assert picker.view().viewport().width() > picker.view().fontMetrics().horizontalAdvance(words)
+    assert picker.width() < desk.window.header.width() / 2 + 1
+    picker.hidePopup()
 
 
 def test_a_model_that_goes_is_no_longer_chosen(desk_of, qtbot) -> None:
@@ -218,6 +236,135 @@ def test_a_deleted_chat_is_offered_back(desk_of, qtbot) -> None:
 
     wait_for_chats(desk, qtbot, "Hi")
     assert not desk.window.banners.isVisible()
+
+
+def list_of_chats(desk, qtbot, *titles: str) -> QListWidget:
+    """Fill the list, the first title on top, and give it the keyboard."""
+    for title in reversed(titles):
+        desk.records.add(title, title)
+        desk.records.put(title, None, user_turn("Hi"))
+    desk.chats.search("")
+    wait_for_chats(desk, qtbot, *titles)
+    desk.window.sidebar.list.setFocus(Qt.FocusReason.TabFocusReason)
+    return desk.window.sidebar.list
+
+
+def test_a_title_can_be_read_while_it_is_typed(desk_of, qtbot) -> None:
+    chats = list_of_chats(desk_of(ScriptedBackend()), qtbot, "Hopping gypsy")
+
+    chats.editItem(chats.item(1))
+    editor = chats.findChild(QLineEdit)
+    assert isinstance(editor, QLineEdit)
+    room = editor.style().subElementRect(
+        QStyle.SubElement.SE_LineEditContents, line_edit_option(editor), editor
+    )
+
+    assert room.height() >= editor.fontMetrics().height()
+
+
+def line_edit_option(editor: QLineEdit) -> QStyleOptionFrame:
+    option = QStyleOptionFrame()
+    editor.initStyleOption(option)
+    return option
+
+
+def test_the_keyboard_stays_at_the_chat_that_was_renamed(desk_of, qtbot) -> None:
+    chats = list_of_chats(desk_of(ScriptedBackend()), qtbot, "One", "Two", "Three")
+    chats.setCurrentRow(2)
+
+    qtbot.keyClick(chats, Qt.Key.Key_F2)
+    editor = chats.findChild(QLineEdit)
+    assert isinstance(editor, QLineEdit)
+    editor.setText("Zwei")
+    qtbot.keyClick(editor, Qt.Key.Key_Return)
+
+    qtbot.waitUntil(lambda: chats.item(2).text() == "Zwei" and chats.currentRow() == 2)
+
+
+def test_the_keyboard_goes_on_to_the_next_chat_when_one_is_deleted(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    chats = list_of_chats(desk, qtbot, "One", "Two", "Three")
+    chats.setCurrentRow(2)
+
+    qtbot.keyClick(chats, Qt.Key.Key_Delete)
+    wait_for_chats(desk, qtbot, "One", "Three")
+    assert chats.currentItem().text() == "Three"
+
+    qtbot.keyClick(chats, Qt.Key.Key_Delete)
+    wait_for_chats(desk, qtbot, "One")
+    assert chats.currentItem().text() == "One"
+
+
+def test_the_chat_that_is_shown_is_marked_when_the_keyboard_has_gone(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    chats = list_of_chats(desk, qtbot, "One", "Two")
+    desk.open_chat(qtbot, "One")
+    chats.setFocus()
+
+    qtbot.keyClick(chats, Qt.Key.Key_Down)
+    assert chats.currentItem().text() == "Two"
+    desk.window.chat.composer.setFocus()
+
+    assert [item.text() for item in chats.selectedItems()] == ["One"]
+
+
+def test_a_search_that_finds_no_chat_says_so(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    chats = list_of_chats(desk, qtbot, "One")
+
+    desk.window.sidebar.search.setText("Two")
+    wait_for_chats(desk, qtbot)
+    assert [chats.item(row).text() for row in range(chats.count())] == [
+        "No chat has that in its title"
+    ]
+
+    desk.window.sidebar.search.clear()
+    wait_for_chats(desk, qtbot, "One")
+    assert chats.item(chats.count() - 1).text() == "One"
+
+
+def test_one_sees_where_the_keyboard_is_in_the_list(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    chats = list_of_chats(desk, qtbot, "One")
+    chats.setCurrentRow(1)
+    row = chats.visualItemRect(chats.item(1))
+    accent = desk.appearance.theme.accent
+
+    assert accent in colors_in(chats.viewport().grab(row).toImage())
+    desk.window.chat.composer.setFocus()
+    assert accent not in colors_in(chats.viewport().grab(row).toImage())
+
+
+def colors_in(image: QImage) -> set[str]:
+    across, down = range(image.width()), range(image.height())
+    return {image.pixelColor(x, y).name() for x in across for y in down}
+
+
+def test_one_sees_which_line_of_a_menu_the_keyboard_is_at(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    for box in (desk.window.header.picker, field(desk, QComboBox, "Appearance")):
+        box.showPopup()
+        lines = box.view()
+        qtbot.keyClick(lines, Qt.Key.Key_Down)
+        current = lines.visualRect(lines.currentIndex())
+
+        assert desk.appearance.theme.line in colors_in(lines.viewport().grab(current).toImage())
+        box.hidePopup()
+
+
+def test_the_pages_stay_in_the_way_of_the_tab_key_once_one_was_chosen(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    models, settings = (button(desk.window.sidebar, words) for words in ("Models", "Settings"))
+
+    qtbot.mouseClick(settings, Qt.MouseButton.LeftButton)
+    assert desk.window.page == "settings"
+    qtbot.mouseClick(models, Qt.MouseButton.LeftButton)
+    assert desk.window.page == "models"
+
+    for each in (models, settings):
+        assert each.focusPolicy() & Qt.FocusPolicy.TabFocus
+    qtbot.mouseClick(models, Qt.MouseButton.LeftButton)
+    assert desk.window.page == "chat"
 
 
 def test_damaged_chats_are_told_and_not_in_a_modal(desk_of, qtbot, inglenook_home: Path) -> None:
