@@ -51,7 +51,7 @@ class Composer(QFrame):
         self._refresh()
 
     def set_model(self, name: str) -> None:
-        self.input.setPlaceholderText(f"Message {name}" if name else "Get a model to begin")
+        self.input.invite(f"Message {name}" if name else "Get a model to begin")
         self.input.setEnabled(bool(name))
 
     @Slot()
@@ -99,6 +99,17 @@ class _Input(QPlainTextEdit):
         self.viewport().setAutoFillBackground(False)
         self.document().setDocumentMargin(_MARGIN)
         self.textChanged.connect(self._fit)
+        self._invitation = ""
+
+    def invite(self, words: str) -> None:
+        """Show this where nothing is written, on one line."""
+        self._invitation = words
+        self._show_invitation()
+
+    def _show_invitation(self) -> None:
+        room = self.viewport().width() - 2 * _MARGIN
+        mode = Qt.TextElideMode.ElideMiddle
+        self.setPlaceholderText(self.fontMetrics().elidedText(self._invitation, mode, room))
 
     @Slot()
     def _fit(self) -> None:
@@ -126,6 +137,7 @@ class _Input(QPlainTextEdit):
     def resizeEvent(self, e: QResizeEvent) -> None:
         super().resizeEvent(e)
         self._fit()
+        self._show_invitation()
 
     def keyPressEvent(self, e: QKeyEvent) -> None:
         shift = e.modifiers() & Qt.KeyboardModifier.ShiftModifier

@@ -7,7 +7,9 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QPushButton,
+    QStyle,
     QStyledItemDelegate,
+    QStyleOptionComboBox,
     QStyleOptionViewItem,
 )
 
@@ -23,6 +25,7 @@ _HEIGHT = 52
 _POPUP_WIDTH = 340
 _HINT_GAP = 60  # pixels: what stands between and around a name and its hint
 _WIDEST = 360
+_FIELD_SIDE = 4
 
 _API_WORDS = {
     ApiState.OFF: "Local API off",
@@ -66,6 +69,7 @@ class ModelPicker(QComboBox):
     """The models that can chat. It shows what the library has, and keeps its choice."""
 
     chosen = Signal(str)
+    closed = Signal()  # its list, after a choice or without one
 
     def __init__(self, library: Library) -> None:
         super().__init__()
@@ -112,6 +116,20 @@ class ModelPicker(QComboBox):
         at = self.findData(self._choice, _NAME)
         self.setCurrentIndex(max(0, at))
         self._choose(self.currentData(_NAME))
+
+    def hidePopup(self) -> None:
+        super().hidePopup()
+        self.closed.emit()
+
+    def initStyleOption(self, option: QStyleOptionComboBox) -> None:
+        """Leave out the middle of a name that has no room."""
+        super().initStyleOption(option)
+        field = QStyle.SubControl.SC_ComboBoxEditField
+        control = QStyle.ComplexControl.CC_ComboBox
+        room = self.style().subControlRect(control, option, field, self).width() - _FIELD_SIDE
+        mode = Qt.TextElideMode.ElideMiddle
+        words = self.fontMetrics().elidedText(self.currentText(), mode, room)
+        option.currentText = words  # pyright: ignore[reportAttributeAccessIssue]
 
     def _width_of(self, row: int) -> int:
         """Return how wide the list must be for a row: its hint does not cover its name."""

@@ -130,6 +130,12 @@ class MainWindow(QMainWindow):
             self._settings.change(model=name)
         self._on_model_chosen(name)
 
+    @Slot()
+    def _on_picker_closed(self) -> None:
+        """Who has chosen a model writes next; in the picker it would choose another one."""
+        if self.page == "chat":
+            self.chat.composer.setFocus()
+
     @Slot(str)
     def _on_chat_wanted(self, name: str) -> None:
         self.header.picker.choose(str(ModelName.parse(name)))
@@ -192,6 +198,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         self.sidebar.page_chosen.connect(self.show_page)
         self.header.model_chosen.connect(self._on_model_picked)
+        self.header.picker.closed.connect(self._on_picker_closed)
         self.header.sidebar_wanted.connect(self._toggle_sidebar)
         self.chat.models_wanted.connect(self._show_models)
         self.chat.unsaved.connect(self._on_unsaved)

@@ -15,7 +15,7 @@ from models.hub_search import HubModel
 _SURE_MS = 4000  # in which a second click removes
 _BAR_STEPS = 1000
 _MILLION = 1_000_000
-_LEAST_NAME, _LEAST_STATE = 80, 76  # pixels
+_LEAST_NAME, _LEAST_STATE = 80, 92  # pixels
 
 
 class ModelRow(QFrame):

@@ -131,6 +131,31 @@ def test_a_long_name_of_a_model_has_room_beside_its_hint(desk_of, qtbot) -> None
     picker.hidePopup()
 
 
+def test_the_message_field_names_a_model_on_one_line(desk_of) -> None:
+    desk = desk_of(ScriptedBackend())
+    field = desk.window.chat.composer.input
+
+    desk.window.chat.composer.set_model("pocket")
+    assert field.placeholderText() == "Message pocket"
+    desk.window.chat.composer.set_model("org/A-Very-Long-Name" * 20)
+
+    said = field.placeholderText()
+    assert said.startswith("Message org/A-Very")
+    assert field.fontMetrics().horizontalAdvance(said) < field.viewport().width()
+
+
+def test_who_has_chosen_a_model_can_write_at_once(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    picker = desk.window.header.picker
+    picker.setFocus()
+    picker.showPopup()
+    qtbot.keyClick(picker.view(), Qt.Key.Key_Down)
+    qtbot.keyClick(picker.view(), Qt.Key.Key_Return)
+
+    qtbot.waitUntil(lambda: picker.choice == "pocket:mlx")
+    qtbot.waitUntil(desk.window.chat.composer.input.hasFocus)
+
+
 def test_a_model_that_goes_is_no_longer_chosen(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
     desk.store.import_path(POCKET / "gguf/pocket.gguf", "org/other")
