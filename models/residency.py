@@ -142,9 +142,11 @@ class Residency:
         return all(lane.alive for lane in self._all_lanes())
 
     def configure(self, *, keep_alive_seconds: float, context_length: int | None) -> None:
-        """Change the defaults, for models that are loaded from now on."""
+        """Change the defaults: the context's for models that are loaded from now on."""
         self._keep_alive_seconds = keep_alive_seconds
         self._context_length = context_length
+        for lane in self._all_lanes():
+            lane.refresh()
 
     def close(self) -> None:
         """Fail what is running, unload everything, and wait for both."""
@@ -240,7 +242,6 @@ class Residency:
 
     # -- What a roster asks: see ``models.engine.roster.House`` ---------------
 
-    @property
     def keep_alive_seconds(self) -> float:
         return self._keep_alive_seconds
 

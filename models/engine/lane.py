@@ -91,6 +91,10 @@ class Lane:
         if self._closed.is_set():
             self._refuse_inbox()
 
+    def refresh(self) -> None:
+        """Look at once at what was waited for: how long that is has changed."""
+        self._inbox.put(_Look())
+
     def residents(self) -> tuple[Resident, ...]:
         return self._roster.residents
 

@@ -52,7 +52,7 @@ class LoadedModel:
         self,
         spec: LoadSpec,
         backend: Backend,
-        keep_alive_seconds: float,
+        default_keep_alive: Callable[[], float],
         start_preparing: Callable[["LoadedModel", Group], None],
     ) -> None:
         self.spec = spec
@@ -61,7 +61,8 @@ class LoadedModel:
         self.draining = False
         self._model = spec.model
         self._names = {spec.model.name.key}
-        self._keep_alive_seconds = keep_alive_seconds
+        self._default_keep_alive = default_keep_alive  # seconds, as it is set now
+        self._keep_alive_seconds: float | None = None  # as a request has asked for
         self._start_preparing = start_preparing
         self._last_used = time.monotonic()
         self._told_bytes = -1  # of the weights, in the latest word on loading
@@ -96,7 +97,8 @@ class LoadedModel:
     @property
     def expires(self) -> float:
         """When it goes if nobody comes, by ``time.monotonic``."""
-        return self._last_used + self._keep_alive_seconds
+        asked = self._keep_alive_seconds
+        return self._last_used + (self._default_keep_alive() if asked is None else asked)
 
     def serves(self, asked_context: int | None) -> bool:
         """Whether its context is as long as is asked for, or as the model can have it."""

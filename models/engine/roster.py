@@ -38,7 +38,6 @@ class Runner:
 class House(Protocol):
     """What a lane asks of the one that made it. Everything is quick, and for any thread."""
 
-    @property
     def keep_alive_seconds(self) -> float: ...
 
     def plan(

@@ -315,3 +315,18 @@ def test_progress_is_told_while_a_model_loads(built: Built) -> None:
     assert done == sorted(done)
     assert {each.total for each in listener.progress} == {1000}
     assert len(done) >= 3
+
+
+def test_a_shorter_stay_holds_for_what_is_loaded_already(built: Built) -> None:
+    backend = ScriptedBackend("hi")
+    residency = built(scripted_residency(backend))
+    ask(residency)[0].end()
+    assert residency.residents()
+
+    residency.configure(keep_alive_seconds=0.0, context_length=None)
+
+    for _ in range(500):
+        if not residency.residents():
+            break
+        threading.Event().wait(0.01)
+    assert backend.closed
