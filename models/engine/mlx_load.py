@@ -22,7 +22,7 @@ from models.errors import InferenceError, LoadFailed, OutOfMemory
 
 log = logging.getLogger(__name__)
 
-_BIT_BYTES = 16 << 20  # of weights that are read between two steps of others
+_BIT_BYTES = 64 << 20  # of weights that are read between two steps of others
 
 Module: TypeAlias = Any
 """An mlx.nn.Module: layers and their weights."""
