@@ -69,7 +69,7 @@ class Speaker(ScriptedBackend):
     def step(self) -> list[Output]:
         if not self._go.is_set():
             time.sleep(_POLL_SECONDS)
-            return []
+            return self.admitted()
         self._due = wait_until_due(self._due, self._token_seconds)
         return super().step()
 

@@ -6,10 +6,11 @@ to do; ``Residency.submit`` compares, and says ``NotAble``.
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 
 from models.chat import GenerateRequest, Image, Message, ToolResult
 from models.errors import NotAble
-from models.model import Details, Kind, Model
+from models.model import Kind, Model
 
 
 class Ability(StrEnum):
@@ -36,7 +37,10 @@ ENGINES: Mapping[Kind, frozenset[Ability]] = {
 
 def of(model: Model) -> frozenset[Ability]:
     """Return what a model can do here: what its files are made for, and its engine knows."""
-    return _made_for(model.details) & ENGINES[model.kind]
+    facts = model.details
+    return _able(
+        model.kind, facts.completes, facts.tools, facts.thinking, facts.vision, facts.insert
+    )
 
 
 def needed_by(request: GenerateRequest) -> frozenset[Ability]:
@@ -60,17 +64,20 @@ def check(request: GenerateRequest, model: Model) -> None:
         raise NotAble(str(model.name), tuple(sorted(lacking)))
 
 
-def _made_for(details: Details) -> frozenset[Ability]:
-    if not details.completes:
-        return frozenset({Ability.EMBEDDING})
+@cache  # a list of models asks for each of them
+def _able(
+    kind: Kind, completes: bool, tools: bool, thinking: bool, vision: bool, insert: bool
+) -> frozenset[Ability]:
+    if not completes:
+        return frozenset({Ability.EMBEDDING}) & ENGINES[kind]
     made_for = {
-        Ability.TOOLS: details.tools,
-        Ability.THINKING: details.thinking,
-        Ability.VISION: details.vision,
-        Ability.INSERT: details.insert,
+        Ability.TOOLS: tools,
+        Ability.THINKING: thinking,
+        Ability.VISION: vision,
+        Ability.INSERT: insert,
     }
     always = set(Ability) - {*made_for, Ability.EMBEDDING}
-    return frozenset({*always, *(each for each, can in made_for.items() if can)})
+    return frozenset({*always, *(each for each, can in made_for.items() if can)}) & ENGINES[kind]
 
 
 def _has_images(prompt: tuple[Message, ...] | str) -> bool:

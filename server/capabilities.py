@@ -1,5 +1,7 @@
 """What a model can do here, in the words that Ollama's clients look for."""
 
+from functools import cache
+
 from models.abilities import Ability, of
 from models.model import Model
 
@@ -15,5 +17,9 @@ _WORDS = (
 
 
 def capabilities(model: Model) -> list[str]:
-    able = of(model)
-    return [word.value for word in _WORDS if word in able]
+    return list(_words_for(of(model)))
+
+
+@cache  # a list of models asks for each of them
+def _words_for(able: frozenset[Ability]) -> tuple[str, ...]:
+    return tuple(word.value for word in _WORDS if word in able)

@@ -86,11 +86,15 @@ class ScriptedBackend:
     def step(self) -> list[Output]:
         if self.fail_step:
             raise self.fail_step
+        return self.admitted() + [self._next(ticket) for ticket in list(self.running)]
+
+    def admitted(self) -> list[Output]:
+        """What is to be said of the sequences that are new."""
         outputs: list[Output] = []
         for ticket in self._new:
             outputs += [Admitted(ticket, len(self.prompts[-1])), Prefilled(ticket, 0)]
         self._new.clear()
-        return outputs + [self._next(ticket) for ticket in list(self.running)]
+        return outputs
 
     def _next(self, ticket: int) -> Output:
         pieces = self.running[ticket]
