@@ -1,7 +1,7 @@
 """All that there is one of, opened together: what the window, the API and the command share."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Self
 
 from app.settings import Settings, SettingsFile
 from models import builtin
-from models.engine import mlx_library
-from models.engine.counting import Counter
-from models.engine.llama import open_llama
-from models.engine.mlx import open_mlx
+from models.engine.backend import Backend, LoadSpec
+from models.engine.installed import has_mlx
 from models.engine.roster import Runner
 from models.model import Kind
 from models.records.records import Records
-from models.residency import Residency
+from models.residency import Counting, Residency
 from models.store import Store
 from models.worker import PYTHON, Command
 
@@ -65,16 +63,15 @@ def open_everything(home: Path) -> Services:
     settings = SettingsFile(home)
     store = Store(home, builtin=builtin.FOLDER)
     store.sweep()
-    command = worker_command()
-    runners = {Kind.LLAMA: Runner(partial(open_llama, command=command))}
-    if mlx_library.available():
-        runners[Kind.MLX] = Runner(open_mlx, mlx_library.end_thread)
+    runners = {Kind.LLAMA: Runner(_open_llama)}
+    if has_mlx():
+        runners[Kind.MLX] = Runner(_open_mlx, _end_mlx)
     residency = Residency(
         store.find,
         runners,
         keep_alive_seconds=settings.value.keep_alive_seconds,
         context_length=settings.value.context_length,
-        counter=Counter(home, command=command),
+        make_counter=partial(_counter, home),
     )
     services = Services(store, residency, Records(home), settings)
     settings.watch(lambda _was, now: _configure(services, now))
@@ -98,6 +95,33 @@ def api_server(services: Services, host: str, ports: Sequence[int]) -> "ApiServe
         host,
         ports,
     )
+
+
+# -- The engines, imported when something is asked of them: no start needs them ------
+
+
+def _open_llama(spec: LoadSpec, wake: Callable[[], None]) -> Backend:
+    from models.engine.llama import open_llama  # noqa: PLC0415
+
+    return open_llama(spec, wake, command=worker_command())
+
+
+def _open_mlx(spec: LoadSpec, wake: Callable[[], None]) -> Backend:
+    from models.engine.mlx import open_mlx  # noqa: PLC0415
+
+    return open_mlx(spec, wake)
+
+
+def _end_mlx() -> None:
+    from models.engine.mlx_library import end_thread  # noqa: PLC0415
+
+    end_thread()
+
+
+def _counter(home: Path) -> Counting:
+    from models.engine.counting import Counter  # noqa: PLC0415
+
+    return Counter(home, command=worker_command())
 
 
 def _configure(services: Services, settings: Settings) -> None:

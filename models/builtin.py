@@ -5,11 +5,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 
 import resources
 from models import facts, weights
+from models.engine.installed import has_mlx
 from models.model import Model
 from models.names import ModelName
 
@@ -30,7 +30,7 @@ def read(folder: Path) -> list[Model]:
     """
     gguf_path, mlx_path = folder / "gguf" / "pocket.gguf", folder / "mlx"
     sums = _sums(folder)
-    if find_spec("mlx_lm") is None:
+    if not has_mlx():
         return [_model("latest", gguf_path, sums)]
     if sys.platform == "darwin" and platform.machine() == "arm64":
         return [_model("latest", mlx_path, sums), _model("gguf", gguf_path, sums)]

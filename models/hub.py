@@ -8,13 +8,13 @@ import os
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models import atomic, download, hub_search, hub_session
 from models.disk import check_room
 from models.download import Source, wait_for
+from models.engine.installed import has_mlx
 from models.errors import InferenceError, ModelNotFound
 from models.hub_errors import DamagedDownload, HubError, NothingSuitable, PullFailed, told
 from models.hub_files import Choice, RemoteFile, choose
@@ -110,7 +110,7 @@ class Hub:
             if each.size is not None
         ]
         choice = choose(name.repo, files, name.tag)
-        if choice.main_file is None and find_spec("mlx_lm") is None:
+        if choice.main_file is None and not has_mlx():
             raise NothingSuitable(
                 f"{name.repo} is for MLX, which is not on this computer: "
                 "look for a GGUF version of it."

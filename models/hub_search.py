@@ -1,10 +1,10 @@
 """The search on the hub for models that run here."""
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, cast
 
 from models import hub_session
+from models.engine.installed import has_mlx
 from models.model import Kind
 
 _HUB_LIBRARIES = {Kind.LLAMA: "gguf", Kind.MLX: "mlx"}
@@ -26,7 +26,7 @@ def search(endpoint: str | None, query: str, limit: int) -> list[HubModel]:
 
     Raises whatever the client does: see ``hub_errors.told``.
     """
-    kinds = [Kind.LLAMA] if find_spec("mlx_lm") is None else [Kind.LLAMA, Kind.MLX]
+    kinds = [Kind.LLAMA, Kind.MLX] if has_mlx() else [Kind.LLAMA]
     found: dict[str, HubModel] = {}
     for kind in kinds:
         for model in _search(endpoint, query, kind, limit):

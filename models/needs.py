@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 
 from models.engine.backend import LoadSpec
-from models.engine.prompt import CONTEXT_STEP, rounded_up
+from models.engine.prepared import CONTEXT_STEP, rounded_up
 from models.ledger import Need
 from models.model import Kind, Model
 

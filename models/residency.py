@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from models import abilities, needs
 from models.chat import GenerateRequest, LoadRequest, Origin, Request, UnloadRequest
 from models.engine.backend import LoadSpec, key_of
 from models.engine.job import Group, Job
 from models.engine.lane import Lane
-from models.engine.prompt import Prompter
 from models.engine.roster import Runner
 from models.errors import EngineClosed, InferenceError, LoadFailed, ModelNotFound
 from models.events import Event, Failed, Last, Sink
@@ -22,6 +21,9 @@ from models.model import Kind, Model
 from models.names import ModelName
 from models.needs import Wish
 from models.resident import Resident
+
+if TYPE_CHECKING:
+    from models.engine.prompt import Prompter
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ FindModel: TypeAlias = Callable[[str], Model]
 class Counting(Protocol):
     """What is needed of ``models.engine.counting.Counter``."""
 
-    def prompter(self, model: Model) -> Prompter: ...
+    def prompter(self, model: Model) -> "Prompter": ...
 
     def close(self) -> None: ...
 
@@ -59,7 +61,7 @@ class Residency:
     Args:
         runners: by kind of model; a kind without one is refused with a sentence.
         context_length: the default for every model, in tokens; None: by model and memory.
-        counter: lends what counts tokens of models that are not loaded.
+        make_counter: makes what counts tokens of models that are not loaded, at first need.
     """
 
     def __init__(
@@ -70,14 +72,15 @@ class Residency:
         keep_alive_seconds: float = DEFAULT_KEEP_ALIVE_SECONDS,
         context_length: int | None = None,
         ledger: Ledger | None = None,
-        counter: Counting | None = None,
+        make_counter: Callable[[], "Counting"] | None = None,
     ) -> None:
         self._find = find
         self._runners = runners
         self._keep_alive_seconds = keep_alive_seconds
         self._context_length = context_length
         self._ledger = ledger or Ledger()
-        self._counter = counter
+        self._make_counter = make_counter
+        self._counter: Counting | None = None  # once something is to be counted
         self._tickets = count(1)
         self._lock = threading.Lock()  # protects ``_lanes`` and ``_closed``
         self._lanes: dict[str, Lane] = {}
@@ -122,9 +125,7 @@ class Residency:
         Raises:
             InferenceError: there is no such model, or its prompt cannot be made.
         """
-        if self._counter is None:
-            raise LoadFailed("Tokens cannot be counted here.")
-        return self._counter.prompter(self._find(request.model)).count(request)
+        return self._counting().prompter(self._find(request.model)).count(request)
 
     def running(self) -> tuple[Running, ...]:
         """Return the requests that have not ended, the oldest first."""
@@ -219,6 +220,16 @@ class Residency:
             lane.unload(key, told)
             told = _ignore
         return ticket
+
+    def _counting(self) -> Counting:
+        with self._lock:
+            if self._closed:
+                raise EngineClosed("The program is shutting down.")
+            if self._counter is None and self._make_counter:
+                self._counter = self._make_counter()
+        if self._counter is None:
+            raise LoadFailed("Tokens cannot be counted here.")
+        return self._counter
 
     def _all_lanes(self) -> tuple[Lane, ...]:
         with self._lock:

@@ -12,7 +12,7 @@ import pytest
 from app.services import Services, open_everything
 from models import chat
 from models.chat import GenerateRequest, LoadRequest, Message, SamplingParams
-from models.engine import mlx_library
+from models.engine.installed import has_mlx
 from models.events import Finished, FinishReason, Loaded
 from tests.fakes import A_TEST
 from tests.listener import Listener
@@ -33,7 +33,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 @pytest.fixture(scope="module", params=MODELS)
 def ask(services: Services, request: pytest.FixtureRequest) -> Ask:
     """Return what the model says, having seen that it stops by itself."""
-    if request.param == "pocket:mlx" and not mlx_library.available():
+    if request.param == "pocket:mlx" and not has_mlx():
         pytest.skip("MLX is not installed here")
     names = {str(each.name) for each in services.store.list()}
     model = request.param if request.param in names else "pocket:latest"

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -19,6 +18,7 @@ from app.commands.remote import answers, fetch, server_urls
 from app.services import worker_command
 from app.settings import Settings
 from models import paths
+from models.engine.installed import has_mlx
 from server.ports import CannotListen, PortInUse, listen
 
 _GB = 10**9
@@ -84,7 +84,7 @@ def _llama() -> Iterator[Finding]:
 
 def _mlx() -> Iterator[Finding]:
     apple = sys.platform == "darwin" and platform.machine() == "arm64"
-    if find_spec("mlx") is None or find_spec("mlx_lm") is None:
+    if not has_mlx():
         if apple:
             yield Finding(Mark.FAIL, "MLX", "It is not installed: install Inglenook again.")
         else:

@@ -3,14 +3,16 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from models.chat import SamplingParams
-from models.engine.prompt import Prompter
 from models.errors import InferenceError
 from models.events import FinishReason, TokenLogprob
 from models.ledger import Need
 from models.model import Model
+
+if TYPE_CHECKING:  # it brings Jinja along, which no start of the program needs
+    from models.engine.prompt import Prompter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,7 @@ class Backend(Protocol):
     """
 
     @property
-    def prompter(self) -> Prompter:
+    def prompter(self) -> "Prompter":
         """What makes prompts for it, on any thread. There once ``load`` has said True."""
         ...
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from models.chat import GenerateRequest
 from models.engine.backend import Admitted, Decoded, Output, Prefilled, Prefilling, SequenceFailed
 from models.engine.decoder import Decoder
-from models.engine.prompt import Prompt
+from models.engine.prepared import Prompt
 from models.events import Event, Failed, Finished, FinishReason, Progress, Stage, Started, Usage
 
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from models.chat import GenerateRequest
 from models.engine.job import Group
 from models.engine.loaded import LoadedModel
-from models.engine.prompt import Prompt
+from models.engine.prepared import Prompt
 from models.engine.roster import House, Roster, Runner, emit
 from models.errors import EngineClosed, InferenceError
 from models.events import Failed, Sink, Unloaded

@@ -15,7 +15,7 @@ from models.chat import GenerateRequest, LoadRequest
 from models.engine.backend import Backend, Decoded, LoadSpec, Output, Prefilled, Work
 from models.engine.generation import Generation
 from models.engine.job import Group, Job, State
-from models.engine.prompt import Prompt
+from models.engine.prepared import Prompt
 from models.errors import InferenceError
 from models.events import (
     Event,

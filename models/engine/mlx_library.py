@@ -10,7 +10,6 @@ import sys
 import warnings
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
 
 from models.engine.mlx_load import Library, first_line
@@ -21,11 +20,6 @@ log = logging.getLogger(__name__)
 # Freed buffers that MLX keeps for the next array. Without a limit they grow with every
 # new shape (38 GB have been seen).
 _CACHE_LIMIT_BYTES = 2 << 30
-
-
-def available() -> bool:
-    """Whether MLX is installed. Imports nothing."""
-    return find_spec("mlx") is not None and find_spec("mlx_lm") is not None
 
 
 def import_library() -> Library:

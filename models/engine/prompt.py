@@ -14,22 +14,13 @@ from models.engine.counted import (
     tokens_within,
 )
 from models.engine.history import History, room_for_cut, size_of, texts_of, without_middle
+from models.engine.prepared import Prompt, rounded_up
 from models.engine.template import ChatTemplate
 from models.engine.tokenizer import Tokenizer
 from models.errors import ContextOverflow, InvalidRequest
 
-# llama.cpp rounds a context up to this many tokens (src/llama-context.cpp), and Ollama
-# with it: a smaller ``num_ctx`` cuts the prompt, and not the answer.
-CONTEXT_STEP = 256
 _SMALLEST_CONTEXT = 4  # Ollama's own minimum for num_ctx
 _LIKELY_CHARACTERS = 8  # a token: a text that is no longer is tokenised as a whole
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    tokens: tuple[int, ...]
-    max_tokens: int  # that may follow, > 0
-    dropped_messages: int = 0  # the oldest, for want of room
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +165,3 @@ class Prompter:
         if bos is None or request.preceding_tokens or tokens[:1] == [bos]:
             return tokens
         return [bos, *tokens]
-
-
-def rounded_up(context: int) -> int:
-    """Return a context as llama.cpp would have it: of whole steps, in tokens."""
-    return -(-context // CONTEXT_STEP) * CONTEXT_STEP

@@ -14,7 +14,7 @@ from typing import Protocol
 from models.engine.backend import LoadSpec, OpenBackend, key_of
 from models.engine.job import Group, State
 from models.engine.loaded import LoadedModel, Told
-from models.engine.prompt import Prompt
+from models.engine.prepared import Prompt
 from models.errors import EngineClosed, InferenceError, ServerBusy
 from models.events import Event, Failed, Finished, FinishReason, Last, Sink, TextDelta, Unloaded
 from models.model import Model

@@ -55,7 +55,7 @@ def serving(disk: SlowStore) -> Iterator[Serving]:
     def open_backend(spec: object, wake: Callable[[], None]) -> ScriptedBackend:
         return ScriptedBackend("Hello")
 
-    residency = Residency(disk.find, {Kind.LLAMA: Runner(open_backend)}, counter=Counting())
+    residency = Residency(disk.find, {Kind.LLAMA: Runner(open_backend)}, make_counter=Counting)
     made = Serving(residency, disk)
     yield made
     disk.spins.set()

@@ -26,8 +26,9 @@ from models.engine.backend import (
     SequenceFailed,
     Work,
 )
+from models.engine.installed import has_mlx
 from models.engine.mlx import open_mlx
-from models.engine.mlx_library import available, end_thread
+from models.engine.mlx_library import end_thread
 from models.errors import InferenceError, InvalidRequest, LoadFailed, ModelCrashed, OutOfMemory
 from models.events import FinishReason
 from models.model import Details, Files, Kind, Model
@@ -35,7 +36,7 @@ from models.names import ModelName
 from tests.fakes import a_spec
 
 pytestmark = pytest.mark.skipif(
-    not available(), reason="MLX is not installed: pip install -e '.[mlx]'"
+    not has_mlx(), reason="MLX is not installed: pip install -e '.[mlx]'"
 )
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -598,8 +599,9 @@ def test_nothing_is_imported_before_a_model_is_opened() -> None:
     run = run_python(
         """
         import sys
-        from models.engine.mlx_library import available, end_thread
-        available()
+        from models.engine.installed import has_mlx
+        from models.engine.mlx_library import end_thread
+        has_mlx()
         end_thread()
         print(*{"mlx.core", "mlx_lm", "transformers", "tokenizers"} & set(sys.modules))
         """

@@ -1,0 +1,19 @@
+"""Prompt: what goes into a model. Apart from what makes it, which takes long to import."""
+
+from dataclasses import dataclass
+
+# llama.cpp rounds a context up to this many tokens (src/llama-context.cpp), and Ollama
+# with it: a smaller ``num_ctx`` cuts the prompt, and not the answer.
+CONTEXT_STEP = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    tokens: tuple[int, ...]
+    max_tokens: int  # that may follow, > 0
+    dropped_messages: int = 0  # the oldest, for want of room
+
+
+def rounded_up(context: int) -> int:
+    """Return a context as llama.cpp would have it: of whole steps, in tokens."""
+    return -(-context // CONTEXT_STEP) * CONTEXT_STEP
