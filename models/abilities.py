@@ -38,9 +38,8 @@ ENGINES: Mapping[Kind, frozenset[Ability]] = {
 def of(model: Model) -> frozenset[Ability]:
     """Return what a model can do here: what its files are made for, and its engine knows."""
     facts = model.details
-    return _able(
-        model.kind, facts.completes, facts.tools, facts.thinking, facts.vision, facts.insert
-    )
+    made_for = _made_for(facts.completes, facts.tools, facts.thinking, facts.vision, facts.insert)
+    return made_for & ENGINES[model.kind]
 
 
 def needed_by(request: GenerateRequest) -> frozenset[Ability]:
@@ -65,11 +64,11 @@ def check(request: GenerateRequest, model: Model) -> None:
 
 
 @cache  # a list of models asks for each of them
-def _able(
-    kind: Kind, completes: bool, tools: bool, thinking: bool, vision: bool, insert: bool
+def _made_for(
+    completes: bool, tools: bool, thinking: bool, vision: bool, insert: bool
 ) -> frozenset[Ability]:
     if not completes:
-        return frozenset({Ability.EMBEDDING}) & ENGINES[kind]
+        return frozenset({Ability.EMBEDDING})
     made_for = {
         Ability.TOOLS: tools,
         Ability.THINKING: thinking,
@@ -77,7 +76,7 @@ def _able(
         Ability.INSERT: insert,
     }
     always = set(Ability) - {*made_for, Ability.EMBEDDING}
-    return frozenset({*always, *(each for each, can in made_for.items() if can)}) & ENGINES[kind]
+    return frozenset({*always, *(each for each, can in made_for.items() if can)})
 
 
 def _has_images(prompt: tuple[Message, ...] | str) -> bool:
