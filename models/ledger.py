@@ -135,10 +135,6 @@ class Ledger:
         with self._lock:
             return tuple(self._promised)
 
-    def oldest_waits(self) -> bool:
-        with self._lock:
-            return bool(self._waiting)
-
     def _spare_bytes(self) -> int:
         unseen = sum(each.unseen_bytes for each in self._promised)
         promised = sum(each.need.total_bytes for each in self._promised)

@@ -1,6 +1,5 @@
 """The one door to the engines, and the one that decides which models stay in memory."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,8 +23,6 @@ from models.resident import Resident
 
 if TYPE_CHECKING:
     from models.engine.prompt import Prompter
-
-log = logging.getLogger(__name__)
 
 DEFAULT_KEEP_ALIVE_SECONDS = 300.0
 
