@@ -146,6 +146,14 @@ class SamplingParams:
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     logit_bias: tuple[tuple[int | str, float], ...] = ()  # added to the logits of tokens
+    xtc_probability: float | None = None  # how often all but the last likely token are dropped
+    xtc_threshold: float | None = None  # what counts as likely there; above 0.5: never
+    dry_multiplier: float | None = None  # 0.0: repeated runs of tokens cost nothing
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None  # tokens that a run may have for nothing
+    dry_penalty_last_n: int | None = None  # tokens that it looks back on; below 0: all
+    dry_sequence_breakers: tuple[str, ...] | None = None  # texts that end a run
+    ignore_eos: bool = False  # the end of a turn is never drawn
 
 
 class Overflow(StrEnum):
@@ -176,10 +184,35 @@ class GenerateRequest:
     max_tokens: int | None = None  # None: until end of turn or full context
     stop: tuple[str, ...] = ()
     top_logprobs: int | None = None  # None: none at all; 0: of the sampled token alone
+    prompt_logprobs: bool = False  # of the prompt's tokens too: ``PromptRead``
     want_tokens: bool = False  # ``Finished.tokens``
     context_length: int | None = None  # tokens; None: what the model was loaded with
     overflow: Overflow = Overflow.REFUSE
     keep_alive_seconds: float | None = None  # None: the default; 0: unload; inf: keep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedRequest:
+    """Texts, or token ids, to vectors: ``Embedded``."""
+
+    model: str
+    inputs: tuple[str | tuple[int, ...], ...]  # not empty
+    dimensions: int | None = None  # the first of each vector, made unit length again
+    overflow: Overflow = Overflow.REFUSE  # TRUNCATE: an input is cut at its end
+    context_length: int | None = None
+    keep_alive_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerankRequest:
+    """How well each document answers a query: ``Reranked``."""
+
+    model: str
+    query: str
+    documents: tuple[str, ...]  # not empty
+    overflow: Overflow = Overflow.REFUSE
+    context_length: int | None = None
+    keep_alive_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

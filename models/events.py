@@ -73,6 +73,16 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptRead:
+    """The prompt's own tokens, where they were asked for: after Started, before any delta.
+
+    Nothing comes before the first, which has a log-probability of 0.
+    """
+
+    tokens: tuple[TokenLogprob, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TextDelta:
     text: str  # never empty, never half a character
     tokens: tuple[TokenLogprob, ...] = ()  # that made it, where they were asked for
@@ -123,7 +133,7 @@ class Failed:
 
 Delta: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta
 Last: TypeAlias = Finished | Loaded | Unloaded | Failed
-Event: TypeAlias = Progress | Started | Delta | Last
+Event: TypeAlias = Progress | Started | PromptRead | Delta | Last
 
 Sink: TypeAlias = Callable[[Event], None]
 """Takes the events of one request, on an engine's thread: hands them over and returns."""

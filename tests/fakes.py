@@ -1,7 +1,7 @@
 """Stand-ins that behave like the real thing, only small."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -73,11 +73,12 @@ class ScriptedBackend:
         self.loading_steps -= 1
         return self.loading_steps < 0
 
-    def insert(self, ticket: int, work: Work) -> None:
-        self.prompts.append(bytes(work.tokens))
-        self.running[ticket] = deque(self.pieces)
-        self.left[ticket] = work.max_tokens
-        self._new.append(ticket)
+    def insert(self, works: Mapping[int, Work]) -> None:
+        for ticket, work in works.items():
+            self.prompts.append(bytes(work.tokens))
+            self.running[ticket] = deque(self.pieces)
+            self.left[ticket] = work.max_tokens
+            self._new.append(ticket)
 
     def has_work(self) -> bool:
         busy = bool(self.running) and not self.hold

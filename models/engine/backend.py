@@ -1,11 +1,12 @@
 """The seam between our engine and the libraries that run a model."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from models.chat import SamplingParams
+from models.engine.grammar import CompiledGrammar
 from models.errors import InferenceError
 from models.events import FinishReason, TokenLogprob
 from models.ledger import Need
@@ -42,6 +43,13 @@ class Work:
     tokens: tuple[int, ...]  # the prompt, not empty
     max_tokens: int  # that may follow, > 0
     sampling: SamplingParams
+    # Lengths at which later prompts are likely to part from this one: the ends of the system
+    # prompt and of each user message, ascending.
+    checkpoints: tuple[int, ...] = ()
+    grammar: CompiledGrammar | None = None
+    top_logprobs: int | None = None  # None: none at all; 0: of the sampled token alone
+    prompt_logprobs: bool = False  # ``Prefilled.logprobs``
+    urgent: bool = False  # a person watches it: before those that are not
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,7 @@ class Prefilled:
 
     ticket: int
     cached_tokens: int  # of the prompt, those that were there already
+    logprobs: tuple[TokenLogprob, ...] = ()  # of the prompt's tokens, where they were asked for
     at: float = field(default_factory=time.monotonic, compare=False)
 
 
@@ -123,8 +132,11 @@ class Backend(Protocol):
         """
         ...
 
-    def insert(self, ticket: int, work: Work) -> None:
-        """Queue a sequence, and return at once: ``Admitted`` comes from a later step.
+    def insert(self, works: Mapping[int, Work]) -> None:
+        """Queue sequences, and return at once: ``Admitted`` comes of each from a later step.
+
+        Args:
+            works: by ticket. They differ in their seeds alone, and share one prefill.
 
         Raises:
             InvalidRequest: what is asked for cannot be done here.

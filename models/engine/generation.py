@@ -10,7 +10,17 @@ from models.chat import GenerateRequest
 from models.engine.backend import Admitted, Decoded, Output, Prefilled, Prefilling, SequenceFailed
 from models.engine.decoder import Decoder
 from models.engine.prepared import Prompt
-from models.events import Event, Failed, Finished, FinishReason, Progress, Stage, Started, Usage
+from models.events import (
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Progress,
+    PromptRead,
+    Stage,
+    Started,
+    Usage,
+)
 
 
 class Generation:
@@ -40,9 +50,11 @@ class Generation:
                 yield Started(prompt_tokens, self._prompt.dropped_messages)
             case Prefilling(_, done, total):
                 yield Progress(Stage.PREFILL, done, total)
-            case Prefilled(_, cached_tokens, at):
+            case Prefilled(_, cached_tokens, logprobs, at):
                 self._prefilled = self._latest = at
                 self._cached_tokens = cached_tokens
+                if logprobs:
+                    yield PromptRead(logprobs)
             case Decoded():
                 yield from self._decoded(output)
             case SequenceFailed(_, error):

@@ -7,7 +7,7 @@ one answer of it.
 
 import queue
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from models.engine.backend import Admitted, Decoded, LoadSpec, Output, SequenceFailed, Work
 from models.engine.llama_client import JSON
@@ -81,7 +81,12 @@ class LlamaBackend:
     def load(self) -> bool:
         return self._process.ready()
 
-    def insert(self, ticket: int, work: Work) -> None:
+    def insert(self, works: Mapping[int, Work]) -> None:
+        for ticket, work in works.items():
+            self._insert(ticket, work)
+        self._start_waiting()
+
+    def _insert(self, ticket: int, work: Work) -> None:
         body: JSON = {
             "prompt": work.tokens,
             "n_predict": work.max_tokens,
@@ -93,7 +98,6 @@ class LlamaBackend:
         }
         self._admitted.append(Admitted(ticket, len(work.tokens)))
         self._waiting.append((ticket, body))
-        self._start_waiting()
 
     def has_work(self) -> bool:
         return bool(self._admitted) or not self._outbox.empty() or self._process.dead

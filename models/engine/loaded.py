@@ -138,10 +138,10 @@ class LoadedModel:
         if group not in self._preparing:
             return  # all of it was cancelled meanwhile
         self._preparing.remove(group)
-        for job in group.jobs:
-            if isinstance(made, Prompt):
-                yield from self._insert(job, made)
-            else:
+        if isinstance(made, Prompt):
+            yield from self._insert(group, made)
+        else:
+            for job in group.jobs:
                 yield self._end(job, Failed(made.again()))
         yield from self._advance()
 
@@ -228,24 +228,24 @@ class LoadedModel:
         if request.keep_alive_seconds is not None:
             self._keep_alive_seconds = request.keep_alive_seconds
 
-    def _insert(self, job: Job, prompt: Prompt) -> Iterator[Told]:
-        assert isinstance(job.request, GenerateRequest)
-        work = Work(
-            tokens=prompt.tokens, max_tokens=prompt.max_tokens, sampling=job.request.sampling
-        )
+    def _insert(self, group: Group, prompt: Prompt) -> Iterator[Told]:
+        works = {job.ticket: _work(job, prompt) for job in group.jobs}
         try:
-            self.backend.insert(job.ticket, work)
+            self.backend.insert(works)
         except InferenceError as error:
-            yield self._end(job, Failed(error))
-            return
+            failure = error
         except Exception:
             log.exception("A request to %s could not be started", self._model.name)
-            error = InferenceError("The request failed unexpectedly: see the log.")
-            yield self._end(job, Failed(error))
+            failure = InferenceError("The request failed unexpectedly: see the log.")
+        else:
+            for job in group.jobs:
+                assert isinstance(job.request, GenerateRequest)
+                job.generation = Generation(job.request, prompt, job.submitted)
+                job.move(State.INSERTED)
+                self._running[job.ticket] = job
             return
-        job.generation = Generation(job.request, prompt, job.submitted)
-        job.move(State.INSERTED)
-        self._running[job.ticket] = job
+        for job in group.jobs:
+            yield self._end(job, Failed(failure.again()))
 
     def _deliver(self, output: Output) -> Iterator[Told]:
         job = self._running.get(output.ticket)
@@ -276,3 +276,18 @@ class LoadedModel:
         for group in groups:
             for job in group.jobs:
                 yield job.sink, event
+
+
+def _work(job: Job, prompt: Prompt) -> Work:
+    request = job.request
+    assert isinstance(request, GenerateRequest)
+    return Work(
+        tokens=prompt.tokens,
+        max_tokens=prompt.max_tokens,
+        sampling=request.sampling,
+        checkpoints=prompt.checkpoints,
+        grammar=prompt.grammar,
+        top_logprobs=request.top_logprobs,
+        prompt_logprobs=request.prompt_logprobs,
+        urgent=job.origin.door == "window",
+    )

@@ -4,7 +4,7 @@
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,7 +134,11 @@ class MlxBackend:
 
     # -- Sequences ------------------------------------------------------------
 
-    def insert(self, ticket: int, work: Work) -> None:
+    def insert(self, works: Mapping[int, Work]) -> None:
+        for ticket, work in works.items():
+            self._insert(ticket, work)
+
+    def _insert(self, ticket: int, work: Work) -> None:
         model = self._loaded
         # MLX does not check an index, and would read whatever lies there.
         if min(work.tokens) < 0 or max(work.tokens) >= model.vocabulary_size:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from models.engine.grammar import CompiledGrammar
+
 # llama.cpp rounds a context up to this many tokens (src/llama-context.cpp), and Ollama
 # with it: a smaller ``num_ctx`` cuts the prompt, and not the answer.
 CONTEXT_STEP = 256
@@ -12,6 +14,8 @@ class Prompt:
     tokens: tuple[int, ...]
     max_tokens: int  # that may follow, > 0
     dropped_messages: int = 0  # the oldest, for want of room
+    checkpoints: tuple[int, ...] = ()  # see ``Work``
+    grammar: CompiledGrammar | None = None
 
 
 def rounded_up(context: int) -> int:

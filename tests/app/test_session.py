@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 
 import pytest
@@ -93,9 +93,9 @@ def test_the_message_is_on_the_disk_before_the_model_hears_of_it(
     on_disk: list[str] = []
 
     class Looking(ScriptedBackend):
-        def insert(self, ticket: int, work: Work) -> None:
+        def insert(self, works: Mapping[int, Work]) -> None:
             on_disk.extend(turn.text for turn in records.turns("chat-0").result())
-            super().insert(ticket, work)
+            super().insert(works)
 
     session = session_of(Looking("Hello."))
     session.send("Hi")

@@ -1,7 +1,7 @@
 """Who is loaded, who waits, and who goes: the door in front of the lanes."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -205,9 +205,9 @@ def test_a_group_reads_one_prompt_for_several_answers(built: Built) -> None:
     class Counting(ScriptedBackend):
         seeds: list[int | None]
 
-        def insert(self, ticket: int, work: Work) -> None:
-            self.seeds.append(work.sampling.seed)
-            super().insert(ticket, work)
+        def insert(self, works: Mapping[int, Work]) -> None:
+            self.seeds.extend(work.sampling.seed for work in works.values())
+            super().insert(works)
 
     backend = Counting(context_length=1 << 40)
     backend.seeds = []

@@ -1,7 +1,7 @@
 """One thread steps every model; each request ends with exactly one terminal event."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -256,7 +256,7 @@ def test_a_crash_is_told_to_everybody_and_the_next_request_is_served(residency_o
 
 def test_a_bug_in_a_backend_fails_its_requests_and_not_the_thread(residency_of: MakeResidency):
     class Buggy(ScriptedBackend):
-        def insert(self, ticket: int, work: Work) -> None:
+        def insert(self, works: Mapping[int, Work]) -> None:
             raise ZeroDivisionError
 
     residency = residency_of(Buggy())

@@ -578,7 +578,7 @@ def test_a_program_that_used_it_on_a_thread_exits_in_peace(tiny: Path) -> None:
                 GenerateRequest(model="tiny", prompt="The capital of France is")
             )
             greedy = SamplingParams(temperature=0.0)
-            backend.insert(1, Work(tokens=prompt.tokens, max_tokens=2, sampling=greedy))
+            backend.insert({1: Work(tokens=prompt.tokens, max_tokens=2, sampling=greedy)})
             while backend.has_work():
                 print(backend.step())
             backend.close()
