@@ -71,7 +71,7 @@ class Driver:
         work = Work(
             tokens=tuple(tokens), max_tokens=max_tokens, sampling=SamplingParams(**sampling)
         )
-        self.call(self.backend.insert, ticket, work)
+        self.call(self.backend.insert, {ticket: work})
 
     def steps(self, until: Callable[[list[Output]], bool] = lambda _: False) -> list[Output]:
         """Step until there is nothing to do, or enough has come out."""
