@@ -180,9 +180,7 @@ class _Runnable:
 
         return Runner(
             Reader(library.mx, model, lambda: library.make_prompt_cache(model), handling, grid),
-            Batches(
-                new_batch, cost, weights_bytes=weights, stop_tokens=frozenset(stop_tokens)
-            ),
+            Batches(new_batch, cost, weights_bytes=weights, stop_tokens=frozenset(stop_tokens)),
             PrefixCache(spec.prompt_cache_bytes, handling=handling, least_gain=grid.chunk),
             room_bytes=max(spec.need.cache_bytes, cost(spec.context_length, 1)),
             most_rows=spec.max_sequences,

@@ -82,9 +82,6 @@ class Batch(Protocol):
         self, uids: list[int], return_prompt_caches: bool
     ) -> dict[int, tuple[list[Any], list[int]]]: ...
 
-    @property
-    def stream(self) -> Any: ...
-
 
 @dataclass(frozen=True, slots=True)
 class Library:

@@ -260,6 +260,7 @@ class Runner:
             self._add(each.tokens, each.layers, each.kind, each.exact)
 
     def _keep(self, state: State, row: Row) -> None:
+        self._reader.handling.detach(state.layers)
         self._add(state.tokens, state.layers, "turn", row.exact)
 
     def _add(self, tokens: Sequence[int], layers: list[Layer], kind: Kind, exact: int) -> None:
