@@ -63,6 +63,7 @@ class Decoding(Protocol):
 class Batch(Protocol):
     """mlx_lm's BatchGenerator."""
 
+    stream: Any  # that it runs on
     _generation_batch: Decoding
 
     def insert(
