@@ -16,6 +16,14 @@ class Kind(StrEnum):
     LLAMA = "llama"  # a GGUF file
 
 
+class KvType(StrEnum):
+    """How the numbers of a KV cache are stored, in llama.cpp's words (ggml/src/ggml.c)."""
+
+    F16 = "f16"
+    Q8_0 = "q8_0"
+    Q4_0 = "q4_0"
+
+
 @dataclass(frozen=True, slots=True)
 class Files:
     """Where a model lies. The names are those of files in ``folder``."""

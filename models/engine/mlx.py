@@ -11,6 +11,7 @@ from pathlib import Path
 from models import facts
 from models.engine.backend import (
     Admitted,
+    Counters,
     Decoded,
     LoadSpec,
     Output,
@@ -101,6 +102,10 @@ class MlxBackend:
     @property
     def loaded_bytes(self) -> int:
         return self._loading.loaded_bytes if self._loading else 0
+
+    @property
+    def counters(self) -> Counters:
+        return Counters()
 
     def load(self) -> bool:
         if self._runnable:
