@@ -47,16 +47,20 @@ class Cache:
 
     def of(self, tokens: int) -> int:
         """Return the bytes of one sequence of so many tokens."""
-        windowed = min(tokens, self.window_tokens + _CHUNK_TOKENS)
+        windowed = min(tokens, self._most_windowed)
         return self.token_bytes * tokens + self.window_bytes * windowed + self.state_bytes
 
     def tokens_within(self, size_bytes: int) -> int:
         """Return the longest sequence that fits; a great number where length costs nothing."""
-        window = self.window_tokens + _CHUNK_TOKENS if self.window_bytes else 0
+        window = self._most_windowed if self.window_bytes else 0
         short = (size_bytes - self.state_bytes) // max(1, self.token_bytes + self.window_bytes)
         if short <= window:
             return max(0, short)
         return (size_bytes - self.of(0) - self.window_bytes * window) // max(1, self.token_bytes)
+
+    @property
+    def _most_windowed(self) -> int:
+        return rounded_up(self.window_tokens + _CHUNK_TOKENS)
 
 
 def cache_of(model: Model, kv_type: KvType = KvType.F16) -> Cache:
