@@ -9,7 +9,7 @@ _ANY = 2**63 - 1
 _LARGEST_PENALTY = 100
 _MOST_LOOKED_BACK_ON = 1 << 20  # tokens: llama.cpp sets aside memory for each of them
 MOST_BREAKERS = 8  # each is a search in what was said, at every token
-LONGEST_BREAKER = 40  # characters: llama.cpp cuts longer ones (src/llama-sampler.cpp)
+LONGEST_BREAKER_BYTES = 40  # llama.cpp cuts longer ones (src/llama-sampler.cpp)
 
 
 class Range(NamedTuple):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from models.chat import SamplingParams
 from models.errors import InvalidRequest
-from models.sampling_ranges import LONGEST_BREAKER, MOST_BREAKERS, RANGES, from_numbers
+from models.sampling_ranges import LONGEST_BREAKER_BYTES, MOST_BREAKERS, RANGES, from_numbers
 from server.fields import Fields
 
 
@@ -41,10 +41,11 @@ def _breakers(fields: Fields) -> tuple[str, ...] | None:
     if fields.value(field) is None:
         return None
     breakers = tuple(text for text in fields.texts(field) if text)
-    if len(breakers) > MOST_BREAKERS or any(len(each) > LONGEST_BREAKER for each in breakers):
+    longest = max((len(each.encode("utf-8", "replace")) for each in breakers), default=0)
+    if len(breakers) > MOST_BREAKERS or longest > LONGEST_BREAKER_BYTES:
         name = fields.name(field)
         raise InvalidRequest(
-            f'"{name}" may have at most {MOST_BREAKERS} texts of {LONGEST_BREAKER} characters.',
+            f'"{name}" may have at most {MOST_BREAKERS} texts of {LONGEST_BREAKER_BYTES} bytes.',
             field=name,
         )
     return breakers

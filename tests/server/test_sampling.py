@@ -77,11 +77,11 @@ def test_no_breakers_are_not_the_usual_ones() -> None:
         ({"repeat_last_n": -2}, '"repeat_last_n" must be at least -1.'),
         (
             {"dry_sequence_breakers": list("abcdefghi")},
-            '"dry_sequence_breakers" may have at most 8 texts of 40 characters.',
+            '"dry_sequence_breakers" may have at most 8 texts of 40 bytes.',
         ),
         (
             {"dry_sequence_breakers": ["x" * 41]},
-            '"dry_sequence_breakers" may have at most 8 texts of 40 characters.',
+            '"dry_sequence_breakers" may have at most 8 texts of 40 bytes.',
         ),
     ],
 )
