@@ -9,7 +9,15 @@ import queue
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from models.engine.backend import Admitted, Decoded, LoadSpec, Output, SequenceFailed, Work
+from models.engine.backend import (
+    Admitted,
+    Counters,
+    Decoded,
+    LoadSpec,
+    Output,
+    SequenceFailed,
+    Work,
+)
 from models.engine.llama_client import JSON
 from models.engine.llama_process import LlamaProcess
 from models.engine.llama_stream import LlamaStream
@@ -67,6 +75,10 @@ class LlamaBackend:
     @property
     def loaded_bytes(self) -> int:
         return 0  # llama.cpp does not tell
+
+    @property
+    def counters(self) -> Counters:
+        return Counters(waiting_sequences=len(self._waiting))
 
     @property
     def pid(self) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from models import facts
-from models.engine.backend import LoadSpec, Output, Work
+from models.engine.backend import Counters, LoadSpec, Output, Work
 from models.engine.hf_tokenizer import tokenizer_of
 from models.engine.mlx_batch import Batches
 from models.engine.mlx_layers import Layers, cost_of
@@ -72,6 +72,18 @@ class MlxBackend:
     def loaded_bytes(self) -> int:
         return self._loading.loaded_bytes if self._loading else 0
 
+    @property
+    def counters(self) -> Counters:
+        if self._runnable is None:
+            return Counters()
+        runner = self._runnable.runner
+        return Counters(
+            prompt_cache_bytes=runner.prefixes.used_bytes,
+            prompt_cache_hits=runner.prefixes.hits,
+            prompt_cache_misses=runner.prefixes.misses,
+            waiting_sequences=runner.waiting_sequences,
+        )
+
     def load(self) -> bool:
         if self._runnable:
             return True
@@ -117,20 +129,6 @@ class MlxBackend:
 
     def step(self) -> list[Output]:
         return self._loaded.runner.step()
-
-    # -- Prompts that are kept -------------------------------------------------
-
-    @property
-    def prompt_cache_bytes_used(self) -> int:
-        return self._runnable.runner.prefixes.used_bytes if self._runnable else 0
-
-    @property
-    def prompt_cache_hits(self) -> int:
-        return self._runnable.runner.prefixes.hits if self._runnable else 0
-
-    @property
-    def prompt_cache_misses(self) -> int:
-        return self._runnable.runner.prefixes.misses if self._runnable else 0
 
     # -- The end --------------------------------------------------------------
 
