@@ -26,6 +26,7 @@ class LoadSpec:
     need: Need
     prompt_cache_bytes: int = 0  # for finished prompts, where the library keeps them itself
     kv_type: KvType = KvType.F16
+    prompt_cache_bytes: int = 0  # for prompts whose sequences have ended, of need.cache_bytes
 
     @property
     def key(self) -> str:
