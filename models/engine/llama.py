@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from models.engine.backend import Admitted, Decoded, LoadSpec, Output, SequenceFailed, Work
 from models.engine.llama_client import JSON
 from models.engine.llama_process import LlamaProcess
+from models.engine.llama_request import completion
 from models.engine.llama_stream import LlamaStream
 from models.engine.llama_tokenizer import LlamaTokenizer
 from models.engine.prompt import Prompter
-from models.engine.sampling import Sampling, resolve
 from models.engine.template import ChatTemplate
 from models.gguf import TemplateSource, read_template
 from models.worker import PYTHON, Command
@@ -87,17 +87,8 @@ class LlamaBackend:
         self._start_waiting()
 
     def _insert(self, ticket: int, work: Work) -> None:
-        body: JSON = {
-            "prompt": work.tokens,
-            "n_predict": work.max_tokens,
-            "stream": True,
-            "return_tokens": True,
-            "return_progress": True,
-            "cache_prompt": True,
-            **_sampling_fields(resolve(work.sampling, {})),
-        }
         self._admitted.append(Admitted(ticket, len(work.tokens)))
-        self._waiting.append((ticket, body))
+        self._waiting.append((ticket, completion(work)))
 
     def has_work(self) -> bool:
         return bool(self._admitted) or not self._outbox.empty() or self._process.dead
@@ -145,19 +136,3 @@ def _compiled(source: TemplateSource) -> ChatTemplate | None:
     if source.text is None:
         return None
     return ChatTemplate(source.text, bos_token=source.bos_token, eos_token=source.eos_token)
-
-
-def _sampling_fields(sampling: Sampling) -> JSON:
-    """What llama.cpp's server calls them (tools/server/README.md)."""
-    return {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-        "typical_p": sampling.typical_p,
-        "seed": sampling.seed,
-        "repeat_penalty": sampling.repeat_penalty,
-        "repeat_last_n": sampling.repeat_last_n,
-        "presence_penalty": sampling.presence_penalty,
-        "frequency_penalty": sampling.frequency_penalty,
-    }
