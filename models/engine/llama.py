@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from models.engine.backend import Admitted, Decoded, LoadSpec, Output, SequenceFailed, Work
 from models.engine.llama_client import JSON
 from models.engine.llama_process import LlamaProcess
-from models.engine.llama_request import completion
+from models.engine.llama_request import LlamaRequests
 from models.engine.llama_stream import LlamaStream
 from models.engine.llama_tokenizer import LlamaTokenizer
 from models.engine.prompt import Prompter
@@ -58,6 +58,7 @@ class LlamaBackend:
             command=command,
         )
         tokenizer = LlamaTokenizer(self._process, source)
+        self._requests = LlamaRequests(source, spec.context_length)
         self._prompter = Prompter(template, tokenizer, spec.context_length)
 
     @property
@@ -87,8 +88,9 @@ class LlamaBackend:
         self._start_waiting()
 
     def _insert(self, ticket: int, work: Work) -> None:
+        body = self._requests.completion(work)
         self._admitted.append(Admitted(ticket, len(work.tokens)))
-        self._waiting.append((ticket, completion(work)))
+        self._waiting.append((ticket, body))
 
     def has_work(self) -> bool:
         return bool(self._admitted) or not self._outbox.empty() or self._process.dead
