@@ -93,6 +93,26 @@ def has_token(path: Path, header: Header, texts: Iterable[str]) -> bool:
     return any(struct.pack("<Q", len(each)) + each in raw for each in wanted)
 
 
+def read_tokens(path: Path) -> list[bytes]:
+    """Read the vocabulary of a GGUF file, in the order of its ids, as the file spells it.
+
+    Raises:
+        LoadFailed: as ``read``.
+    """
+    with _opened(path) as reader:
+        tokens = reader.header().metadata.get("tokenizer.ggml.tokens")
+        if not isinstance(tokens, LongArray) or tokens.element_type != STRING:
+            return []
+        raw = reader.raw(tokens)
+    found: list[bytes] = []
+    at = 0
+    for _ in range(tokens.length):
+        (length,) = struct.unpack_from("<Q", raw, at)
+        found.append(raw[at + 8 : at + 8 + length])
+        at += 8 + length
+    return found
+
+
 def _text(metadata: Mapping[str, Value], key: str) -> str:
     value = metadata.get(key)
     return value if isinstance(value, str) else ""

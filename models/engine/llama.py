@@ -10,9 +10,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from models.engine.backend import Admitted, Decoded, LoadSpec, Output, SequenceFailed, Work
-from models.engine.llama_client import JSON
 from models.engine.llama_process import LlamaProcess
-from models.engine.llama_request import LlamaRequests
+from models.engine.llama_request import Asked, LlamaRequests
 from models.engine.llama_stream import LlamaStream
 from models.engine.llama_tokenizer import LlamaTokenizer
 from models.engine.prompt import Prompter
@@ -44,7 +43,7 @@ class LlamaBackend:
         self._outbox: queue.SimpleQueue[Output] = queue.SimpleQueue()
         self._admitted: list[Output] = []
         self._streams: dict[int, LlamaStream] = {}
-        self._waiting: deque[tuple[int, JSON]] = deque()
+        self._waiting: deque[tuple[int, Asked]] = deque()
         template = _compiled(source)
         self._process = LlamaProcess(
             {
@@ -58,7 +57,7 @@ class LlamaBackend:
             command=command,
         )
         tokenizer = LlamaTokenizer(self._process, source)
-        self._requests = LlamaRequests(source, spec.context_length)
+        self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
         self._prompter = Prompter(template, tokenizer, spec.context_length)
 
     @property
@@ -88,9 +87,9 @@ class LlamaBackend:
         self._start_waiting()
 
     def _insert(self, ticket: int, work: Work) -> None:
-        body = self._requests.completion(work)
+        asked = self._requests.completion(work)
         self._admitted.append(Admitted(ticket, len(work.tokens)))
-        self._waiting.append((ticket, body))
+        self._waiting.append((ticket, asked))
 
     def has_work(self) -> bool:
         return bool(self._admitted) or not self._outbox.empty() or self._process.dead
@@ -126,8 +125,8 @@ class LlamaBackend:
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._streams) < self._spec.max_sequences:
-            ticket, body = self._waiting.popleft()
-            self._streams[ticket] = LlamaStream(self._process, ticket, body, self._put)
+            ticket, asked = self._waiting.popleft()
+            self._streams[ticket] = LlamaStream(self._process, ticket, asked, self._put)
 
     def _put(self, output: Output) -> None:  # called on a stream's thread
         self._outbox.put(output)

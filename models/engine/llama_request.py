@@ -5,13 +5,20 @@ passes over in silence, or takes for something else: nothing leaves here that it
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from models import gguf
 from models.engine.backend import Work
 from models.engine.counted import readable
+from models.engine.fragments import Fragments
 from models.engine.llama_client import JSON
 from models.engine.prepared import refuse_unknown
 from models.engine.sampling import Sampling, check, resolve
+from models.errors import LoadFailed
 from models.gguf import TemplateSource
 
 # Said with each request, so that both engines draw in one order whatever llama.cpp's is.
@@ -20,23 +27,46 @@ _SAMPLERS = ["penalties", "dry", "top_k", "typ_p", "top_p", "min_p", "xtc", "tem
 _GREEDY_SAMPLERS = ["penalties", "dry", "temperature"]
 # -1 and the largest 32-bit number mean any seed (LLAMA_DEFAULT_SEED), and larger ones wrap.
 _SEEDS = (1 << 32) - 1
+# Logits are some tens apart at the most. More would round them: they are 32-bit numbers.
+HEAD_START = 30.0
+_ABOVE_OTHERS = 200.0
+_FORCING = 1e6
 # Stands for "none" where llama.cpp wants at least one: no text has it.
 _NO_BREAKER = "\U0010ffff"
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One sequence, ready to be asked for: ``body`` is that of a POST to /completion."""
+
+    work: Work
+    body: JSON
+    requests: "LlamaRequests"
+
+
 class LlamaRequests:
-    """Makes what is asked of one model's child.
+    """Makes what is asked of the child that has the GGUF file ``path``.
 
     ``context_length`` is what a sequence may hold, in tokens.
     """
 
-    def __init__(self, source: TemplateSource, context_length: int) -> None:
+    def __init__(self, path: Path, source: TemplateSource, context_length: int) -> None:
+        self._path = path
+        self._tokenizer_model = source.tokenizer_model
         self._own_sampling = source.sampling
         self._vocabulary_size = source.vocabulary_size
         self._context_length = context_length
 
-    def completion(self, work: Work) -> JSON:
-        """Return the body of a POST to /completion that streams.
+    @cached_property
+    def fragments(self) -> Fragments:
+        """Read when it is first needed: a large vocabulary takes 0.1 s."""
+        try:
+            return Fragments(gguf.read_tokens(self._path), self._tokenizer_model)
+        except LoadFailed:  # the file has gone since: what it had is in memory
+            return Fragments([], "")
+
+    def completion(self, work: Work) -> Asked:
+        """Return what to ask for to have ``work`` done, in a stream.
 
         Raises:
             InvalidRequest: the model does not know the tokens, or cannot draw like that.
@@ -44,7 +74,7 @@ class LlamaRequests:
         refuse_unknown(work.tokens, self._vocabulary_size)
         sampling = resolve(work.sampling, self._own_sampling)
         check(sampling, self._vocabulary_size)
-        return {
+        body: JSON = {
             "prompt": work.tokens,
             "n_predict": work.max_tokens,  # 0 would be one
             "stream": True,
@@ -52,6 +82,44 @@ class LlamaRequests:
             "return_progress": True,
             "cache_prompt": True,
             **self._sampling(sampling),
+        }
+        if work.top_logprobs is not None:
+            body["n_probs"] = max(1, work.top_logprobs)  # 0 would be none at all
+        return Asked(work, body, self)
+
+    def forced(self, before: Sequence[int], tokens: Sequence[int], top: int) -> JSON:
+        """Return what has ``tokens`` written behind ``before``, with their log-probabilities.
+
+        It ends early behind a token that ends a turn. Of a character that several tokens
+        make it tells the last alone.
+        """
+        grammar = " ".join(f"<[{each}]>" for each in tokens)
+        return {
+            **_plainly(before, len(tokens), max(1, top)),
+            "grammar": f"%llguidance {{}}\nstart: {grammar}",
+            "stream": True,
+            "return_tokens": True,
+            "return_progress": True,  # or it could not be cancelled while it reads
+        }
+
+    def likeliest(self, before: Sequence[int], count: int) -> JSON:
+        """Return what tells the ``count`` likeliest tokens behind ``before``.
+
+        It has a plain token written there: one that begins a character would not be told of.
+        """
+        return {**_plainly(before, 1, count), "logit_bias": [["a", _FORCING]]}
+
+    def compared(self, before: Sequence[int], plain: int, token: int) -> JSON:
+        """Return what tells how much likelier than ``token`` the ``plain`` one is.
+
+        All others are out of the question, and ``plain`` is written: it is made likelier by
+        a factor of e to the HEAD_START.
+        """
+        return {
+            **_plainly(before, 1, 2),
+            "logit_bias": [[plain, _ABOVE_OTHERS + HEAD_START], [token, _ABOVE_OTHERS]],
+            "temperature": 1.0,
+            "post_sampling_probs": True,
         }
 
     def _sampling(self, sampling: Sampling) -> JSON:
@@ -90,6 +158,17 @@ class LlamaRequests:
     def _looked_back(self, tokens: int) -> int:
         # It refuses -1, though it knows what that means elsewhere.
         return tokens if 0 <= tokens < self._context_length else self._context_length
+
+
+def _plainly(before: Sequence[int], count: int, n_probs: int) -> JSON:
+    return {
+        "prompt": before,
+        "n_predict": count,
+        "n_probs": n_probs,
+        "samplers": ["temperature"],
+        "temperature": 0.0,
+        "cache_prompt": True,
+    }
 
 
 def _bias(token: int | str, bias: float) -> list[Any]:

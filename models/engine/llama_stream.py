@@ -5,52 +5,47 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 
-from models.engine.backend import Decoded, Output, Prefilled, Prefilling, SequenceFailed
+from models.engine.backend import Output, SequenceFailed
+from models.engine.llama_answer import LlamaAnswer
 from models.engine.llama_client import JSON, LlamaClient
+from models.engine.llama_echo import PromptReader
 from models.engine.llama_process import LlamaProcess
+from models.engine.llama_request import Asked
 from models.errors import InferenceError, InvalidRequest
-from models.events import FinishReason
+from models.events import TokenLogprob
 
 log = logging.getLogger(__name__)
-
-FINISH_REASONS = {
-    "eos": FinishReason.END_OF_TURN,
-    "limit": FinishReason.MAX_TOKENS,
-}
 
 
 class LlamaStream(threading.Thread):
     """Reads from its making; ``put`` takes what it means, on this thread."""
 
     def __init__(
-        self, process: LlamaProcess, ticket: int, body: JSON, put: Callable[[Output], None]
+        self, process: LlamaProcess, ticket: int, asked: Asked, put: Callable[[Output], None]
     ) -> None:
         super().__init__(name=f"llama-stream-{ticket}", daemon=True)
         self._process = process
         self._ticket = ticket
-        self._body = body
+        self._asked = asked
         self._put = put
-        self._tokens = 0
         self._cancelled = threading.Event()
-        self._client = LlamaClient(process, timeout_seconds=None)
+        self._clients: list[LlamaClient] = []  # those that wait for an answer
         self.start()
 
     def cancel(self) -> None:
         """End it: the child sees the connection go, and frees the slot. Any thread."""
         self._cancelled.set()
-        if sock := self._client.sock:
-            with suppress(OSError):  # it may have ended by itself just now
-                sock.shutdown(socket.SHUT_RDWR)
+        for client in list(self._clients):
+            if sock := client.sock:
+                with suppress(OSError):  # it may have ended by itself just now
+                    sock.shutdown(socket.SHUT_RDWR)
 
     def run(self) -> None:
         try:
-            self._client.connect()
-            if not self._cancelled.is_set():
-                self._read()
+            self._read()
         except InferenceError as error:
             self._put(SequenceFailed(self._ticket, error))
         except (OSError, http.client.HTTPException):
@@ -60,39 +55,49 @@ class LlamaStream(threading.Thread):
             log.exception("An answer of llama.cpp could not be read")
             error = InferenceError("The engine's answer could not be understood: see the log.")
             self._put(SequenceFailed(self._ticket, error))
-        finally:
-            self._client.close()
 
     def _read(self) -> None:
-        response = self._client.post("/completion", self._body)
-        if response.status != http.HTTPStatus.OK:
-            raise _refusal(json.load(response))
-        for chunk in _server_sent(response):
-            if "error" in chunk:
-                raise _refusal(chunk)
-            for output in self._outputs(chunk):
+        read: tuple[TokenLogprob, ...] = ()
+        if self._asked.work.prompt_logprobs:
+            reader = PromptReader(self._ticket, self._asked, self._stream, self._ask)
+            for progress in reader.read():
+                self._put(progress)
+            read = reader.logprobs
+        answer = LlamaAnswer(self._ticket, self._asked, self._ask, read)
+        for chunk in self._stream(self._asked.body):
+            for output in answer.outputs(chunk):
                 self._put(output)
-            if chunk.get("stop"):
-                return
+
+    def _stream(self, body: JSON) -> Iterator[JSON]:
+        """Yield the chunks of an answer, to its end. Raises OSError where it has none."""
+        with self._answer(body) as response:
+            for chunk in _server_sent(response):
+                if "error" in chunk:
+                    raise _refusal(chunk)
+                yield chunk
+                if chunk.get("stop"):
+                    return
         raise http.client.IncompleteRead(b"")
 
-    def _outputs(self, chunk: JSON) -> Iterator[Output]:
-        if progress := chunk.get("prompt_progress"):
-            yield self._progress(progress)
-            return
-        count = chunk["tokens_predicted"] - self._tokens
-        self._tokens += count
-        ids: list[int] = chunk["tokens"]
-        # Of a character in several tokens llama.cpp tells the last id alone.
-        known = tuple(ids) if len(ids) == count else None
-        finish = FINISH_REASONS[chunk["stop_type"]] if chunk["stop"] else None
-        yield Decoded(self._ticket, chunk["content"].encode(), known, finish, count)
+    def _ask(self, body: JSON) -> JSON:
+        with self._answer(body) as response:
+            return json.load(response)
 
-    def _progress(self, progress: dict[str, Any]) -> Output:
-        done, total = progress["processed"], progress["total"]
-        if done >= total:
-            return Prefilled(self._ticket, progress["cache"])
-        return Prefilling(self._ticket, done, total)
+    @contextmanager
+    def _answer(self, body: JSON) -> Generator[http.client.HTTPResponse]:
+        client = LlamaClient(self._process, timeout_seconds=None)
+        self._clients.append(client)
+        try:
+            client.connect()
+            if self._cancelled.is_set():
+                raise http.client.NotConnected
+            response = client.post("/completion", body)
+            if response.status != http.HTTPStatus.OK:
+                raise _refusal(json.load(response))
+            yield response
+        finally:
+            self._clients.remove(client)
+            client.close()
 
 
 def _server_sent(lines: http.client.HTTPResponse) -> Iterator[JSON]:

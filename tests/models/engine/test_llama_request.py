@@ -22,7 +22,7 @@ CONTEXT = 512
 VOCABULARY = 1912  # tokens of pocket
 END_OF_TURN = 2  # <|im_end|> of pocket
 ONE_TOKEN: dict[str, Any] = {"tokens": (5,), "max_tokens": 1, "sampling": SamplingParams()}
-HOT = {"temperature": 1.5, "top_k": 0, "top_p": 1.0}
+HOT: dict[str, Any] = {"temperature": 1.5, "top_k": 0, "top_p": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +48,8 @@ def drawn(pocket: Running, prompt: list[int], max_tokens: int = 20, **sampling: 
 
 
 def body(**changes: Any) -> dict[str, Any]:
-    requests = LlamaRequests(gguf.read_template(POCKET_GGUF), CONTEXT)
-    return requests.completion(Work(**ONE_TOKEN | changes))
+    requests = LlamaRequests(POCKET_GGUF, gguf.read_template(POCKET_GGUF), CONTEXT)
+    return requests.completion(Work(**ONE_TOKEN | changes)).body
 
 
 @pytest.mark.parametrize("seed", [-1, 4294967295, 2**40, 7])
@@ -62,8 +62,8 @@ def test_any_seed_repeats_itself(pocket: Running, prompt: list[int], seed: int) 
 def test_seeds_that_would_be_random_or_wrap_are_told_apart(
     pocket: Running, prompt: list[int]
 ) -> None:
-    hot = HOT | {"temperature": 5.0}
-    asked = [SamplingParams(seed=each, **hot) for each in (-1, 0, 1)]
+    hotter: dict[str, Any] = HOT | {"temperature": 5.0}
+    asked = [SamplingParams(seed=each, **hotter) for each in (-1, 0, 1)]
     answers = [text_of(pocket.answer(prompt, sampling=each)) for each in asked]
 
     assert len(set(answers)) == len(answers)
@@ -165,7 +165,12 @@ def test_greedy_is_the_best_token_whatever_else_is_asked(
     pocket: Running, prompt: list[int]
 ) -> None:
     usual = drawn(pocket, prompt)
-    filters = {"xtc_probability": 1.0, "xtc_threshold": 0.01, "typical_p": 0.05, "top_p": 0.1}
+    filters: dict[str, Any] = {
+        "xtc_probability": 1.0,
+        "xtc_threshold": 0.01,
+        "typical_p": 0.05,
+        "top_p": 0.1,
+    }
 
     assert drawn(pocket, prompt, **filters) == usual
 
@@ -193,11 +198,11 @@ def test_a_file_may_recommend_how_to_draw(tmp_path: Path) -> None:
             }
         )
     )
-    requests = LlamaRequests(gguf.read_template(path), CONTEXT)
+    requests = LlamaRequests(path, gguf.read_template(path), CONTEXT)
 
     def asked(**sampling: Any) -> dict[str, Any]:
         work = Work(tokens=(1,), max_tokens=1, sampling=SamplingParams(**sampling))
-        return requests.completion(work)
+        return requests.completion(work).body
 
     assert asked()["temperature"] == pytest.approx(0.25)
     assert asked()["top_k"] == 7
