@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class Running:
         files = Files(path, "") if path.is_dir() else Files(path.parent, path.name)
         spec = a_spec(replace(whole, files=files), context_length=2048, max_sequences=max_sequences)
         self._changed = threading.Event()
+        self._tickets = count()
         self.backend: Backend = open_backend(spec, self._changed.set)
         while not self.backend.load():
             if not self.backend.has_work():
@@ -38,18 +40,18 @@ class Running:
 
     def run(self, *works: Work) -> list[list[Output]]:
         """Return what comes of each, to its end."""
-        outputs: list[list[Output]] = [[] for _ in works]
-        for ticket, work in enumerate(works):
+        outputs: dict[int, list[Output]] = {next(self._tickets): [] for _ in works}
+        for ticket, work in zip(outputs, works, strict=True):
             self.backend.insert({ticket: work})
-        open_ones = set(range(len(works)))
-        while open_ones:
+        running = set(outputs)
+        while running:
             if not self.backend.has_work():
                 self._wait()
             for output in self.backend.step():
                 outputs[output.ticket].append(output)
                 if isinstance(output, SequenceFailed) or getattr(output, "finish", None):
-                    open_ones.discard(output.ticket)
-        return outputs
+                    running.discard(output.ticket)
+        return list(outputs.values())
 
     def answer(self, tokens: Sequence[int], max_tokens: int = 20, **asked: Any) -> list[Output]:
         """Return what comes of one, drawn greedily unless ``asked`` has a ``sampling``."""

@@ -40,8 +40,8 @@ class LlamaAnswer:
         self._ask = ask
         self._read = read
         self._count = 0  # tokens decoded
-        # Prompt and answer; None: not every id is known.
-        self._tokens: list[int] | None = list(asked.work.tokens)
+        # Prompt and answer: text where the ids are not known.
+        self._tokens: list[int | str] = asked.prompt
 
     def outputs(self, chunk: JSON) -> Iterator[Output]:
         if progress := chunk.get("prompt_progress"):
@@ -66,8 +66,7 @@ class LlamaAnswer:
         finish = FINISH_REASONS[chunk["stop_type"]] if chunk["stop"] else None
         ids = self._ids(chunk["tokens"], piece, count)
         logprobs = self._logprobs(entries[-1], ids) if entries else ()
-        if self._tokens is not None:
-            self._tokens = None if ids is None else [*self._tokens, *ids]
+        self._tokens += [piece.decode(errors="replace")] if ids is None else ids
         return Decoded(self._ticket, piece, ids, finish, count, logprobs)
 
     def _ids(self, told: list[int], piece: bytes, count: int) -> tuple[int, ...] | None:
@@ -83,7 +82,8 @@ class LlamaAnswer:
         """Return one for each token; where their ids are not known, one for all."""
         most = self._asked.work.top_logprobs or 0
         last = token_logprob(entry, most)
-        if self._tokens is None or ids is None or len(ids) == 1:
+        known = not any(isinstance(each, str) for each in self._tokens)
+        if ids is None or len(ids) == 1 or not known or not self._asked.asks_beside:
             return (last,)
         hidden = tuple(
             logprob_of(
@@ -96,7 +96,7 @@ class LlamaAnswer:
 
 
 def logprob_of(
-    requests: LlamaRequests, ask: Ask, before: Sequence[int], token: int, most: int
+    requests: LlamaRequests, ask: Ask, before: Sequence[int | str], token: int, most: int
 ) -> TokenLogprob:
     """Ask how likely ``token`` is behind ``before``, with the ``most`` likeliest there."""
     (plain,) = ask(requests.likeliest(before, max(_LIKELY, most)))["completion_probabilities"]

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from models.engine.backend import Prefilling
 from models.engine.llama_answer import Ask, logprob_of, token_logprob
 from models.engine.llama_client import JSON
 from models.engine.llama_request import Asked
@@ -25,8 +24,7 @@ Stream = Callable[[JSON], Iterator[JSON]]
 class PromptReader:
     """Reads the prompt of one sequence; ``logprobs`` are there when ``read`` has ended."""
 
-    def __init__(self, ticket: int, asked: Asked, stream: Stream, ask: Ask) -> None:
-        self._ticket = ticket
+    def __init__(self, asked: Asked, stream: Stream, ask: Ask) -> None:
         self._tokens = asked.work.tokens
         self._most = asked.work.top_logprobs or 0
         self._requests = asked.requests
@@ -38,8 +36,8 @@ class PromptReader:
     def logprobs(self) -> tuple[TokenLogprob, ...]:
         return tuple(self._found[place] for place in range(len(self._tokens)))
 
-    def read(self) -> Iterator[Prefilling]:
-        """Raises InferenceError where llama.cpp writes something else."""
+    def read(self) -> Iterator[int]:
+        """Say now and then how many tokens are read. Raises InferenceError."""
         self._find_first()
         start = 1
         while start < len(self._tokens):
@@ -48,7 +46,7 @@ class PromptReader:
                 for entry in entries:
                     self._found[end - 1] = token_logprob(entry, self._most)
                 if end % _TOLD_TOKENS == 0:
-                    yield Prefilling(self._ticket, end, len(self._tokens))
+                    yield end
             start = end
         self._fill_gaps()
 

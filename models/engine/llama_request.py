@@ -26,7 +26,8 @@ _SAMPLERS = ["penalties", "dry", "top_k", "typ_p", "top_p", "min_p", "xtc", "tem
 # The best token is drawn: filters could only take it away.
 _GREEDY_SAMPLERS = ["penalties", "dry", "temperature"]
 # -1 and the largest 32-bit number mean any seed (LLAMA_DEFAULT_SEED), and larger ones wrap.
-_SEEDS = (1 << 32) - 1
+# Several answers to one prompt count up from the first one's.
+_SEEDS = (1 << 32) - 1024
 # Logits are some tens apart at the most. More would round them: they are 32-bit numbers.
 HEAD_START = 30.0
 _ABOVE_OTHERS = 200.0
@@ -35,13 +36,27 @@ _FORCING = 1e6
 _NO_BREAKER = "\U0010ffff"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One sequence, ready to be asked for: ``body`` is that of a POST to /completion."""
+    """Sequences of one prompt, ready to be asked for: ``body`` is that of a POST to /completion.
+
+    ``asks_beside`` is whether there is room to ask for what the answer hides.
+    """
 
     work: Work
     body: JSON
     requests: "LlamaRequests"
+    asks_beside: bool
+
+    @property
+    def prompt(self) -> list[int | str]:
+        """What it goes on from: with text where the ids are not known."""
+        return list(self.body["prompt"])
+
+    @property
+    def reads_prompt(self) -> bool:
+        """Whether the prompt's log-probabilities are wanted, and this is where it begins."""
+        return self.work.prompt_logprobs and len(self.prompt) == len(self.work.tokens)
 
 
 class LlamaRequests:
@@ -65,15 +80,13 @@ class LlamaRequests:
         except LoadFailed:  # the file has gone since: what it had is in memory
             return Fragments([], "")
 
-    def completion(self, work: Work) -> Asked:
-        """Return what to ask for to have ``work`` done, in a stream.
-
-        Raises:
-            InvalidRequest: the model does not know the tokens, or cannot draw like that.
-        """
+    def check(self, work: Work) -> None:
+        """Raises InvalidRequest where the model lacks the tokens, or cannot draw like that."""
         refuse_unknown(work.tokens, self._vocabulary_size)
-        sampling = resolve(work.sampling, self._own_sampling)
-        check(sampling, self._vocabulary_size)
+        check(resolve(work.sampling, self._own_sampling), self._vocabulary_size)
+
+    def completion(self, work: Work) -> JSON:
+        """Return the body of a POST to /completion that streams; ``work`` has been checked."""
         body: JSON = {
             "prompt": work.tokens,
             "n_predict": work.max_tokens,  # 0 would be one
@@ -81,13 +94,13 @@ class LlamaRequests:
             "return_tokens": True,
             "return_progress": True,
             "cache_prompt": True,
-            **self._sampling(sampling),
+            **self._sampling(resolve(work.sampling, self._own_sampling)),
         }
         if work.top_logprobs is not None:
             body["n_probs"] = max(1, work.top_logprobs)  # 0 would be none at all
-        return Asked(work, body, self)
+        return body
 
-    def forced(self, before: Sequence[int], tokens: Sequence[int], top: int) -> JSON:
+    def forced(self, before: Sequence[int | str], tokens: Sequence[int], top: int) -> JSON:
         """Return what has ``tokens`` written behind ``before``, with their log-probabilities.
 
         It ends early behind a token that ends a turn. Of a character that several tokens
@@ -102,14 +115,14 @@ class LlamaRequests:
             "return_progress": True,  # or it could not be cancelled while it reads
         }
 
-    def likeliest(self, before: Sequence[int], count: int) -> JSON:
+    def likeliest(self, before: Sequence[int | str], count: int) -> JSON:
         """Return what tells the ``count`` likeliest tokens behind ``before``.
 
         It has a plain token written there: one that begins a character would not be told of.
         """
         return {**_plainly(before, 1, count), "logit_bias": [["a", _FORCING]]}
 
-    def compared(self, before: Sequence[int], plain: int, token: int) -> JSON:
+    def compared(self, before: Sequence[int | str], plain: int, token: int) -> JSON:
         """Return what tells how much likelier than ``token`` the ``plain`` one is.
 
         All others are out of the question, and ``plain`` is written: it is made likelier by
@@ -160,7 +173,7 @@ class LlamaRequests:
         return tokens if 0 <= tokens < self._context_length else self._context_length
 
 
-def _plainly(before: Sequence[int], count: int, n_probs: int) -> JSON:
+def _plainly(before: Sequence[int | str], count: int, n_probs: int) -> JSON:
     return {
         "prompt": before,
         "n_predict": count,

@@ -5,10 +5,10 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from models.engine.backend import Output, SequenceFailed
+from models.engine.backend import Output, Prefilling, SequenceFailed
 from models.engine.llama_answer import LlamaAnswer
 from models.engine.llama_client import JSON, LlamaClient
 from models.engine.llama_echo import PromptReader
@@ -21,61 +21,90 @@ log = logging.getLogger(__name__)
 
 
 class LlamaStream(threading.Thread):
-    """Reads from its making; ``put`` takes what it means, on this thread."""
+    """Reads from its making; ``put`` takes what it means, on this thread.
+
+    ``tickets`` are those of the sequences that are asked for: all of one prompt. ``ended`` is
+    called last, when they have left the child.
+    """
 
     def __init__(
-        self, process: LlamaProcess, ticket: int, asked: Asked, put: Callable[[Output], None]
+        self,
+        process: LlamaProcess,
+        tickets: Sequence[int],
+        asked: Asked,
+        put: Callable[[Output], None],
+        ended: Callable[[], None],
     ) -> None:
-        super().__init__(name=f"llama-stream-{ticket}", daemon=True)
+        super().__init__(name=f"llama-stream-{tickets[0]}", daemon=True)
         self._process = process
-        self._ticket = ticket
+        self._tickets = tickets
         self._asked = asked
         self._put = put
+        self._ended = ended
+        self._running = set(tickets)
         self._cancelled = threading.Event()
         self._clients: list[LlamaClient] = []  # those that wait for an answer
         self.start()
 
     def cancel(self) -> None:
-        """End it: the child sees the connection go, and frees the slot. Any thread."""
+        """End it: the child sees that nobody will ask more, and frees its slots. Any thread.
+
+        What it says is read on to its end: when that has come, it has noted the cancel.
+        """
         self._cancelled.set()
         for client in list(self._clients):
             if sock := client.sock:
                 with suppress(OSError):  # it may have ended by itself just now
-                    sock.shutdown(socket.SHUT_RDWR)
+                    sock.shutdown(socket.SHUT_WR)
 
     def run(self) -> None:
         try:
             self._read()
         except InferenceError as error:
-            self._put(SequenceFailed(self._ticket, error))
+            self._fail(error)
         except (OSError, http.client.HTTPException):
             if not self._cancelled.is_set():
-                self._put(SequenceFailed(self._ticket, self._process.end_and_explain()))
+                self._fail(self._process.end_and_explain())
         except Exception:  # what it says is not understood: this sequence's trouble alone
-            log.exception("An answer of llama.cpp could not be read")
-            error = InferenceError("The engine's answer could not be understood: see the log.")
-            self._put(SequenceFailed(self._ticket, error))
+            if not self._cancelled.is_set():  # or it was broken off
+                log.exception("An answer of llama.cpp could not be read")
+            self._fail(InferenceError("The engine's answer could not be understood: see the log."))
+        finally:
+            self._ended()
+
+    def _fail(self, error: InferenceError) -> None:
+        for ticket in self._running:
+            self._put(SequenceFailed(ticket, error.again()))
 
     def _read(self) -> None:
-        read: tuple[TokenLogprob, ...] = ()
-        if self._asked.work.prompt_logprobs:
-            reader = PromptReader(self._ticket, self._asked, self._stream, self._ask)
-            for progress in reader.read():
-                self._put(progress)
-            read = reader.logprobs
-        answer = LlamaAnswer(self._ticket, self._asked, self._ask, read)
+        read = tuple(self._read_prompt()) if self._asked.reads_prompt else ()
+        answers = [LlamaAnswer(each, self._asked, self._ask, read) for each in self._tickets]
         for chunk in self._stream(self._asked.body):
-            for output in answer.outputs(chunk):
+            if self._cancelled.is_set():
+                continue
+            index: int = chunk.get("index", 0)
+            for output in answers[index].outputs(chunk):
                 self._put(output)
+            if chunk.get("stop"):
+                self._running.discard(self._tickets[index])
+
+    def _read_prompt(self) -> Sequence[TokenLogprob]:
+        reader = PromptReader(self._asked, self._stream, self._ask)
+        for done in reader.read():
+            for ticket in self._tickets:
+                self._put(Prefilling(ticket, done, len(self._asked.prompt)))
+        return reader.logprobs
 
     def _stream(self, body: JSON) -> Iterator[JSON]:
         """Yield the chunks of an answer, to its end. Raises OSError where it has none."""
+        left: int = body.get("n_cmpl", 1)  # that have not ended
         with self._answer(body) as response:
             for chunk in _server_sent(response):
                 if "error" in chunk:
                     raise _refusal(chunk)
                 yield chunk
-                if chunk.get("stop"):
+                left -= bool(chunk.get("stop"))
+                if not left:
                     return
         raise http.client.IncompleteRead(b"")
 

@@ -69,6 +69,7 @@ class Bare:
             "model": str(path),
             "context_length": 2048,
             "max_sequences": 1,
+            "shared_tokens": None,
             "prompt_cache_bytes": 0,
         }
         self.process = LlamaProcess(config, model_name=path.stem, on_change=ready.set)
@@ -245,7 +246,7 @@ def test_a_long_prompt_tells_how_far_it_is(model: Running) -> None:
 def test_who_leaves_while_the_prompt_is_read_frees_the_child(model: Running) -> None:
     prompt = model.encode(TEXTS[1]) * 60
     work = Work(tokens=tuple(prompt), max_tokens=1, sampling=GREEDY, prompt_logprobs=True)
-    others = {each: work for each in range(100, 104)}  # as many as run side by side
+    others = {each: work for each in range(1_000, 1_004)}  # as many as run side by side
     model.backend.insert(others)
     told: list[Output] = []
     while not any(isinstance(each, Prefilling) for each in told):

@@ -49,7 +49,9 @@ def drawn(pocket: Running, prompt: list[int], max_tokens: int = 20, **sampling: 
 
 def body(**changes: Any) -> dict[str, Any]:
     requests = LlamaRequests(POCKET_GGUF, gguf.read_template(POCKET_GGUF), CONTEXT)
-    return requests.completion(Work(**ONE_TOKEN | changes)).body
+    work = Work(**ONE_TOKEN | changes)
+    requests.check(work)
+    return requests.completion(work)
 
 
 @pytest.mark.parametrize("seed", [-1, 4294967295, 2**40, 7])
@@ -202,7 +204,7 @@ def test_a_file_may_recommend_how_to_draw(tmp_path: Path) -> None:
 
     def asked(**sampling: Any) -> dict[str, Any]:
         work = Work(tokens=(1,), max_tokens=1, sampling=SamplingParams(**sampling))
-        return requests.completion(work).body
+        return requests.completion(work)
 
     assert asked()["temperature"] == pytest.approx(0.25)
     assert asked()["top_k"] == 7
