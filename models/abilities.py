@@ -31,9 +31,15 @@ class Ability(StrEnum):
 # What each engine can do by now, with a model that can.
 ENGINES: Mapping[Kind, frozenset[Ability]] = {
     Kind.LLAMA: frozenset(
-        {Ability.COMPLETION, Ability.LOGPROBS, Ability.LOGIT_BIAS, Ability.TYPICAL_P}
+        {
+            Ability.COMPLETION,
+            Ability.INSERT,
+            Ability.LOGPROBS,
+            Ability.LOGIT_BIAS,
+            Ability.TYPICAL_P,
+        }
     ),
-    Kind.MLX: frozenset({Ability.COMPLETION}),
+    Kind.MLX: frozenset({Ability.COMPLETION, Ability.INSERT}),
 }
 
 

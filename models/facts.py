@@ -8,12 +8,13 @@ from typing import Any, cast
 from models import pooling, safetensors
 from models.counts import Counts, commonest_type, kv_heads_of_all_layers
 from models.errors import InvalidRequest, LoadFailed
-from models.gguf_facts import FILL_IN_TOKENS, of_gguf, projector_beside
+from models.fill_in import SPELLINGS
+from models.gguf_facts import of_gguf, projector_beside
 from models.json_file import read_object, text_of
 from models.model import Details, Files, Kind
 from models.template_signs import knows_thinking, knows_tools
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a fact is added or read in another way: what is older is read again."""
 
 _KV_BYTES = 2  # a number of a 16-bit KV cache
@@ -214,7 +215,7 @@ def _fills_in(folder: Path) -> bool:
         raw = (folder / "tokenizer.json").read_bytes()
     except OSError:
         return False  # its tokenizer is in another file: that knows no such tokens
-    return any(f'"{text}"'.encode() in raw for text in FILL_IN_TOKENS)
+    return any(all(f'"{text}"'.encode() in raw for text in each.texts) for each in SPELLINGS)
 
 
 def _kv_bytes(counts: Counts) -> int:

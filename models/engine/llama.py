@@ -71,7 +71,7 @@ class LlamaBackend:
         )
         tokenizer = LlamaTokenizer(self._process, source)
         self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
-        self._prompter = Prompter(template, tokenizer, spec.context_length)
+        self._prompter = Prompter(template, tokenizer, spec.context_length, fill_in=source.fill_in)
 
     @property
     def prompter(self) -> Prompter:

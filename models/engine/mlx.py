@@ -19,7 +19,7 @@ from models.engine.backend import (
     SequenceFailed,
     Work,
 )
-from models.engine.hf_tokenizer import tokenizer_of
+from models.engine.hf_tokenizer import fill_in_of, tokenizer_of
 from models.engine.mlx_library import free, import_library
 from models.engine.mlx_load import (
     Batch,
@@ -253,7 +253,12 @@ class _Runnable:
         self.mx = library.mx
         self.vocabulary_size = loaded.vocabulary_size
         self.new_pieces = pieces_of(tokenizer)
-        self.prompter = Prompter(template, tokenizer_of(tokenizer), spec.context_length)
+        self.prompter = Prompter(
+            template,
+            tokenizer_of(tokenizer),
+            spec.context_length,
+            fill_in=fill_in_of(tokenizer),
+        )
         self._library = library
         self._weights = loaded.model
         self._stop_tokens = [[token] for token in sorted(tokenizer.eos_token_ids)]
