@@ -47,8 +47,8 @@ class LlamaBackend:
     def __init__(
         self, spec: LoadSpec, source: TemplateSource, wake: Callable[[], None], command: Command
     ) -> None:
+        self._spec = spec
         self._wake = wake
-        self._shares_cells = spec.shared_tokens is not None
         # Stream threads put, the lane's thread takes. None: the turn has left the child.
         self._outbox: queue.SimpleQueue[tuple[Turn, Output | None]] = queue.SimpleQueue()
         self._admitted: list[Output] = []
@@ -92,7 +92,10 @@ class LlamaBackend:
         return self._process.key
 
     def load(self) -> bool:
-        return self._process.ready()
+        ready = self._process.ready()
+        if self._streams and self._process.pulse.is_stuck():
+            raise self._process.end_and_explain()
+        return ready
 
     def insert(self, works: Mapping[int, Work]) -> None:
         for work in works.values():
@@ -106,9 +109,11 @@ class LlamaBackend:
         return bool(self._admitted) or not self._outbox.empty() or self._process.dead
 
     def step(self) -> list[Output]:
-        outputs, self._admitted = self._admitted, []
+        outputs = [each for each in self._admitted if each.ticket in self._sequences]
+        self._admitted.clear()
         while not self._outbox.empty():
             turn, output = self._outbox.get()
+            self._process.pulse.beat()
             if output is None:
                 self._end(turn)
             elif told := self._take(turn, output):
@@ -134,7 +139,13 @@ class LlamaBackend:
     # -- Inside ---------------------------------------------------------------
 
     def _sequence(self, ticket: int, work: Work) -> Sequence:
-        sequence = Sequence(ticket, work, next(self._orders), shares_cells=self._shares_cells)
+        sequence = Sequence(
+            ticket,
+            work,
+            next(self._orders),
+            context_length=self._spec.context_length,
+            shares_cells=self._spec.shared_tokens is not None,
+        )
         self._sequences[ticket] = sequence
         return sequence
 
@@ -153,6 +164,8 @@ class LlamaBackend:
 
     def _start_waiting(self) -> None:
         while turn := self._slots.start_next():
+            if not self._streams:
+                self._process.pulse.start()
             self._streams[turn] = LlamaStream(
                 self._process,
                 turn.tickets,

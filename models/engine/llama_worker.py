@@ -3,11 +3,12 @@
 Run by path and not as a module, with nothing of ours imported: it must start fast,
 and it is alone in importing xllamacpp. The parent writes one line of JSON on stdin,
 
-    {"model": PATH, "context_length": N, "max_sequences": N, "shared_tokens": N | null,
-     "prompt_cache_bytes": N, "threads": N, "key": SECRET}
+    {"model": PATH, "context_length": N, "max_sequences": N, "prompt_cache_bytes": N,
+     "threads": N, "key": SECRET}
 
-and gets one line of JSON on stdout, ``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's
-own messages go to stderr. The model is then spoken to over HTTP on that loopback port,
+in which may also be "shared_tokens" (N: the KV cache that all sequences share; without it each
+has its own), and gets one line of JSON on stdout, ``{"port": N}`` or ``{"error": TEXT}``;
+llama.cpp's own messages go to stderr. The model is then spoken to over HTTP on that loopback port,
 with the key. When stdin ends, because the parent closed it or died, so does this process.
 """
 
@@ -33,7 +34,7 @@ def main() -> None:
         params.verbosity = 2  # errors and warnings: the parent keeps the last of them
         params.model.path = config["model"]
         params.n_parallel = config["max_sequences"]
-        shared = config["shared_tokens"]
+        shared = config.get("shared_tokens")
         params.n_ctx = shared or config["context_length"] * config["max_sequences"]
         # A shared KV cache that fills up fails all sequences: the parent sees to it.
         params.kv_unified = bool(shared)
