@@ -30,8 +30,16 @@ class Ability(StrEnum):
 
 # What each engine can do by now, with a model that can.
 ENGINES: Mapping[Kind, frozenset[Ability]] = {
-    Kind.LLAMA: frozenset({Ability.COMPLETION, Ability.TYPICAL_P}),
-    Kind.MLX: frozenset({Ability.COMPLETION}),
+    Kind.LLAMA: frozenset(
+        {
+            Ability.COMPLETION,
+            Ability.INSERT,
+            Ability.LOGPROBS,
+            Ability.LOGIT_BIAS,
+            Ability.TYPICAL_P,
+        }
+    ),
+    Kind.MLX: frozenset({Ability.COMPLETION, Ability.INSERT}),
 }
 
 
@@ -49,7 +57,7 @@ def needed_by(request: GenerateRequest) -> frozenset[Ability]:
         Ability.VISION: _has_images(request.prompt),
         Ability.INSERT: bool(request.suffix),
         Ability.GRAMMAR: request.constraint is not None,
-        Ability.LOGPROBS: request.top_logprobs is not None,
+        Ability.LOGPROBS: request.top_logprobs is not None or request.prompt_logprobs,
         Ability.LOGIT_BIAS: bool(request.sampling.logit_bias),
         Ability.TYPICAL_P: request.sampling.typical_p not in (None, 1.0),
     }

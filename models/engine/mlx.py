@@ -10,7 +10,7 @@ from pathlib import Path
 
 from models import facts
 from models.engine.backend import Counters, LoadSpec, Output, Work
-from models.engine.hf_tokenizer import tokenizer_of
+from models.engine.hf_tokenizer import fill_in_of, tokenizer_of
 from models.engine.mlx_batch import Batches
 from models.engine.mlx_layers import Layers, cost_of
 from models.engine.mlx_library import free, import_library
@@ -155,6 +155,7 @@ class _Runnable:
             tokenizer_of(tokenizer),
             spec.context_length,
             marks=not handling.grow(library.make_prompt_cache(loaded.model)),
+            fill_in=fill_in_of(tokenizer),
         )
         self.runner = self._new_runner(library, loaded, spec, handling)
 
