@@ -1,0 +1,147 @@
+"""The child process that has llguidance: nothing else of ours is loaded here.
+
+What it builds holds the GIL for up to seconds, and a grammar may be made to take for ever: it
+is killed then, and nobody else notices. One line of JSON on stdin is one question. When stdin
+ends, because the parent closed it or died, so does this process.
+
+The first says what it is for, and is answered by {} when the child is ready:
+
+{}                                                       it checks
+{"tokens": [HEX, ...], "special": [ID, ...], "end": [ID, ...]}    it has the vocabulary of a model
+
+It checks:
+
+{"grammar": LARK, "text": LARK} is it one, and what can come first: {} or {"error": TEXT}
+{"text": LARK, "said": TEXT}    does what was said match: {"matches": BOOL}
+{"candidates": [LARK, ...]}     which is the first that is wrong: {"place": N or null, "error": …}
+
+With a vocabulary it says for each step what may come next, in bytes: see ``_Matchers``.
+
+[SEQUENCE, LARK]   a sequence begins     [SEQUENCE, TOKEN]   it goes on     [SEQUENCE]   it is over
+"""
+
+import ctypes
+import json
+import os
+import struct
+import sys
+from typing import Any, BinaryIO
+
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+
+HEADER = struct.Struct("<IBI")  # sequence, whether it went well, bytes that follow
+
+# A lexer state takes 1 to 2 kB. Everything else is llguidance's own, which llama.cpp has too.
+_LIMITS = LLParserLimits(max_lexer_states=100_000)
+
+
+class _Vocabulary:
+    """What ``TokenizerWrapper`` is made of."""
+
+    bos_token_id = None
+
+    def __init__(self, tokens: list[bytes], special: list[int]) -> None:
+        # An end of its own, behind all others: the real ones are named by the grammar, and
+        # llguidance does not take a token for both.
+        self.tokens = [*tokens, b"<end>"]
+        self.eos_token_id = len(tokens)
+        self.special_token_ids = [*special, len(tokens)]
+
+    def __call__(self, text: bytes) -> list[int]:
+        return []  # it is asked for tokens that are forced, which nobody wants here
+
+
+def _tokenizer(
+    tokens: list[bytes], special: list[int], slices: list[str] | None = None
+) -> LLTokenizer:
+    return LLTokenizer(TokenizerWrapper(_Vocabulary(tokens, special)), slices=slices)
+
+
+def main() -> None:
+    # Whatever prints on stdout: keep the real one for ourselves.
+    answers = os.fdopen(os.dup(1), "wb", 0)
+    os.dup2(2, 1)
+    first = sys.stdin.buffer.readline()
+    config = json.loads(first) if first else {}
+    if "tokens" in config:
+        _Matchers(config, answers).run()
+        return
+    tokenizer = _tokenizer([bytes([each]) for each in range(256)], [], slices=[])
+    answers.write(b"{}\n")
+    for line in sys.stdin.buffer:
+        answers.write(json.dumps(_answer(tokenizer, json.loads(line))).encode() + b"\n")
+
+
+def _answer(tokenizer: LLTokenizer, asked: dict[str, Any]) -> dict[str, Any]:
+    match asked:
+        case {"grammar": str(lark), "text": str(text)}:
+            wrong = LLMatcher.validate_grammar(lark, limits=_LIMITS)
+            if wrong and not wrong.startswith("WARNING"):
+                return {"error": wrong}
+            # Some limits show only when it is asked what can come first.
+            matcher = LLMatcher(tokenizer, text or lark, log_level=0, limits=_LIMITS)
+            if text and not matcher.is_error():
+                matcher.compute_bitmask()
+            return {"error": matcher.get_error()} if text and matcher.is_error() else {}
+        case {"text": str(text), "said": str(said)}:
+            matcher = LLMatcher(tokenizer, text, log_level=0, limits=_LIMITS)
+            fits = matcher.consume_tokens(list(said.encode()))
+            return {"matches": fits and matcher.is_accepting()}
+        case {"candidates": [*larks]}:
+            for place, lark in enumerate(larks):
+                if wrong := LLMatcher.validate_grammar(str(lark), limits=_LIMITS):
+                    return {"place": place, "error": wrong}
+            return {"place": None}
+        case _:
+            raise ValueError(f"not understood: {asked}")
+
+
+class _Matchers:
+    """What the next token of each sequence may be: a bit for each row of the logits.
+
+    An answer is ``HEADER`` and then the mask, or, where something is wrong, the reason.
+    """
+
+    def __init__(self, asked: dict[str, Any], answers: BinaryIO) -> None:
+        tokens = [bytes.fromhex(each) for each in asked["tokens"]]
+        self._tokenizer = _tokenizer(tokens, asked["special"])
+        self._answers = answers
+        self._matchers: dict[int, LLMatcher] = {}
+        self._size = (self._tokenizer.vocab_size + 31) // 32 * 4
+        self._mask = ctypes.create_string_buffer(self._size)
+        end = bytearray(self._size)  # when all is said: only the end
+        for each in asked["end"]:
+            end[each // 8] |= 1 << each % 8
+        self._end = bytes(end)
+        answers.write(b"{}\n")
+
+    def run(self) -> None:
+        for line in sys.stdin.buffer:
+            match json.loads(line):
+                case [int(sequence)]:
+                    self._matchers.pop(sequence, None)
+                case [int(sequence), str(lark)]:
+                    matcher = LLMatcher(self._tokenizer, lark, log_level=0, limits=_LIMITS)
+                    self._matchers[sequence] = matcher
+                    self._answer(sequence, matcher)
+                case [int(sequence), int(token)]:
+                    matcher = self._matchers[sequence]
+                    matcher.consume_token(token)
+                    self._answer(sequence, matcher)
+                case other:
+                    raise ValueError(f"not understood: {other}")
+
+    def _answer(self, sequence: int, matcher: LLMatcher) -> None:
+        mask: bytes | ctypes.Array[ctypes.c_char] = self._end
+        if not matcher.is_stopped():
+            matcher.unsafe_compute_mask_ptr(ctypes.addressof(self._mask), self._size)
+            mask = self._mask
+        if matcher.is_error():
+            reason = matcher.get_error().encode()
+            self._answers.write(HEADER.pack(sequence, 0, len(reason)) + reason)
+        else:
+            self._answers.write(HEADER.pack(sequence, 1, self._size) + bytes(mask))
+
+
+if __name__ == "__main__":
+    main()
