@@ -14,6 +14,7 @@ import re
 from typing import Literal, TypeAlias
 
 from models.chat import Constraint, Grammar, JsonObject, JsonSchema
+from models.engine.counted import readable
 from models.engine.grammar import CompiledGrammar, Tokens
 from models.engine.grammar_gbnf_lark import gbnf_to_lark
 from models.engine.grammar_limits import Limit
@@ -89,7 +90,8 @@ def _body(constraint: Constraint) -> str:
         case JsonSchema(schema):
             return f"body: %json {json.dumps(prepared(schema))}"
         case Grammar(text, notation):
-            Limit.GRAMMAR_BYTES.check(len(text.encode("utf-8", "replace")), "The grammar")
+            text = readable(text)
+            Limit.GRAMMAR_BYTES.check(len(text.encode()), "The grammar")
             if notation == "regex":
                 return f"body: BODY\nBODY: /{_regex(text)}/"
             lark = gbnf_to_lark(text) if notation == "gbnf" else text

@@ -1,16 +1,18 @@
 """Makes the grammar of one request, for one model: built, and checked before the lane sees it."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from models.chat import GenerateRequest, JsonSchema
+from models.chat import GenerateRequest, Grammar, JsonSchema
 from models.engine import grammar_schema
 from models.engine.grammar import CompiledGrammar, Tokens
 from models.engine.grammar_lark import Thought, compile_constraint
 from models.engine.grammar_process import GrammarChecker
 from models.engine.tokenizer import Tokenizer
 from models.errors import InvalidRequest
+from models.worker import PYTHON, Command
 
 # Tokens behind which llama.cpp ends an answer, where a vocabulary has them (b11549,
 # src/llama-vocab.cpp: special_eog_ids).
@@ -45,11 +47,12 @@ class GrammarMaker:
 
     def __init__(
         self,
-        checker: GrammarChecker,
         tokens: Callable[[], Tokens],
         get_ready: Callable[[], None] = lambda: None,
+        *,
+        command: Command = PYTHON,
     ) -> None:
-        self._checker = checker
+        self._checker = GrammarChecker(command)
         self._find_tokens = tokens
         self._get_ready = get_ready
 
@@ -71,6 +74,18 @@ class GrammarMaker:
         self._get_ready()
         return made
 
+    def matches(self, grammar: CompiledGrammar, said: str) -> bool:
+        """Whether a finished answer is what its grammar allows; True where that cannot be told.
+
+        Raises:
+            InferenceError: it could not be found out.
+        """
+        return self._checker.matches(grammar, said)
+
+    def close(self) -> None:
+        """End what was started for it; what is being checked fails."""
+        self._checker.close()
+
     @cached_property
     def _tokens(self) -> Tokens:
         return self._find_tokens()
@@ -82,19 +97,25 @@ class GrammarMaker:
         return "none" if request.thinking in (None, False) else "possible"
 
     def _refusal(self, request: GenerateRequest, wrong: str) -> InvalidRequest:
-        if not isinstance(request.constraint, JsonSchema):
-            return InvalidRequest(f"The grammar cannot be obeyed: {_sentence(wrong)}")
+        match request.constraint:
+            case JsonSchema(asked):
+                schema = grammar_schema.prepared(asked)
+            case Grammar(_, "lark"):
+                return InvalidRequest(
+                    f"The grammar cannot be obeyed: {_place(wrong)}{_why(wrong)}."
+                )
+            case _:
+                return InvalidRequest(f"The grammar cannot be obeyed: {_why(wrong)}.")
         # llguidance does not tell the place: it is that of the innermost schema that is wrong.
-        schema = grammar_schema.prepared(request.constraint.schema)
         named = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
         places = [(at, inner) for at, inner in grammar_schema.places(schema) if at]
         found = self._checker.first_wrong(
             [f"%llguidance {{}}\nstart: %json {json.dumps(named | inner)}" for _, inner in places]
         )
         if found is None:
-            return grammar_schema.cannot("", _sentence(wrong).rstrip("."))
+            return grammar_schema.cannot("", _why(wrong))
         place, why = found
-        return grammar_schema.cannot(places[place][0], _sentence(why).rstrip("."))
+        return grammar_schema.cannot(places[place][0], _why(why))
 
 
 def find_tokens(tokenizer: Tokenizer, *, eos_token: str = "", end: Sequence[int] = ()) -> Tokens:
@@ -123,12 +144,31 @@ def find_tokens(tokenizer: Tokenizer, *, eos_token: str = "", end: Sequence[int]
     return Tokens(tuple(end))
 
 
-def _sentence(wrong: str) -> str:
-    """llguidance's words without the grammar that it quotes, as the end of a sentence."""
-    said = wrong.partition("\n   1 |")[0]
-    for prefix in ("failed to compile JSON schema: ", "WARNING: "):
-        said = said.rpartition(prefix)[2]
-    if "is not present in a registry" in said:
-        return "'$ref' to another document, which is not fetched."
-    words = " ".join(said.split())
-    return f"{words[:300].rstrip('. ')}."
+# What llguidance says, and what is said here.
+_WORDS = (
+    ("is not present in a registry", "'$ref' to another document, which is not fetched"),
+    ("oneOf constraints", "'oneOf' is supported only where no value can fit two branches"),
+    (
+        "min/maxProperties only",
+        "'minProperties' and 'maxProperties' are supported only where all properties are required",
+    ),
+)
+_QUOTED = re.compile(r"\n\s*\d+ \|.*", re.DOTALL)  # the grammar around the place
+_PLACES = re.compile(r"^(?:(?:at )?(\d+)\(\d+\): )+")  # in the text that we made
+_LINES_BEFORE = 3  # of ours, before somebody's Lark
+
+
+def _why(wrong: str) -> str:
+    """llguidance's words, without the grammar that it quotes, for the end of a sentence."""
+    said = _PLACES.sub("", _QUOTED.sub("", wrong))
+    said = " ".join(said.removeprefix("failed to compile JSON schema: ").split())
+    for theirs, ours in _WORDS:
+        if theirs in said:
+            return ours
+    return said[:300].rstrip(". ")
+
+
+def _place(wrong: str) -> str:
+    found = _PLACES.match(wrong)
+    line = int(found[1]) - _LINES_BEFORE if found else 0
+    return f"line {line}: " if line > 0 else ""

@@ -17,7 +17,9 @@ It checks:
 
 With a vocabulary it says for each step what may come next, in bytes: see ``_Matchers``.
 
-[SEQUENCE, LARK]   a sequence begins     [SEQUENCE, TOKEN]   it goes on     [SEQUENCE]   it is over
+[SEQUENCE, LARK]             a sequence begins
+[SEQUENCE, [ID, ...], N]     it goes on, after its latest N tokens have been taken back
+[SEQUENCE]                   it is over, and not answered
 """
 
 import ctypes
@@ -29,7 +31,7 @@ from typing import Any, BinaryIO
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
-HEADER = struct.Struct("<IBI")  # sequence, whether it went well, bytes that follow
+_HEADER = struct.Struct("<IBI")  # sequence, whether it went well, bytes that follow
 
 # A lexer state takes 1 to 2 kB. Everything else is llguidance's own, which llama.cpp has too.
 _LIMITS = LLParserLimits(max_lexer_states=100_000)
@@ -62,7 +64,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb", 0)
     os.dup2(2, 1)
     first = sys.stdin.buffer.readline()
-    config = json.loads(first) if first else {}
+    config: dict[str, Any] = json.loads(first) if first else {}
     if "tokens" in config:
         _Matchers(config, answers).run()
         return
@@ -75,8 +77,7 @@ def main() -> None:
 def _answer(tokenizer: LLTokenizer, asked: dict[str, Any]) -> dict[str, Any]:
     match asked:
         case {"grammar": str(lark), "text": str(text)}:
-            wrong = LLMatcher.validate_grammar(lark, limits=_LIMITS)
-            if wrong and not wrong.startswith("WARNING"):
+            if wrong := _wrong(lark):
                 return {"error": wrong}
             # Some limits show only when it is asked what can come first.
             matcher = LLMatcher(tokenizer, text or lark, log_level=0, limits=_LIMITS)
@@ -89,17 +90,22 @@ def _answer(tokenizer: LLTokenizer, asked: dict[str, Any]) -> dict[str, Any]:
             return {"matches": fits and matcher.is_accepting()}
         case {"candidates": [*larks]}:
             for place, lark in enumerate(larks):
-                if wrong := LLMatcher.validate_grammar(str(lark), limits=_LIMITS):
+                if wrong := _wrong(str(lark)):
                     return {"place": place, "error": wrong}
             return {"place": None}
         case _:
             raise ValueError(f"not understood: {asked}")
 
 
+def _wrong(lark: str) -> str:
+    is_wrong, words = LLMatcher.validate_grammar_with_warnings(lark, limits=_LIMITS)
+    return words[0] if is_wrong else ""
+
+
 class _Matchers:
     """What the next token of each sequence may be: a bit for each row of the logits.
 
-    An answer is ``HEADER`` and then the mask, or, where something is wrong, the reason.
+    An answer is ``_HEADER`` and then the mask, or, where something is wrong, the reason.
     """
 
     def __init__(self, asked: dict[str, Any], answers: BinaryIO) -> None:
@@ -124,23 +130,23 @@ class _Matchers:
                     matcher = LLMatcher(self._tokenizer, lark, log_level=0, limits=_LIMITS)
                     self._matchers[sequence] = matcher
                     self._answer(sequence, matcher)
-                case [int(sequence), int(token)]:
+                case [int(sequence), [*tokens], int(back)]:
                     matcher = self._matchers[sequence]
-                    matcher.consume_token(token)
+                    if back:
+                        matcher.rollback(back)
+                    matcher.consume_tokens(tokens)
                     self._answer(sequence, matcher)
                 case other:
                     raise ValueError(f"not understood: {other}")
 
     def _answer(self, sequence: int, matcher: LLMatcher) -> None:
-        mask: bytes | ctypes.Array[ctypes.c_char] = self._end
+        mask = self._end
         if not matcher.is_stopped():
             matcher.unsafe_compute_mask_ptr(ctypes.addressof(self._mask), self._size)
-            mask = self._mask
-        if matcher.is_error():
-            reason = matcher.get_error().encode()
-            self._answers.write(HEADER.pack(sequence, 0, len(reason)) + reason)
-        else:
-            self._answers.write(HEADER.pack(sequence, 1, self._size) + bytes(mask))
+            mask = bytes(self._mask)
+        fine = not matcher.is_error()  # of the tokens or of the mask
+        answer = mask if fine else matcher.get_error().encode()
+        self._answers.write(_HEADER.pack(sequence, fine, len(answer)) + answer)
 
 
 if __name__ == "__main__":

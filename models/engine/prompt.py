@@ -13,6 +13,7 @@ from models.engine.counted import (
     refuse_by_size,
     tokens_within,
 )
+from models.engine.grammar_maker import GrammarMaker
 from models.engine.history import History, room_for_cut, size_of, texts_of, without_middle
 from models.engine.prepared import Prompt, rounded_up
 from models.engine.template import ChatTemplate
@@ -34,13 +35,15 @@ class Prompter:
     template: ChatTemplate | None  # None: a base model, which goes on from what it is given
     tokenizer: Tokenizer
     context_length: int  # tokens that a sequence may hold, prompt and completion together
+    grammars: GrammarMaker | None = None  # None: it only counts
 
     def prepare(self, request: GenerateRequest) -> Prompt:
         """Apply the chat template, tokenise, and make it fit.
 
         Raises:
             ContextOverflow: the prompt is too long, and the request does not want it cut.
-            InvalidRequest: there is nothing to read, or the template refuses the messages.
+            InvalidRequest: there is nothing to read, the template refuses the messages, or no
+                answer can be as it is asked for.
             ModelCrashed: the tokenizer went with its process.
         """
         context = max(_SMALLEST_CONTEXT, request.context_length or self.context_length)
@@ -54,7 +57,9 @@ class Prompter:
         if not tokens:
             raise InvalidRequest("The prompt is empty.")
         whole = min(rounded_up(context), self.context_length) - len(tokens)
-        return Prompt(tuple(tokens), min(whole, request.max_tokens or whole), dropped)
+        grammar = self.grammars.make(request, tokens) if self.grammars else None
+        most = min(whole, request.max_tokens or whole)
+        return Prompt(tuple(tokens), most, dropped, grammar=grammar)
 
     def count(self, request: GenerateRequest) -> int:
         """Return how many tokens the prompt has, uncut.
