@@ -1,6 +1,6 @@
 """From what an answer must look like to one Lark text, the same for both engines.
 
-    %llguidance {}
+    %llguidance {...}
     start: THOUGHT <[end of thought]> GAP body end
     body: %json {...}   or   %lark {...}   or   /a regular expression/
     end: <[2]> | <[0]>
@@ -23,6 +23,8 @@ from models.engine.grammar_schema import GUIDANCE, prepared
 Thought: TypeAlias = Literal["none", "possible", "begun"]
 """Whether the model may think before it answers; "begun": the prompt ends in a thought."""
 
+# Or it wants a tokenizer of us, for the one way to write what can only go on like this.
+_HEAD = '%llguidance {"no_forcing": true}'
 _THOUGHT = "THOUGHT: /(?s:.*)/"  # of no special token: those are no text
 _GAP = "GAP: /\\n{0,2}/"  # what models put behind a thought, and between calls
 _TOKEN = re.compile(r"<\[|<[A-Za-z|]")  # a special token in somebody's Lark
@@ -75,7 +77,7 @@ def free_text_then_calls(
 
 
 def _lark(start: str, *rules: str, ends: tuple[int, ...] = ()) -> str:
-    lines = ["%llguidance {}", f"start: {start}", *rules]
+    lines = [_HEAD, f"start: {start}", *rules]
     if ends:
         lines[1] += " end"
         lines.append("end: " + " | ".join(f"<[{each}]>" for each in ends))

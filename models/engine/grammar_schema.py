@@ -22,11 +22,28 @@ Schema: TypeAlias = dict[str, Any]
 _NAMED = ("properties", "patternProperties", "$defs", "definitions")
 _LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SINGLE = ("items", "additionalItems", "additionalProperties")
+# Values with which a keyword asks for nothing.
+_IDLE: Mapping[str, tuple[object, ...]] = {
+    "uniqueItems": (False,),
+    "not": (False,),
+    "propertyNames": (True, {}),
+    "unevaluatedItems": (True, {}),
+    "unevaluatedProperties": (True, {}),
+    "dependentRequired": ({},),
+    "dependentSchemas": ({},),
+    "dependencies": ({},),
+}
 _COUNTS = ("minItems", "maxItems", "minLength", "maxLength")
 
-# White space has an end here: a space or none behind a comma and a colon, and no other. (Its
-# ``whitespace_pattern`` may be repeated without end.)
-GUIDANCE = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
+_LOWER = ("minimum", "exclusiveMinimum")
+_UPPER = ("maximum", "exclusiveMaximum")
+_LARGEST_INTEGER = (1 << 53) - 1  # what every reader of JSON can hold (RFC 8259, section 6)
+_LARGEST_NUMBER = 10**15
+_SMALLEST_STEP = 1e-9  # llguidance knows no smaller one
+
+# White space has an end here: a space behind a comma and a colon, as most models write it, and
+# no other. (Its ``whitespace_pattern`` may be repeated without end.)
+GUIDANCE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 def prepared(schema: Mapping[str, Any]) -> Schema:
@@ -81,6 +98,7 @@ def _read(schema: Any, at: str, depth: int) -> Any:  # noqa: ANN401  # JSON
     _refuse(given, at)
     _check_sizes(made, at)
     _drop_idle(made)
+    _bound_numbers(made)
     for key in _NAMED:
         if isinstance(named := made.get(key), dict):
             made[key] = {
@@ -102,9 +120,8 @@ def _read(schema: Any, at: str, depth: int) -> Any:  # noqa: ANN401  # JSON
 
 
 def _refuse(schema: Mapping[str, Any], at: str) -> None:
-    for key in schema:
-        # ``uniqueItems: false`` and an empty ``dependentRequired`` ask for nothing.
-        if key in UNSUPPORTED_KEYWORDS and schema[key] is not False and schema[key] != {}:
+    for key in UNSUPPORTED_KEYWORDS & schema.keys():
+        if schema[key] not in _IDLE.get(key, ()):
             raise cannot(at, f"keyword '{key}' is not supported")
     form = schema.get("format")
     if isinstance(form, str) and form in UNSUPPORTED_FORMATS:
@@ -146,6 +163,24 @@ def _drop_idle(schema: Schema) -> None:
     closed = schema.get("additionalProperties") is False and not schema.get("patternProperties")
     if closed and isinstance(named, dict) and isinstance(most, int) and most >= len(_items(named)):
         del schema["maxProperties"]
+
+
+def _bound_numbers(schema: Schema) -> None:
+    """Give a number an end, where nobody has: a model may go on with digits for ever."""
+    kind = schema.get("type")
+    kinds = {str(each) for each in (_values(kind) or [kind])}
+    if not kinds & {"integer", "number"} or schema.keys() & {"enum", "const"}:
+        return
+    most = _LARGEST_NUMBER if "number" in kinds else _LARGEST_INTEGER
+    bounds = [schema[key] for key in (*_LOWER, *_UPPER) if key in schema]
+    if not all(isinstance(each, int | float) and abs(each) < most for each in bounds):
+        return  # larger ones are wanted
+    if not any(key in schema for key in _LOWER):
+        schema["minimum"] = -most
+    if not any(key in schema for key in _UPPER):
+        schema["maximum"] = most
+    if "number" in kinds:
+        schema.setdefault("multipleOf", _SMALLEST_STEP)
 
 
 def _exclusive(branches: Any) -> bool:  # noqa: ANN401  # JSON

@@ -10,7 +10,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from models.engine.backend import Admitted, Decoded, LoadSpec, Output, SequenceFailed, Work
+from models.engine.grammar import CompiledGrammar
 from models.engine.llama_client import JSON
+from models.engine.llama_grammar import LlamaGrammars, grammar_fields
 from models.engine.llama_process import LlamaProcess
 from models.engine.llama_stream import LlamaStream
 from models.engine.llama_tokenizer import LlamaTokenizer
@@ -44,7 +46,7 @@ class LlamaBackend:
         self._outbox: queue.SimpleQueue[Output] = queue.SimpleQueue()
         self._admitted: list[Output] = []
         self._streams: dict[int, LlamaStream] = {}
-        self._waiting: deque[tuple[int, JSON]] = deque()
+        self._waiting: deque[tuple[int, JSON, CompiledGrammar | None]] = deque()
         template = _compiled(source)
         self._process = LlamaProcess(
             {
@@ -58,7 +60,8 @@ class LlamaBackend:
             command=command,
         )
         tokenizer = LlamaTokenizer(self._process, source)
-        self._prompter = Prompter(template, tokenizer, spec.context_length)
+        self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
+        self._prompter = Prompter(template, tokenizer, spec.context_length, self._grammars.maker)
 
     @property
     def prompter(self) -> Prompter:
@@ -96,8 +99,10 @@ class LlamaBackend:
             "cache_prompt": True,
             **_sampling_fields(resolve(work.sampling, {})),
         }
+        if work.grammar:
+            body |= grammar_fields(work.grammar)
         self._admitted.append(Admitted(ticket, len(work.tokens)))
-        self._waiting.append((ticket, body))
+        self._waiting.append((ticket, body, work.grammar))
 
     def has_work(self) -> bool:
         return bool(self._admitted) or not self._outbox.empty() or self._process.dead
@@ -129,12 +134,14 @@ class LlamaBackend:
         for stream in self._streams.values():
             stream.cancel()
         self._streams.clear()
+        self._grammars.close()
         self._process.close()
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._streams) < self._spec.max_sequences:
-            ticket, body = self._waiting.popleft()
-            self._streams[ticket] = LlamaStream(self._process, ticket, body, self._put)
+            ticket, body, grammar = self._waiting.popleft()
+            put = self._grammars.watch(grammar, self._put) if grammar else self._put
+            self._streams[ticket] = LlamaStream(self._process, ticket, body, put)
 
     def _put(self, output: Output) -> None:  # called on a stream's thread
         self._outbox.put(output)

@@ -19,7 +19,9 @@ from models.engine.backend import (
     SequenceFailed,
     Work,
 )
+from models.engine.grammar_maker import GrammarMaker, find_tokens
 from models.engine.hf_tokenizer import tokenizer_of
+from models.engine.mlx_grammar import GrammarProcessor, Matchers, vocabulary_of
 from models.engine.mlx_library import free, import_library
 from models.engine.mlx_load import (
     Batch,
@@ -64,6 +66,7 @@ class _Sequence:
     ticket: int
     pieces: Pieces
     processors: list[LogitsProcessor]
+    grammar: GrammarProcessor | None = None
     error: Exception | None = field(default=None, init=False)
 
     def process(self, tokens: Array, logits: Array) -> Array:
@@ -75,6 +78,9 @@ class _Sequence:
         try:
             for processor in self.processors:
                 logits = processor(tokens, logits)
+            if self.grammar:  # the last: what it forbids stays forbidden
+                logits = self.grammar(tokens, logits)
+                self.error = self.grammar.error
         except Exception as error:
             self.error = error
         return logits
@@ -148,13 +154,15 @@ class MlxBackend:
             )
         sampling = resolve(work.sampling, self._own_defaults)
         penalties = make_penalties(model.mx, sampling)
-        sequence = _Sequence(ticket, model.new_pieces(), [penalties] if penalties else [])
+        grammar = model.matchers.processor(work.grammar) if work.grammar else None
+        edits = [penalties] if penalties else []
+        sequence = _Sequence(ticket, model.new_pieces(), edits, grammar)
         (number,) = model.batch.insert(
             [list(work.tokens)],
             [work.max_tokens],
             samplers=[make_sampler(model.mx, sampling)],
             # Always a list: a batch of rows with and without has crashed (mlx-lm#1513).
-            logits_processors=[[sequence.process] if sequence.processors else []],
+            logits_processors=[[sequence.process] if edits or grammar else []],
         )
         self._sequences[number] = sequence
         self._admitted.append(Admitted(ticket, len(work.tokens)))
@@ -205,6 +213,8 @@ class MlxBackend:
 
     def _token(self, response: TokenResponse) -> Decoded:
         sequence = self._sequences[response.uid]
+        if sequence.grammar:
+            sequence.grammar.saw(response.token)
         finish = _FINISH[response.finish_reason] if response.finish_reason else None
         piece = b""
         if finish is not FinishReason.END_OF_TURN:
@@ -219,7 +229,9 @@ class MlxBackend:
         for sequence in [each for each in self._sequences.values() if each.error]:
             log.error("A logits processor failed", exc_info=sequence.error)
             self.remove(sequence.ticket)
-            error = InferenceError("The next token could not be chosen: see the log.")
+            error = sequence.error
+            if not isinstance(error, InferenceError):
+                error = InferenceError("The next token could not be chosen: see the log.")
             failures.append(SequenceFailed(sequence.ticket, error))
         return failures
 
@@ -240,6 +252,8 @@ class MlxBackend:
 
     def close(self) -> None:
         self._sequences.clear()
+        if self._runnable:
+            self._runnable.close()
         self._loading = self._runnable = None
         free()
 
@@ -253,12 +267,20 @@ class _Runnable:
         self.mx = library.mx
         self.vocabulary_size = loaded.vocabulary_size
         self.new_pieces = pieces_of(tokenizer)
-        self.prompter = Prompter(template, tokenizer_of(tokenizer), spec.context_length)
+        ours = tokenizer_of(tokenizer)
+        ends = sorted(tokenizer.eos_token_ids)
+        self.matchers = Matchers(self.mx, lambda: vocabulary_of(tokenizer, ends))
+        self._grammars = GrammarMaker(lambda: find_tokens(ours, end=ends), self.matchers.start)
+        self.prompter = Prompter(template, ours, spec.context_length, self._grammars)
         self._library = library
         self._weights = loaded.model
         self._stop_tokens = [[token] for token in sorted(tokenizer.eos_token_ids)]
         self._max_sequences = spec.max_sequences
         self.batch = self._new_batch()
+
+    def close(self) -> None:
+        self._grammars.close()
+        self.matchers.close()
 
     def start_over(self) -> None:
         del self.batch
