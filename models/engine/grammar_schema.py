@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias, cast
 
+from models.engine.grammar_formats import LONGEST, PATTERNS
 from models.engine.grammar_limits import (
     SUPPORTED_FORMATS,
     SUPPORTED_KEYWORDS,
@@ -99,6 +100,7 @@ def _read(schema: Any, at: str, depth: int) -> Any:  # noqa: ANN401  # JSON
     _check_sizes(made, at)
     _drop_idle(made)
     _bound_numbers(made)
+    _bound_formats(made)
     for key in _NAMED:
         if isinstance(named := made.get(key), dict):
             made[key] = {
@@ -115,7 +117,7 @@ def _read(schema: Any, at: str, depth: int) -> Any:  # noqa: ANN401  # JSON
         if isinstance(made.get(key), dict):
             made[key] = _read(made[key], f"{at}/{key}", depth + 1)
     if _exclusive(made.get("oneOf")):  # any is then one
-        made.setdefault("allOf", []).append({"anyOf": made.pop("oneOf")})
+        made["allOf"] = [*_values(made.get("allOf")), {"anyOf": made.pop("oneOf")}]
     return made
 
 
@@ -181,6 +183,19 @@ def _bound_numbers(schema: Schema) -> None:
         schema["maximum"] = most
     if "number" in kinds:
         schema.setdefault("multipleOf", _SMALLEST_STEP)
+
+
+def _bound_formats(schema: Schema) -> None:
+    form = str(schema.get("format"))
+    if form in LONGEST:
+        schema.setdefault("maxLength", LONGEST[form])
+    if form in PATTERNS:
+        del schema["format"]
+        pattern = {"pattern": PATTERNS[form]}
+        if "pattern" in schema:
+            schema["allOf"] = [*_values(schema.get("allOf")), pattern]
+        else:
+            schema |= pattern
 
 
 def _exclusive(branches: Any) -> bool:  # noqa: ANN401  # JSON
