@@ -125,6 +125,9 @@ def _refuse(schema: Mapping[str, Any], at: str) -> None:
     for key in UNSUPPORTED_KEYWORDS & schema.keys():
         if schema[key] not in _IDLE.get(key, ()):
             raise cannot(at, f"keyword '{key}' is not supported")
+    if "multipleOf" in schema and _all_negative(schema):
+        # The llguidance that is in llama.cpp finds none of them.
+        raise cannot(at, "'multipleOf' is not supported for numbers that are all below 0")
     form = schema.get("format")
     if isinstance(form, str) and form in UNSUPPORTED_FORMATS:
         raise cannot(at, f"format '{form}' is not supported")
@@ -181,8 +184,13 @@ def _bound_numbers(schema: Schema) -> None:
         schema["minimum"] = -most
     if not any(key in schema for key in _UPPER):
         schema["maximum"] = most
-    if "number" in kinds:
+    if "number" in kinds and not _all_negative(schema):
         schema.setdefault("multipleOf", _SMALLEST_STEP)
+
+
+def _all_negative(schema: Mapping[str, Any]) -> bool:
+    bounds = (schema.get("maximum"), schema.get("exclusiveMaximum"))
+    return any(isinstance(each, int | float) and each < 0 for each in bounds) or bounds[1] == 0
 
 
 def _bound_formats(schema: Schema) -> None:

@@ -25,6 +25,7 @@ With a vocabulary it says for each step what may come next, in bytes: see ``_Mat
 import ctypes
 import json
 import os
+import random
 import struct
 import sys
 from typing import Any, BinaryIO
@@ -35,6 +36,11 @@ _HEADER = struct.Struct("<IBI")  # sequence, whether it went well, bytes that fo
 
 # A lexer state takes 1 to 2 kB. Everything else is llguidance's own, which llama.cpp has too.
 _LIMITS = LLParserLimits(max_lexer_states=100_000)
+
+
+# What is tried of a new grammar: some 3 ms.
+_TRIES = 3
+_TRIED_BYTES = 50
 
 
 class _Vocabulary:
@@ -79,11 +85,8 @@ def _answer(tokenizer: LLTokenizer, asked: dict[str, Any]) -> dict[str, Any]:
         case {"grammar": str(lark), "text": str(text)}:
             if wrong := _wrong(lark):
                 return {"error": wrong}
-            # Some limits show only when it is asked what can come first.
-            matcher = LLMatcher(tokenizer, text or lark, log_level=0, limits=_LIMITS)
-            if text and not matcher.is_error():
-                matcher.compute_bitmask()
-            return {"error": matcher.get_error()} if text and matcher.is_error() else {}
+            wrong = _tried(tokenizer, text) if text else ""
+            return {"error": wrong} if wrong else {}
         case {"text": str(text), "said": str(said)}:
             matcher = LLMatcher(tokenizer, text, log_level=0, limits=_LIMITS)
             fits = matcher.consume_tokens(list(said.encode()))
@@ -95,6 +98,24 @@ def _answer(tokenizer: LLTokenizer, asked: dict[str, Any]) -> dict[str, Any]:
             return {"place": None}
         case _:
             raise ValueError(f"not understood: {asked}")
+
+
+def _tried(tokenizer: LLTokenizer, text: str) -> str:
+    """Say a few random things: some limits show only on the way."""
+    chance = random.Random(0)
+    for _ in range(_TRIES):
+        matcher = LLMatcher(tokenizer, text, log_level=0, limits=_LIMITS)
+        for _ in range(_TRIED_BYTES):
+            if matcher.is_stopped():
+                break
+            mask = matcher.compute_bitmask()
+            allowed = [each for each in range(256) if mask[each // 8] >> each % 8 & 1]
+            if not allowed:
+                break
+            matcher.consume_token(chance.choice(allowed))
+        if matcher.is_error():
+            return matcher.get_error()
+    return ""
 
 
 def _wrong(lark: str) -> str:
