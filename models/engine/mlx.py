@@ -5,7 +5,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from models import facts
@@ -32,7 +32,8 @@ from models.engine.mlx_load import (
     first_line,
     is_out_of_memory,
 )
-from models.engine.mlx_sampling import Array, LogitsProcessor, make_penalties, make_sampler
+from models.engine.mlx_row import Row
+from models.engine.mlx_vocabulary import Vocabulary
 from models.engine.pieces import Pieces, pieces_of
 from models.engine.prompt import Prompter
 from models.engine.sampling import own_defaults, resolve
@@ -63,21 +64,7 @@ def open_mlx(spec: LoadSpec, wake: Callable[[], None]) -> "MlxBackend":
 class _Sequence:
     ticket: int
     pieces: Pieces
-    processors: list[LogitsProcessor]
-    error: Exception | None = field(default=None, init=False)
-
-    def process(self, tokens: Array, logits: Array) -> Array:
-        """The one logits processor that mlx_lm sees. It never raises.
-
-        There an exception would come out of the step of the whole batch; here it
-        ends this sequence after the step.
-        """
-        try:
-            for processor in self.processors:
-                logits = processor(tokens, logits)
-        except Exception as error:
-            self.error = error
-        return logits
+    row: Row
 
 
 class MlxBackend:
@@ -147,16 +134,14 @@ class MlxBackend:
                 "they may come from another model's context."
             )
         sampling = resolve(work.sampling, self._own_defaults)
-        penalties = make_penalties(model.mx, sampling)
-        sequence = _Sequence(ticket, model.new_pieces(), [penalties] if penalties else [])
+        row = Row(model.mx, model.vocabulary, sampling, top_logprobs=work.top_logprobs)
         (number,) = model.batch.insert(
             [list(work.tokens)],
             [work.max_tokens],
-            samplers=[make_sampler(model.mx, sampling)],
-            # Always a list: a batch of rows with and without has crashed (mlx-lm#1513).
-            logits_processors=[[sequence.process] if sequence.processors else []],
+            samplers=[row.sampler],
+            logits_processors=[row.processors],
         )
-        self._sequences[number] = sequence
+        self._sequences[number] = _Sequence(ticket, model.new_pieces(), row)
         self._admitted.append(Admitted(ticket, len(work.tokens)))
 
     def remove(self, ticket: int) -> None:
@@ -212,12 +197,13 @@ class MlxBackend:
         if finish:
             piece += sequence.pieces.rest()
             del self._sequences[response.uid]
-        return Decoded(sequence.ticket, piece, (response.token,), finish)
+        logprobs = sequence.row.logprobs(response.token)
+        return Decoded(sequence.ticket, piece, (response.token,), finish, logprobs=logprobs)
 
     def _failures(self) -> list[Output]:
         failures: list[Output] = []
-        for sequence in [each for each in self._sequences.values() if each.error]:
-            log.error("A logits processor failed", exc_info=sequence.error)
+        for sequence in [each for each in self._sequences.values() if each.row.error]:
+            log.error("A logits processor failed", exc_info=sequence.row.error)
             self.remove(sequence.ticket)
             error = InferenceError("The next token could not be chosen: see the log.")
             failures.append(SequenceFailed(sequence.ticket, error))
@@ -253,7 +239,11 @@ class _Runnable:
         self.mx = library.mx
         self.vocabulary_size = loaded.vocabulary_size
         self.new_pieces = pieces_of(tokenizer)
-        self.prompter = Prompter(template, tokenizer_of(tokenizer), spec.context_length)
+        ours = tokenizer_of(tokenizer)
+        self.prompter = Prompter(template, ours, spec.context_length)
+        self.vocabulary = Vocabulary(
+            loaded.vocabulary_size, tokenizer.eos_token_ids, ours.encode, self.new_pieces
+        )
         self._library = library
         self._weights = loaded.model
         self._stop_tokens = [[token] for token in sorted(tokenizer.eos_token_ids)]

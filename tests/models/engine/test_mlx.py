@@ -17,6 +17,7 @@ import pytest
 
 from models import chat
 from models.chat import GenerateRequest, SamplingParams
+from models.engine import mlx_row
 from models.engine.backend import (
     Admitted,
     Decoded,
@@ -29,6 +30,8 @@ from models.engine.backend import (
 from models.engine.installed import has_mlx
 from models.engine.mlx import open_mlx
 from models.engine.mlx_library import end_thread
+from models.engine.mlx_sampling import LogitsProcessor
+from models.engine.sampling import Sampling
 from models.errors import InferenceError, InvalidRequest, LoadFailed, ModelCrashed, OutOfMemory
 from models.events import FinishReason
 from models.model import Details, Files, Kind, Model
@@ -369,9 +372,20 @@ def test_removing_the_only_sequence_leaves_nothing_to_do(driver: Driver) -> None
 # -- Failing ------------------------------------------------------------------
 
 
-def test_penalties_that_cannot_be_computed_fail_their_own_sequence_alone(driver: Driver) -> None:
+def test_penalties_that_cannot_be_computed_fail_their_own_sequence_alone(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = mlx_row.make_penalties
+
+    def make_or_fail(mx: Any, sampling: Sampling) -> LogitsProcessor | None:
+        return make(mx, sampling) if sampling.frequency_penalty < 1 else fail
+
+    def fail(*_: Any) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(mlx_row, "make_penalties", make_or_fail)
     driver.start(1, "What is the capital of France?")
-    driver.start(2, "What is the capital of France?", frequency_penalty="very")
+    driver.start(2, "What is the capital of France?", frequency_penalty=1.0)
     driver.start(3, "What is the capital of France?", frequency_penalty=0.1)
 
     outputs = driver.steps()
@@ -567,6 +581,8 @@ def test_a_program_that_used_it_on_a_thread_exits_in_peace(tiny: Path) -> None:
         from models.engine.backend import Work
         from models.engine.mlx import open_mlx
         from models.engine.mlx_library import end_thread
+from models.engine.mlx_sampling import LogitsProcessor
+from models.engine.sampling import Sampling
 
         def work():
             model = SimpleNamespace(path=Path(sys.argv[1]), name="tiny")
@@ -601,6 +617,8 @@ def test_nothing_is_imported_before_a_model_is_opened() -> None:
         import sys
         from models.engine.installed import has_mlx
         from models.engine.mlx_library import end_thread
+from models.engine.mlx_sampling import LogitsProcessor
+from models.engine.sampling import Sampling
         has_mlx()
         end_thread()
         print(*{"mlx.core", "mlx_lm", "transformers", "tokenizers"} & set(sys.modules))
