@@ -581,8 +581,6 @@ def test_a_program_that_used_it_on_a_thread_exits_in_peace(tiny: Path) -> None:
         from models.engine.backend import Work
         from models.engine.mlx import open_mlx
         from models.engine.mlx_library import end_thread
-from models.engine.mlx_sampling import LogitsProcessor
-from models.engine.sampling import Sampling
 
         def work():
             model = SimpleNamespace(path=Path(sys.argv[1]), name="tiny")
@@ -617,8 +615,6 @@ def test_nothing_is_imported_before_a_model_is_opened() -> None:
         import sys
         from models.engine.installed import has_mlx
         from models.engine.mlx_library import end_thread
-from models.engine.mlx_sampling import LogitsProcessor
-from models.engine.sampling import Sampling
         has_mlx()
         end_thread()
         print(*{"mlx.core", "mlx_lm", "transformers", "tokenizers"} & set(sys.modules))
