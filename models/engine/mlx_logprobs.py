@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from types import ModuleType
 
+import numpy as np
+
 from models.engine.mlx_sampling import Array
 from models.events import TokenLogprob
 
@@ -35,10 +37,6 @@ class RawLogits:
         """Return the logits (1, vocabulary) of the next token that is handed out."""
         return self._rows.popleft()
 
-    def forget(self) -> None:
-        """Let go of rows whose tokens will be drawn again."""
-        self._rows.clear()
-
 
 def read(logits: Array, token: int, top: int, piece: Callable[[int], bytes]) -> TokenLogprob:
     """Return how likely a token was, and the ``top`` likeliest in its place, the best first.
@@ -47,8 +45,6 @@ def read(logits: Array, token: int, top: int, piece: Callable[[int], bytes]) -> 
         logits: one row that has been evaluated, of 32 bits.
         piece: a token's bytes.
     """
-    import numpy as np  # noqa: PLC0415 (it comes with mlx_lm, and not to a program without)
-
     row = np.array(logits, copy=False).reshape(-1)
     best = float(row.max())
     total = best + float(np.log(np.exp(row - best).sum(dtype=np.float64)))
