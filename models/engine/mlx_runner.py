@@ -98,6 +98,12 @@ class Runner:
     # -- A step ----------------------------------------------------------------
 
     def step(self) -> list[Output]:
+        # One after another, as mlx_lm does it: on a stream of its own a chunk would compete
+        # with the step that is on its way.
+        with self._reader.mx.stream(self._batches.stream):
+            return self._step()
+
+    def _step(self) -> list[Output]:
         outputs = self._begin_some()
         if outputs:  # told before the first chunk is read, which may take a while
             return outputs
@@ -260,6 +266,7 @@ class Runner:
             self._add(each.tokens, each.layers, each.kind, each.exact)
 
     def _keep(self, state: State, row: Row) -> None:
+        self._reader.handling.detach(state.layers)
         self._add(state.tokens, state.layers, "turn", row.exact)
 
     def _add(self, tokens: Sequence[int], layers: list[Layer], kind: Kind, exact: int) -> None:
