@@ -31,7 +31,15 @@ class Ability(StrEnum):
 # What each engine can do by now, with a model that can.
 ENGINES: Mapping[Kind, frozenset[Ability]] = {
     Kind.LLAMA: frozenset({Ability.COMPLETION, Ability.GRAMMAR, Ability.TYPICAL_P}),
-    Kind.MLX: frozenset({Ability.COMPLETION, Ability.GRAMMAR}),
+    Kind.MLX: frozenset(
+        {
+            Ability.COMPLETION,
+            Ability.GRAMMAR,
+            Ability.TYPICAL_P,
+            Ability.LOGIT_BIAS,
+            Ability.LOGPROBS,
+        }
+    ),
 }
 
 

@@ -12,7 +12,10 @@ from models.model import Kind, Model
 _LONGEST_DEFAULT_CONTEXT = 32_768  # tokens, where nobody asks for another
 _SHORTEST_DEFAULT_CONTEXT = 2_048
 _MOST_SEQUENCES = 8  # beyond it a batch gains little on one computer (benchmarks/engine.py)
-_MOST_PROMPT_CACHE_BYTES = 1 << 30
+# Of any length, in the room of the sequences above: MLX lets them in by their bytes.
+_MOST_MLX_SEQUENCES = 32
+# Each agent of a few tens of thousands of tokens takes gigabytes in MLX's 16 bits.
+_MOST_PROMPT_CACHE_BYTES = {Kind.LLAMA: 1 << 30, Kind.MLX: 8 << 30}
 # Measured beside weights and KV cache: 35 to 60 MB in a llama.cpp child, 110 to 214 MB at
 # the peak of an MLX prefill by 256 tokens, and for large models activations that grow with
 # their width, of which a tenth of the weights is an upper bound.
@@ -50,9 +53,9 @@ def roomiest(smallest: LoadSpec, wish: Wish, spare_bytes: int) -> LoadSpec:
         fits = budget // kv_bytes // CONTEXT_STEP * CONTEXT_STEP
         context = min(most, max(context, fits))
     sequences = max(1, min(_MOST_SEQUENCES, budget // (context * kv_bytes)))
-    prompt_cache = 0
-    if model.kind is Kind.LLAMA:  # as much again for prompts whose sequence has ended
-        prompt_cache = min(kv_bytes * context * sequences, rest // 4, _MOST_PROMPT_CACHE_BYTES)
+    # As much again for prompts whose sequence has ended.
+    most = _MOST_PROMPT_CACHE_BYTES[model.kind]
+    prompt_cache = min(kv_bytes * context * sequences, rest // 4, most)
     return _spec(model, context, sequences, prompt_cache)
 
 
@@ -69,7 +72,7 @@ def _spec(model: Model, context: int, sequences: int, prompt_cache_bytes: int) -
     return LoadSpec(
         model=model,
         context_length=context,
-        max_sequences=sequences,
+        max_sequences=_MOST_MLX_SEQUENCES if model.kind is Kind.MLX else sequences,
         need=need,
         prompt_cache_bytes=prompt_cache_bytes,
     )

@@ -61,7 +61,9 @@ class LlamaBackend:
         )
         tokenizer = LlamaTokenizer(self._process, source)
         self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
-        self._prompter = Prompter(template, tokenizer, spec.context_length, self._grammars.maker)
+        self._prompter = Prompter(
+            template, tokenizer, spec.context_length, grammars=self._grammars.maker
+        )
 
     @property
     def prompter(self) -> Prompter:

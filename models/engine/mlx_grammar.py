@@ -12,12 +12,14 @@ import struct
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 from types import ModuleType
 
+from models.engine import tokenizer
 from models.engine.grammar import CompiledGrammar
+from models.engine.grammar_maker import GrammarMaker, find_tokens
 from models.engine.grammar_process import GrammarChild, NoAnswer
 from models.engine.mlx_sampling import Array
 from models.engine.pieces import FastTokenizer, SpelledOut, Tokenizer, pieces_of
@@ -61,30 +63,59 @@ def vocabulary_of(tokenizer: Tokenizer, end: Iterable[int]) -> Vocabulary:
     return Vocabulary(written, sorted(special), ends)
 
 
-class Matchers:
-    """The grammars of one loaded model. ``vocabulary`` is asked for once, at the first."""
+class MlxGrammars:
+    """The grammars of one loaded model. ``maker`` makes them, on any thread.
+
+    ``end`` are the tokens that end a turn.
+    """
 
     def __init__(
-        self, mx: ModuleType, vocabulary: Callable[[], Vocabulary], command: Command = PYTHON
+        self,
+        mx: ModuleType,
+        loaded: Tokenizer,
+        ours: tokenizer.Tokenizer,
+        end: Iterable[int],
+        *,
+        command: Command = PYTHON,
     ) -> None:
         self._mx = mx
-        self._vocabulary = vocabulary
+        self._loaded = loaded
+        self._end = sorted(end)
         self._command = command
         self._starting = threading.Lock()  # others who want it wait for the first
         self._desk: _Desk | None = None
         self._closed = False
+        self.maker = GrammarMaker(
+            lambda: find_tokens(ours, end=self._end), self._start, command=command
+        )
 
-    def start(self) -> None:
-        """Have the process ready, on a thread that may wait.
+    def processor(self, grammar: CompiledGrammar) -> "GrammarProcessor":
+        """Return what keeps a sequence to its grammar. On the lane's thread; never waits.
+
+        Raises:
+            ModelCrashed: the process has stopped since the grammar was made.
+        """
+        assert self._desk, "started when the grammar was made"
+        return GrammarProcessor(self._mx, self._desk, grammar)
+
+    def close(self) -> None:
+        self._closed = True
+        self.maker.close()
+        with self._starting:
+            if self._desk:
+                self._desk.close()
+
+    def _start(self) -> None:
+        """Have the process ready, on a thread that may wait: a large vocabulary takes seconds.
 
         Raises:
             InvalidRequest: the model's vocabulary cannot be used.
             ModelCrashed: it cannot be started.
         """
         with self._starting:
-            if self._desk and not self._desk.gone:
+            if self._closed or (self._desk and not self._desk.gone):
                 return
-            vocabulary = self._vocabulary()
+            vocabulary = vocabulary_of(self._loaded, self._end)
             config = {
                 "tokens": [each.hex() for each in vocabulary.pieces],
                 "special": vocabulary.special,
@@ -95,24 +126,15 @@ class Matchers:
             try:
                 self._desk = _Desk(GrammarChild(config, self._command))
             except NoAnswer:
-                raise ModelCrashed("Grammars cannot be started here: please try again.") from None
-            if self._closed:
-                self._desk.close()
-
-    def processor(self, grammar: CompiledGrammar) -> "GrammarProcessor":
-        """Return what keeps a sequence to its grammar. On the lane's thread; never waits."""
-        assert self._desk, "made ready before"
-        return GrammarProcessor(self._mx, self._desk, grammar)
-
-    def close(self) -> None:
-        self._closed = True
-        with self._starting:
-            if self._desk:
-                self._desk.close()
+                raise _stopped() from None
 
 
 class _Desk:
-    """One child, and the answers of it that nobody has asked for yet. The lane's thread."""
+    """One child, and the answers of it that nobody has asked for yet. The lane's thread.
+
+    Raises:
+        ModelCrashed: the child has stopped. Whoever wants a grammar next has another.
+    """
 
     def __init__(self, child: GrammarChild) -> None:
         self.gone = False
@@ -122,32 +144,50 @@ class _Desk:
         self._over: deque[int] = deque()  # any thread adds
 
     def begin(self, lark: str) -> int:
-        """Raises NoAnswer."""
+        """Return the number of a new sequence. Its first mask is on its way."""
         number = next(self._numbers)
         self._answers[number] = deque()
         self.tell([number, lark])
         return number
 
     def tell(self, question: object) -> None:
-        """Raises NoAnswer."""
-        while self._over:
-            number = self._over.popleft()
-            self._answers.pop(number, None)
-            self._child.tell([number])
-        self._child.tell(question)
+        try:
+            while self._over:
+                number = self._over.popleft()
+                self._answers.pop(number, None)
+                self._child.tell([number])
+            self._child.tell(question)
+        except NoAnswer:
+            raise self._stop() from None
 
     def answer(self, number: int) -> bytes:
-        """Return the mask that was asked for first. Raises NoAnswer, InferenceError."""
-        while not self._answers[number]:
-            found, fine, size = _HEADER.unpack(self._child.read(_HEADER.size, _SECONDS))
-            answer = self._child.read(size, _SECONDS)
-            if found in self._answers:
-                self._answers[found].append((fine, answer))
+        """Return the mask that was asked for first.
+
+        Raises:
+            InferenceError: the sequence is not what its grammar allows.
+        """
+        try:
+            while not self._answers[number]:
+                self._take_one()
+        except NoAnswer:
+            raise self._stop() from None
         fine, answer = self._answers[number].popleft()
         if not fine:
             log.error("A grammar could not go on: %s", answer.decode(errors="replace"))
             raise InferenceError("The answer could not be kept to its grammar: see the log.")
         return answer
+
+    def _take_one(self) -> None:
+        """Raises NoAnswer."""
+        number, fine, size = _HEADER.unpack(self._child.read(_HEADER.size, _SECONDS))
+        answer = self._child.read(size, _SECONDS)
+        if number in self._answers:
+            self._answers[number].append((fine, answer))
+
+    def _stop(self) -> ModelCrashed:
+        self.gone = True
+        self._child.kill()
+        return _stopped()
 
     def over(self, number: int) -> None:
         """Nothing more is asked of a sequence. Any thread."""
@@ -159,16 +199,20 @@ class _Desk:
 
 
 class GrammarProcessor:
-    """A logits processor of one sequence, and never raises: ``error`` says what went wrong.
+    """A logits processor of one sequence.
 
     mlx_lm works one token ahead: the token behind a trigger has been drawn when the engine
     is told of the trigger. So while a grammar waits, its first mask is laid on where the
     newest token is the trigger, on the device: no value is read, and nobody waits. Behind it
     each token is read.
+
+    Raises:
+        InferenceError: the sequence cannot go on. ``Sequence.process`` keeps it for after the
+            step, since it is no trouble of the others.
+        ModelCrashed: the process that has the grammar is gone.
     """
 
     def __init__(self, mx: ModuleType, desk: _Desk, grammar: CompiledGrammar) -> None:
-        self.error: InferenceError | None = None
         self._mx = mx
         self._desk = desk
         self._trigger = grammar.trigger
@@ -177,11 +221,7 @@ class GrammarProcessor:
         self._handed_out = 0
         self._read: int | None = None  # tokens up to which the mask is right; None: it waits
         self._mask: bytes | None = None
-        self._number = -1
-        try:
-            self._number = desk.begin(grammar.lark if grammar.trigger is None else grammar.tail)
-        except NoAnswer:
-            self._fail()
+        self._number = desk.begin(grammar.lark if grammar.trigger is None else grammar.tail)
         weakref.finalize(self, desk.over, self._number)
 
     def saw(self, token: int) -> None:
@@ -191,17 +231,6 @@ class GrammarProcessor:
             self._read = self._prompt + self._handed_out
 
     def __call__(self, tokens: Array, logits: Array) -> Array:
-        if self.error:
-            return logits
-        try:
-            return self._masked(tokens, logits)
-        except InferenceError as error:
-            self.error = error
-        except NoAnswer:
-            self._fail()
-        return logits
-
-    def _masked(self, tokens: Array, logits: Array) -> Array:
         mx = self._mx
         length = tokens.shape[0]
         if self._prompt is None:
@@ -240,6 +269,6 @@ class GrammarProcessor:
             bits = mx.pad(bits, ((0, 0), (0, width - bits.shape[-1])))
         return bits.astype(mx.bool_)
 
-    def _fail(self) -> None:
-        self._desk.gone = True
-        self.error = ModelCrashed("The grammar's process has stopped: please try again.")
+
+def _stopped() -> ModelCrashed:
+    return ModelCrashed("The process that keeps answers to their form has stopped: try again.")

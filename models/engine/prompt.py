@@ -6,10 +6,12 @@ Nothing is rendered or tokenised that cannot fit: see docs/decisions/admission.m
 from dataclasses import dataclass
 
 from models.chat import GenerateRequest, Message, Overflow
+from models.engine.checkpoints import ends, places, without_oldest
 from models.engine.counted import (
     LONG_CHARACTERS,
     TooLong,
     all_tokens,
+    readable,
     refuse_by_size,
     tokens_within,
 )
@@ -35,6 +37,7 @@ class Prompter:
     template: ChatTemplate | None  # None: a base model, which goes on from what it is given
     tokenizer: Tokenizer
     context_length: int  # tokens that a sequence may hold, prompt and completion together
+    marks: bool = False  # whether ``Prompt.checkpoints`` are wanted
     grammars: GrammarMaker | None = None  # None: it only counts
 
     def prepare(self, request: GenerateRequest) -> Prompt:
@@ -57,9 +60,10 @@ class Prompter:
         if not tokens:
             raise InvalidRequest("The prompt is empty.")
         whole = min(rounded_up(context), self.context_length) - len(tokens)
+        checkpoints = self._checkpoints(request, dropped, tokens) if self.marks else ()
         grammar = self.grammars.make(request, tokens) if self.grammars else None
         most = min(whole, request.max_tokens or whole)
-        return Prompt(tuple(tokens), most, dropped, grammar=grammar)
+        return Prompt(tuple(tokens), most, dropped, checkpoints, grammar)
 
     def count(self, request: GenerateRequest) -> int:
         """Return how many tokens the prompt has, uncut.
@@ -123,10 +127,23 @@ class Prompter:
             return tokens, len(messages) - len(kept)
         return history.with_texts_cut(kept), len(messages) - len(kept)
 
-    def _render(self, request: GenerateRequest, messages: tuple[Message, ...]) -> str:
+    def _render(
+        self, request: GenerateRequest, messages: tuple[Message, ...], *, ask: bool = True
+    ) -> str:
         assert self.template is not None, "or it would be text"
         tools = () if request.tool_choice.mode == "none" else request.tools
-        return self.template.render(messages, tools, request.thinking)
+        return self.template.render(messages, tools, request.thinking, ask=ask)
+
+    def _checkpoints(
+        self, request: GenerateRequest, dropped: int, tokens: list[int]
+    ) -> tuple[int, ...]:
+        prompt = self._read(request)
+        if isinstance(prompt, str) or request.preceding_tokens:
+            return ()
+        messages = without_oldest(prompt, dropped)
+        text = readable(self._render(request, messages))
+        found = ends(messages, text, lambda some: readable(self._render(request, some, ask=False)))
+        return places(self.tokenizer, text, tokens, found)
 
     def _behind(self, request: GenerateRequest, tokens: list[int]) -> list[int]:
         """Leave out the BOS that a template writes: behind a context it is in the middle."""
