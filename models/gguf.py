@@ -1,11 +1,12 @@
 """Reads the header of a GGUF file: what it says of itself, and where its tensors are."""
 
+import math
 import os
 import re
 import struct
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.errors import LoadFailed
@@ -14,7 +15,10 @@ from models.gguf_header import STRING, Header, HeaderReader, LongArray, NotReada
 
 @dataclass(frozen=True, slots=True)
 class TemplateSource:
-    """A chat template, what its ``bos_token`` and ``eos_token`` stand for, and its tokenizer."""
+    """A chat template, what its ``bos_token`` and ``eos_token`` stand for, and its tokenizer.
+
+    ``sampling`` is what the file recommends, by the names of ``SamplingParams``.
+    """
 
     text: str | None  # None: the model has no chat template
     bos_token: str
@@ -24,6 +28,21 @@ class TemplateSource:
     longest_token_bytes: int = 0  # 0: it has no vocabulary
     tokenizer_model: str = ""  # "gpt2", "llama", "bert", "t5"
     pre_tokenizer: str = ""  # "qwen2": how "gpt2" cuts a text up first
+    vocabulary_size: int = 0  # tokens
+    sampling: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+# llama.cpp's names in a file (common/common.cpp, COMMON_PARAMS_SAMPLING_CONFIG) and ours.
+_SAMPLING_KEYS = {
+    "general.sampling.temp": "temperature",
+    "general.sampling.top_k": "top_k",
+    "general.sampling.top_p": "top_p",
+    "general.sampling.min_p": "min_p",
+    "general.sampling.xtc_probability": "xtc_probability",
+    "general.sampling.xtc_threshold": "xtc_threshold",
+    "general.sampling.penalty_last_n": "repeat_last_n",
+    "general.sampling.penalty_repeat": "repeat_penalty",
+}
 
 
 def read(path: Path) -> Header:
@@ -53,6 +72,8 @@ def read_template(path: Path) -> TemplateSource:
             tokens.longest_bytes if isinstance(tokens, LongArray) else 0,
             _text(metadata, "tokenizer.ggml.model"),
             _text(metadata, "tokenizer.ggml.pre"),
+            tokens.length if isinstance(tokens, LongArray) else 0,
+            _recommended(metadata),
         )
 
 
@@ -72,9 +93,38 @@ def has_token(path: Path, header: Header, texts: Iterable[str]) -> bool:
     return any(struct.pack("<Q", len(each)) + each in raw for each in wanted)
 
 
+def read_tokens(path: Path) -> list[bytes]:
+    """Read the vocabulary of a GGUF file, in the order of its ids, as the file spells it.
+
+    Raises:
+        LoadFailed: as ``read``.
+    """
+    with _opened(path) as reader:
+        tokens = reader.header().metadata.get("tokenizer.ggml.tokens")
+        if not isinstance(tokens, LongArray) or tokens.element_type != STRING:
+            return []
+        raw = reader.raw(tokens)
+    found: list[bytes] = []
+    at = 0
+    for _ in range(tokens.length):
+        (length,) = struct.unpack_from("<Q", raw, at)
+        found.append(raw[at + 8 : at + 8 + length])
+        at += 8 + length
+    return found
+
+
 def _text(metadata: Mapping[str, Value], key: str) -> str:
     value = metadata.get(key)
     return value if isinstance(value, str) else ""
+
+
+def _recommended(metadata: Mapping[str, Value]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for key, ours in _SAMPLING_KEYS.items():
+        value = metadata.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            found[ours] = value
+    return found
 
 
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)

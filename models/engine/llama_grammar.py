@@ -6,6 +6,7 @@ at a limit of its own, the rest is free text and nothing is said of it (xllamacp
 is finished.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 
 from models.engine.backend import Decoded, Output, SequenceFailed
@@ -34,19 +35,21 @@ class LlamaGrammars:
         )
 
     def watch(
-        self, grammar: CompiledGrammar, put: Callable[[Output], None]
+        self, grammar: CompiledGrammar | None, put: Callable[[Output], None]
     ) -> Callable[[Output], None]:
-        """Return what takes the outputs of one sequence, on its stream's thread.
+        """Return what takes the outputs of sequences of one grammar, on their stream's thread.
 
         An answer that the model has ended, and that is not what it had to be, fails.
         """
-        said = bytearray()
+        if grammar is None:
+            return put
+        said: defaultdict[int, bytearray] = defaultdict(bytearray)  # by ticket
 
         def check(output: Output) -> None:
             if isinstance(output, Decoded):
-                said.extend(output.piece)
+                said[output.ticket] += output.piece
                 if output.finish is FinishReason.END_OF_TURN:
-                    output = self._checked(output, grammar, said.decode(errors="replace"))
+                    output = self._checked(output, grammar, bytes(said[output.ticket]))
             put(output)
 
         return check
@@ -54,9 +57,9 @@ class LlamaGrammars:
     def close(self) -> None:
         self.maker.close()
 
-    def _checked(self, last: Decoded, grammar: CompiledGrammar, said: str) -> Output:
+    def _checked(self, last: Decoded, grammar: CompiledGrammar, said: bytes) -> Output:
         try:
-            if self.maker.matches(grammar, said):
+            if self.maker.matches(grammar, said.decode(errors="replace")):
                 return last
             error = InferenceError(
                 "The answer does not have the form that was asked for: the engine could not "
