@@ -16,6 +16,7 @@ from models.engine.counted import (
     refuse_by_size,
     tokens_within,
 )
+from models.engine.grammar_maker import GrammarMaker
 from models.engine.history import History, room_for_cut, size_of, texts_of, without_middle
 from models.engine.infill import infill_tokens
 from models.engine.prepared import Prompt, rounded_up
@@ -48,14 +49,16 @@ class Prompter:
     context_length: int  # tokens that a sequence may hold, prompt and completion together
     marks: bool = False  # whether ``Prompt.checkpoints`` are wanted
     fill_in: FillIn | None = None
+    grammars: GrammarMaker | None = None  # None: it only counts
 
     def prepare(self, request: GenerateRequest) -> Prompt:
         """Apply the chat template, tokenise, and make it fit.
 
         Raises:
             ContextOverflow: the prompt is too long, and the request does not want it cut.
-            InvalidRequest: there is nothing to read, the template refuses the messages, or there
-                is a suffix and the model has no tokens for it.
+            InvalidRequest: there is nothing to read, the template refuses the messages, there
+                is a suffix and the model has no tokens for it, or no answer can be as it is
+                asked for.
             ModelCrashed: the tokenizer went with its process.
         """
         context = max(_SMALLEST_CONTEXT, request.context_length or self.context_length)
@@ -78,7 +81,8 @@ class Prompter:
             min(whole, request.max_tokens or whole),
             fitted.dropped_messages,
             checkpoints,
-            cut=fitted.cut,
+            self.grammars.make(request, tokens) if self.grammars else None,
+            fitted.cut,
         )
 
     def count(self, request: GenerateRequest) -> int:
