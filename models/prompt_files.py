@@ -189,9 +189,7 @@ class Shelf:
         """
         if self.ended:
             return False
-        return self._files.submit(
-            _Job(self, size_bytes, lambda: self._put(note, size_bytes, write))
-        )
+        return self._files.submit(_Job(self, size_bytes, lambda: self.add(note, size_bytes, write)))
 
     def later(self, size_bytes: int, run: Callable[[], object]) -> bool:
         """Have something done on the writing thread, in its turn."""
@@ -212,12 +210,15 @@ class Shelf:
             self._entries += found
         self.scanned.set()
 
-    def _put(self, note: Note, size_bytes: int, write: Callable[[Path], object]) -> None:
-        if not self._wants(note.tokens) or self.stopped():
+    def has_room(self, size_bytes: int) -> bool:
+        """Delete until that much may be written; return whether it may. Raises OSError."""
+        return self._files.folder.make_room(size_bytes, self._files.most_bytes)
+
+    def add(self, note: Note, size_bytes: int, write: Callable[[Path], object]) -> None:
+        """What ``put`` has done later. Raises OSError, Stopped."""
+        if self.stopped() or not self._wants(note.tokens) or not self.has_room(size_bytes):
             return
         folder = self._files.folder
-        if not folder.make_room(size_bytes, self._files.most_bytes):
-            return
         added = folder.add(self.owner, note, write, self.stopped)
         if added is None:
             return

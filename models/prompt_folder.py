@@ -121,8 +121,9 @@ class PromptFolder:
         Raises:
             OSError, Stopped, and what ``write`` raises. Then nothing is left of it.
         """
-        work = self.new_work()
+        work = self.work_path()
         try:
+            work.mkdir(mode=0o700)
             payload = work / note.file
             write(payload)
             payload.chmod(0o600)
@@ -140,14 +141,12 @@ class PromptFolder:
             shutil.rmtree(work, ignore_errors=True)
         return Entry(own, note, entry.size_bytes, entry.head, entry.digest)
 
-    def new_work(self) -> Path:
-        """Make a folder for what is on its way here; the next start deletes what is left of it.
+    def work_path(self) -> Path:
+        """Return a new name for a folder of what is on its way here.
 
-        Raises OSError.
+        While this process runs nobody else touches it; after that it is swept.
         """
-        work = self.path / f".{os.getpid()}-{_RUN}-{secrets.token_hex(8)}.work"
-        work.mkdir(mode=0o700)
-        return work
+        return self.path / f".{os.getpid()}-{_RUN}-{secrets.token_hex(8)}.work"
 
     def touch(self, folder: Path) -> None:
         """It has been of use: others go before it."""

@@ -6,6 +6,8 @@ and it is alone in importing xllamacpp. The parent writes one line of JSON on st
     {"model": PATH, "context_length": N, "max_sequences": N, "prompt_cache_bytes": N,
      "threads": N, "key": SECRET}
 
+or that with "slot_folder": PATH, where slots are saved and restored,
+
 and gets one line of JSON on stdout, ``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's
 own messages go to stderr. The model is then spoken to over HTTP on that loopback port,
 with the key. When stdin ends, because the parent closed it or died, so does this process.
@@ -51,6 +53,8 @@ def main() -> None:
         params.api_keys = [config["key"]]
         params.ui = False
         params.endpoint_slots = False
+        if folder := config.get("slot_folder"):
+            params.slot_save_path = os.path.join(folder, "")  # a name is put behind it as it is
         params.endpoint_props = False
         # The parent renders the prompts. The model's own template would be tried out at load,
         # and one that does not end would keep it from ever being ready.

@@ -155,7 +155,7 @@ def machine(tmp_path: Path) -> Iterator[Callable[..., Machine]]:
 
 
 def remembered(home: Path) -> list[Path]:
-    return sorted(PromptFolder(home).path.glob("*-*"))
+    return sorted(PromptFolder(home).path.glob("[a-z]*"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
