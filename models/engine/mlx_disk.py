@@ -8,7 +8,7 @@ thread copies nothing: it lends the arrays' own memory.
 import json
 import logging
 from collections.abc import Callable, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -94,8 +94,8 @@ class MlxDisk:
             return layers, length
         return None
 
-    def keep(self, tokens: Sequence[int], layers: Sequence[Layer], kind: PromptKind) -> None:
-        """Have the layers written that hold ``tokens``. They must not be changed any more.
+    def keep(self, tokens: Sequence[int], layers: Sequence[Layer], kind: str) -> None:
+        """Have the layers written that hold ``tokens``; ``kind`` is a ``PromptKind``.
 
         Returns at once. It is for the shelf to say whether it is worth a file.
         """
@@ -108,7 +108,7 @@ class MlxDisk:
             log.warning("A prompt of %s cannot be kept: %r", self._shelf.owner.name, error)
             return
         note = Note(
-            kind=kind,
+            kind=PromptKind(kind),
             tokens=Tokens.of(tokens),
             cuttable=all(layer.is_trimmable() for layer in layers),
             file=_FILE,
@@ -179,6 +179,8 @@ class _Content:
 
 def _lent(library: Library, array: Any) -> tuple[str, NDArray[Any]]:  # noqa: ANN401 - mx.array
     """The array's own memory. It waits for the array to be computed."""
+    # A handle of our own: whoever writes to the other one gets new memory, and this stays.
+    array = deepcopy(array)
     name = str(array.dtype).removeprefix("mlx.core.").rstrip("_")
     if name == "bfloat16":  # which numpy does not know
         array = array.view(library.mx.uint16)
