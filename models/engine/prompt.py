@@ -34,6 +34,7 @@ class Prompter:
     template: ChatTemplate | None  # None: a base model, which goes on from what it is given
     tokenizer: Tokenizer
     context_length: int  # tokens that a sequence may hold, prompt and completion together
+    marks: bool = False  # whether ``Prompt.checkpoints`` are wanted
 
     def prepare(self, request: GenerateRequest) -> Prompt:
         """Apply the chat template, tokenise, and make it fit.
