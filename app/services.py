@@ -113,7 +113,7 @@ def _open_llama(prompts: PromptFiles, spec: LoadSpec, wake: Callable[[], None]) 
 def _open_mlx(prompts: PromptFiles, spec: LoadSpec, wake: Callable[[], None]) -> Backend:
     from models.engine.mlx import open_mlx  # noqa: PLC0415
 
-    return open_mlx(spec, wake)
+    return open_mlx(spec, wake, prompts=prompts)
 
 
 def _end_mlx() -> None:

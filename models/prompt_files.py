@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.prompt_entry import Entry, Note, Owner, Stopped, Tokens
+from models.prompt_entry import Entry, Note, Owner, PromptKind, Stopped, Tokens
 from models.prompt_folder import PromptFolder
 
 log = logging.getLogger(__name__)
@@ -251,6 +251,8 @@ class Shelf:
 
 
 def _replaces(new: Entry, old: Entry) -> bool:
-    """Whether nobody needs ``old`` any more: the other begins with it."""
+    """Whether hardly anybody needs ``old`` any more: the other begins with it."""
+    if old.note.kind is PromptKind.SYSTEM:
+        return False
     begins = old.note.tokens.common(new.note.tokens) == len(old.note.tokens)
-    return new.note.cuttable and old.note.cuttable and begins and old.note.kind == new.note.kind
+    return begins and (new.note.cuttable or old.note.kind == new.note.kind)

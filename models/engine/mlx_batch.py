@@ -142,9 +142,7 @@ class Batches:
         _, responses = home.batch.next()
         return [self._decoded(home, each) for each in responses]
 
-    def _decoded(
-        self, home: Home, response: TokenResponse
-    ) -> tuple[Decoded, Row, State | None]:
+    def _decoded(self, home: Home, response: TokenResponse) -> tuple[Decoded, Row, State | None]:
         finish = _FINISH[response.finish_reason] if response.finish_reason else None
         row = home.rows[response.uid]
         state = None

@@ -84,4 +84,3 @@ class Queue:
                         jobs.remove(job)
                     return job
         return None
-

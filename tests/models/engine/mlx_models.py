@@ -87,9 +87,7 @@ def make_model(kind: str) -> Any:
     library = import_library()
     module = import_module(f"mlx_lm.models.{kind}")
     library.mx.random.seed(0)
-    model = module.Model(
-        module.ModelArgs.from_dict({"model_type": kind, **_COMMON, **KINDS[kind]})
-    )
+    model = module.Model(module.ModelArgs.from_dict({"model_type": kind, **_COMMON, **KINDS[kind]}))
     library.mx.eval(model.parameters())
     model.eval()
     return model
@@ -148,9 +146,7 @@ class Machine:
 
     def _new_row(self, ticket: int, work: Work) -> Sequence:
         sampler = make_sampler(self.mx, resolve(work.sampling, {}))
-        return Sequence(
-            ticket, NoPieces(), len(work.tokens), work.max_tokens, work.urgent, sampler
-        )
+        return Sequence(ticket, NoPieces(), len(work.tokens), work.max_tokens, work.urgent, sampler)
 
     def start(
         self,

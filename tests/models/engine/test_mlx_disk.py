@@ -3,16 +3,19 @@
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.chat import SamplingParams
+from models.engine.backend import Decoded, Prefilled, Work
 from models.engine.installed import has_mlx
+from models.engine.mlx import open_mlx
 from models.engine.mlx_disk import MlxDisk, open_mlx_disk
 from models.engine.mlx_library import end_thread, import_library
 from models.model import Files, Kind
@@ -20,53 +23,16 @@ from models.prompt_entry import HEADER, PromptKind
 from models.prompt_files import PromptFiles
 from models.prompt_folder import PromptFolder
 from tests.fakes import a_model, a_spec
+from tests.models.engine.mlx_models import KINDS, make_model
 
 pytestmark = pytest.mark.skipif(
     not has_mlx(), reason="MLX is not installed: pip install -e '.[mlx]'"
 )
 
-VOCABULARY = 256
+POCKET_FOLDER = Path(__file__).parents[3] / "resources/pocket/mlx"
 PROMPT = [3 + place * 37 % 250 for place in range(600)]
 LATER = [*PROMPT, 7, 8, 9, 10, 11]
 ANSWER_TOKENS = 12
-SHAPE = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 32,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "intermediate_size": 64,
-    "head_dim": 16,
-    "rms_norm_eps": 1e-6,
-    "rope_theta": 10_000.0,
-    "max_position_embeddings": 4096,
-}
-# One for each kind of cache that mlx_lm has.
-KINDS: dict[str, dict[str, Any]] = {
-    "llama": {},  # KVCache
-    "gemma3_text": {  # RotatingKVCache, KVCache
-        "sliding_window": 32,
-        "sliding_window_pattern": 3,
-        "query_pre_attn_scalar": 16,
-    },
-    "lfm2": {  # ArraysCache, KVCache
-        "norm_eps": 1e-5,
-        "conv_bias": False,
-        "conv_L_cache": 3,
-        "block_dim": 32,
-        "block_multiple_of": 16,
-        "block_ffn_dim_multiplier": 1.0,
-        "block_auto_adjust_ff_dim": True,
-        "block_ff_dim": 64,
-        "full_attn_idxs": [1],
-    },
-    "falcon_h1": {  # CacheList
-        "mamba_d_ssm": 64,
-        "mamba_d_head": 32,
-        "mamba_n_heads": 2,
-        "mamba_d_state": 16,
-    },
-}
 
 
 class Machine:
@@ -106,12 +72,7 @@ class Machine:
 
     def _make(self, kind: str) -> None:
         self.library = import_library()
-        mx = self.library.mx
-        mx.random.seed(0)
-        module = import_module(f"mlx_lm.models.{kind}")
-        arguments = module.ModelArgs.from_dict({"model_type": kind, **SHAPE, **KINDS[kind]})
-        self.model = module.Model(arguments)
-        mx.eval(self.model.parameters())
+        self.model = make_model(kind)
 
     def _batch(self) -> Any:
         return self.library.new_batch(
@@ -200,7 +161,7 @@ def test_a_view_of_a_longer_prompt_is_written_without_the_rest(
     tiny.restart()
 
     (folder,) = remembered(tiny.home)
-    kv_bytes = 400 * 3 * 2 * 16 * 4  # layers, keys and values, width, float32
+    kv_bytes = 400 * 4 * 2 * 2 * 16 * 4  # layers, keys and values, heads, width, float32
     assert 0 < (folder / "layers.safetensors").stat().st_size - kv_bytes < 4096
     layers, held = tiny.call(tiny.disk.fetch, LATER)
     assert tiny.answer(LATER, layers, held) == tiny.answer(LATER)
@@ -295,3 +256,85 @@ def test_what_the_library_cannot_load_is_deleted(machine: Callable[..., Machine]
 
     assert tiny.call(tiny.disk.fetch, LATER) is None
     assert remembered(tiny.home) == []
+
+
+# -- With a loaded model -------------------------------
+
+
+class Program:
+    """A program that has one model loaded."""
+
+    def __init__(self, thread: ThreadPoolExecutor, home: Path) -> None:
+        self._thread = thread
+        self.files = PromptFiles(home, 1 << 30)
+        model = a_model("pocket", kind=Kind.MLX)
+        spec = a_spec(replace(model, files=Files(POCKET_FOLDER, "")), context_length=2048)
+        spec = replace(spec, prompt_cache_bytes=1 << 28)
+        woken = threading.Event()
+        self.backend = self.call(lambda: open_mlx(spec, woken.set, prompts=self.files))
+        while not self.call(self.backend.load):
+            if not self.backend.has_work():
+                woken.wait(5)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return self._thread.submit(function, *arguments).result()
+
+    def answer(self, tokens: list[int]) -> tuple[list[int], int]:
+        """Return what the model says, and how many tokens of the prompt were there already."""
+        sampling = SamplingParams(temperature=0.0, ignore_eos=True)
+        work = Work(tokens=tuple(tokens), max_tokens=ANSWER_TOKENS, sampling=sampling)
+        self.call(self.backend.insert, {1: work})
+        said: list[int] = []
+        cached = -1
+        while self.backend.has_work():
+            for output in self.call(self.backend.step):
+                if isinstance(output, Decoded):
+                    said += output.ids or ()
+                elif isinstance(output, Prefilled):
+                    cached = output.cached_tokens
+        return said, cached
+
+    def close(self) -> None:
+        self.call(self.backend.close)
+        self.files.close()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Callable[[], Program]]:
+    programs: list[Program] = []
+    with ThreadPoolExecutor(1, thread_name_prefix="lane-mlx") as thread:
+
+        def start() -> Program:
+            programs.append(Program(thread, tmp_path))
+            return programs[-1]
+
+        yield start
+        for each in programs:
+            each.close()
+        thread.submit(end_thread).result()
+
+
+def test_a_model_finds_what_it_had_read_before_it_was_unloaded(
+    program: Callable[[], Program],
+) -> None:
+    first = program()
+    cold, cached = first.answer(LATER)
+    first.close()
+
+    assert cached == 0
+    assert program().answer(LATER) == (cold, len(LATER) - 1)
+
+
+def test_a_long_prompt_is_written_before_anybody_asks_for_the_end(
+    program: Callable[[], Program], tmp_path: Path
+) -> None:
+    first = program()
+    first.answer(LATER)
+    assert remembered(tmp_path) == []
+
+    first.answer([*PROMPT, *PROMPT])
+
+    deadline = time.monotonic() + 10
+    while not remembered(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(remembered(tmp_path)) == 1
