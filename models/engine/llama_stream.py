@@ -5,7 +5,7 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -24,27 +24,41 @@ FINISH_REASONS = {
 
 
 class LlamaStream(threading.Thread):
-    """Reads from its making; ``put`` takes what it means, on this thread."""
+    """Reads from its making; ``put`` takes what it means, on this thread.
+
+    ``tickets`` are those of the sequences that the request starts: all of one prompt. ``ended``
+    is called last, when they have left the child.
+    """
 
     def __init__(
-        self, process: LlamaProcess, ticket: int, body: JSON, put: Callable[[Output], None]
+        self,
+        process: LlamaProcess,
+        tickets: Sequence[int],
+        body: JSON,
+        put: Callable[[Output], None],
+        ended: Callable[[], None],
     ) -> None:
-        super().__init__(name=f"llama-stream-{ticket}", daemon=True)
+        super().__init__(name=f"llama-stream-{tickets[0]}", daemon=True)
         self._process = process
-        self._ticket = ticket
+        self._tickets = tickets
         self._body = body
         self._put = put
-        self._tokens = 0
+        self._ended = ended
+        self._tokens = [0] * len(tickets)
+        self._running = set(tickets)
         self._cancelled = threading.Event()
         self._client = LlamaClient(process, timeout_seconds=None)
         self.start()
 
     def cancel(self) -> None:
-        """End it: the child sees the connection go, and frees the slot. Any thread."""
+        """End it: the child sees that nobody will ask more, and frees its slots. Any thread.
+
+        What it says is read on to its end: when that has come, it has noted the cancel.
+        """
         self._cancelled.set()
         if sock := self._client.sock:
             with suppress(OSError):  # it may have ended by itself just now
-                sock.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_WR)
 
     def run(self) -> None:
         try:
@@ -52,16 +66,20 @@ class LlamaStream(threading.Thread):
             if not self._cancelled.is_set():
                 self._read()
         except InferenceError as error:
-            self._put(SequenceFailed(self._ticket, error))
+            self._fail(error)
         except (OSError, http.client.HTTPException):
             if not self._cancelled.is_set():
-                self._put(SequenceFailed(self._ticket, self._process.end_and_explain()))
+                self._fail(self._process.end_and_explain())
         except Exception:  # what it says is not understood: this sequence's trouble alone
             log.exception("An answer of llama.cpp could not be read")
-            error = InferenceError("The engine's answer could not be understood: see the log.")
-            self._put(SequenceFailed(self._ticket, error))
+            self._fail(InferenceError("The engine's answer could not be understood: see the log."))
         finally:
             self._client.close()
+            self._ended()
+
+    def _fail(self, error: InferenceError) -> None:
+        for ticket in self._running:
+            self._put(SequenceFailed(ticket, error.again()))
 
     def _read(self) -> None:
         response = self._client.post("/completion", self._body)
@@ -73,26 +91,32 @@ class LlamaStream(threading.Thread):
             for output in self._outputs(chunk):
                 self._put(output)
             if chunk.get("stop"):
-                return
+                index: int = chunk.get("index", 0)
+                self._running.discard(self._tickets[index])
+                if not self._running:
+                    return
         raise http.client.IncompleteRead(b"")
 
     def _outputs(self, chunk: JSON) -> Iterator[Output]:
+        index: int = chunk.get("index", 0)
+        ticket = self._tickets[index]
         if progress := chunk.get("prompt_progress"):
-            yield self._progress(progress)
+            yield _progress(ticket, progress)
             return
-        count = chunk["tokens_predicted"] - self._tokens
-        self._tokens += count
+        count = chunk["tokens_predicted"] - self._tokens[index]
+        self._tokens[index] += count
         ids: list[int] = chunk["tokens"]
         # Of a character in several tokens llama.cpp tells the last id alone.
         known = tuple(ids) if len(ids) == count else None
         finish = FINISH_REASONS[chunk["stop_type"]] if chunk["stop"] else None
-        yield Decoded(self._ticket, chunk["content"].encode(), known, finish, count)
+        yield Decoded(ticket, chunk["content"].encode(), known, finish, count)
 
-    def _progress(self, progress: dict[str, Any]) -> Output:
-        done, total = progress["processed"], progress["total"]
-        if done >= total:
-            return Prefilled(self._ticket, progress["cache"])
-        return Prefilling(self._ticket, done, total)
+
+def _progress(ticket: int, progress: dict[str, Any]) -> Output:
+    done, total = progress["processed"], progress["total"]
+    if done >= total:
+        return Prefilled(ticket, progress["cache"])
+    return Prefilling(ticket, done, total)
 
 
 def _server_sent(lines: http.client.HTTPResponse) -> Iterator[JSON]:
