@@ -107,7 +107,7 @@ def api_server(services: Services, host: str, ports: Sequence[int]) -> "ApiServe
 def _open_llama(prompts: PromptFiles, spec: LoadSpec, wake: Callable[[], None]) -> Backend:
     from models.engine.llama import open_llama  # noqa: PLC0415
 
-    return open_llama(spec, wake, command=worker_command())
+    return open_llama(spec, wake, command=worker_command(), prompts=prompts)
 
 
 def _open_mlx(prompts: PromptFiles, spec: LoadSpec, wake: Callable[[], None]) -> Backend:

@@ -19,7 +19,9 @@ from models.engine.backend import (
     Work,
 )
 from models.engine.llama_client import JSON
+from models.engine.llama_disk import LlamaDisk
 from models.engine.llama_process import LlamaProcess
+from models.engine.llama_recall import Recall
 from models.engine.llama_sequence import Sequence
 from models.engine.llama_slots import Slots, Turn
 from models.engine.llama_stream import LlamaStream
@@ -28,14 +30,23 @@ from models.engine.prompt import Prompter
 from models.engine.sampling import Sampling, resolve
 from models.engine.template import ChatTemplate
 from models.gguf import TemplateSource, read_template
+from models.prompt_files import PromptFiles
 from models.worker import PYTHON, Command
 
 
 def open_llama(
-    spec: LoadSpec, wake: Callable[[], None], *, command: Command = PYTHON
+    spec: LoadSpec,
+    wake: Callable[[], None],
+    *,
+    command: Command = PYTHON,
+    prompts: PromptFiles | None = None,
 ) -> "LlamaBackend":
-    """Start loading a GGUF file; returns at once. Raises LoadFailed, OutOfMemory."""
-    return LlamaBackend(spec, read_template(spec.model.path), wake, command)
+    """Start loading a GGUF file; returns at once. Raises LoadFailed, OutOfMemory.
+
+    ``prompts`` outlive it; None: they do not.
+    """
+    disk = LlamaDisk(prompts, spec) if prompts else None
+    return LlamaBackend(spec, read_template(spec.model.path), wake, command, disk)
 
 
 class LlamaBackend:
@@ -46,7 +57,12 @@ class LlamaBackend:
     """
 
     def __init__(
-        self, spec: LoadSpec, source: TemplateSource, wake: Callable[[], None], command: Command
+        self,
+        spec: LoadSpec,
+        source: TemplateSource,
+        wake: Callable[[], None],
+        command: Command,
+        disk: LlamaDisk | None,
     ) -> None:
         self._wake = wake
         self._shares_cells = spec.shared_tokens is not None
@@ -65,11 +81,13 @@ class LlamaBackend:
                 "max_sequences": spec.max_sequences,
                 "shared_tokens": spec.shared_tokens,
                 "prompt_cache_bytes": spec.prompt_cache_bytes,
+                "slot_folder": str(disk.folder) if disk else "",
             },
             model_name=str(spec.model.name),
             on_change=wake,
             command=command,
         )
+        self._recall = Recall(disk, self._process) if disk else None
         tokenizer = LlamaTokenizer(self._process, source)
         self._prompter = Prompter(template, tokenizer, spec.context_length)
 
@@ -107,6 +125,8 @@ class LlamaBackend:
         outputs, self._admitted = self._admitted, []
         while not self._outbox.empty():
             turn, output = self._outbox.get()
+            if self._recall:
+                self._recall.heard(turn)
             if output is None:
                 self._end(turn)
             elif told := self._take(turn, output):
@@ -127,6 +147,8 @@ class LlamaBackend:
         for stream in self._streams.values():
             stream.cancel()
         self._sequences.clear()
+        if self._recall:
+            self._recall.close()
         self._process.close()
 
     # -- Inside ---------------------------------------------------------------
@@ -146,10 +168,12 @@ class LlamaBackend:
             order=first.order,
             urgent=first.work.urgent,
         )
+        if self._recall and (cells := self._recall.cells(first.work.tokens)):
+            self._slots.keep(cells)
         self._slots.wait(turn)
 
     def _start_waiting(self) -> None:
-        while turn := self._slots.start_next():
+        while (not self._recall or self._recall.may_begin) and (turn := self._slots.start_next()):
             body = self._body(turn)
             self._streams[turn] = LlamaStream(
                 self._process,
@@ -157,6 +181,7 @@ class LlamaBackend:
                 body,
                 partial(self._put, turn),
                 partial(self._put, turn, None),
+                self._begun(turn),
             )
 
     def _body(self, turn: Turn) -> JSON:
@@ -166,6 +191,11 @@ class LlamaBackend:
                 sequence.begun = True
                 self._admitted.append(Admitted(sequence.ticket, sequence.prompt_tokens))
         return first.continued({**_completion(first.work), "n_cmpl": len(turn.tickets)})
+
+    def _begun(self, turn: Turn) -> Callable[[], object] | None:
+        """Return what is to be done before it is sent."""
+        first = self._sequences[turn.tickets[0]]
+        return self._recall.begin(turn, first.work.tokens) if self._recall else None
 
     def _left_in(self, turn: Turn) -> list[Sequence]:
         return [self._sequences[each] for each in turn.tickets if each in self._sequences]
@@ -182,7 +212,9 @@ class LlamaBackend:
         return told
 
     def _end(self, turn: Turn) -> None:
-        del self._streams[turn]
+        stream = self._streams.pop(turn)
+        if self._recall:
+            self._recall.end(turn, stream.slot)
         self._slots.end(turn)
         for sequence in self._left_in(turn):
             self._wait([sequence])

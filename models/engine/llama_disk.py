@@ -21,12 +21,16 @@ from models.engine.backend import LoadSpec
 from models.engine.llama_client import LlamaClient
 from models.engine.llama_process import LlamaProcess
 from models.engine.prompt_owner import owner_of
-from models.prompt_entry import Note, PromptKind, Tokens
+from models.prompt_entry import Entry, Note, PromptKind, Tokens
 from models.prompt_files import PromptFiles, Shelf
 
 log = logging.getLogger(__name__)
 
 _FILE = "slot.bin"
+_SAVED, _RESTORED = "saved.bin", "restored.bin"
+# What llama.cpp loads from its own cache of prompts is at most so many times as long as what
+# it is loaded for (server_prompt_cache::load), and its parent counts with that.
+_LONGEST_RESTORED = 4
 _SECONDS = 20.0  # for the child to write or read one: it answers nobody else meanwhile
 # llama.cpp/include/llama.h: LLAMA_STATE_SEQ_MAGIC, then a version and a count of numbers.
 # tools/server/server-common.cpp (server_tokens): a negative number, a version, the count of
@@ -48,37 +52,38 @@ class LlamaDisk:
         self._shelf: Shelf = files.shelf(owner, spec.context_length - 1)
         self._token_bytes = spec.model.details.kv_bytes_per_token
 
-    def longest(self, tokens: Sequence[int]) -> int:
-        """Return how many tokens of a prompt ``restore`` would spare, if nothing is damaged."""
-        found = self._shelf.longest(tokens)
-        return found[1] if found else 0
+    def longest(self, tokens: Sequence[int]) -> tuple[int, int]:
+        """Return how many tokens of a prompt ``restore`` would spare, and how many it restores."""
+        found = self._found(tokens)
+        return (found[1], len(found[0].note.tokens)) if found else (0, 0)
 
-    def restore(self, process: LlamaProcess, slot: int, tokens: Sequence[int]) -> bool:
+    def restore(self, process: LlamaProcess, tokens: Sequence[int]) -> bool:
         """Put the longest beginning of a prompt that is remembered into a slot that is idle.
 
         Waits for the disk and for the child: not for the lane's thread.
         """
-        while found := self._shelf.longest(tokens):
+        while found := self._found(tokens):
             entry, _ = found
             payload = self._shelf.whole(entry)
             if payload is None:
                 continue
-            lent = self.folder / _FILE.replace("slot", f"restore-{slot}")
+            lent = self.folder / _RESTORED
             try:
                 self._make_folder()
                 _lend(payload, lent)
-                status = _ask(process, slot, "restore", lent)
+                if _restored(process, lent):
+                    return True
             except ConnectionRefusedError:  # the child is gone already
                 return False
             except (OSError, http.client.HTTPException) as error:
                 log.warning("A remembered prompt could not be restored: %s", error)
                 self._shelf.drop(entry)  # it may be what has ended the child
                 return False
+            except _NoRoom:
+                return False
             finally:
                 with suppress(OSError):
                     lent.unlink()
-            if status == HTTPStatus.OK:
-                return True
             self._shelf.drop(entry)
         return False
 
@@ -104,14 +109,20 @@ class LlamaDisk:
         self._shelf.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _found(self, tokens: Sequence[int]) -> tuple[Entry, int] | None:
+        found = self._shelf.longest(tokens)
+        if found and len(found[0].note.tokens) > _LONGEST_RESTORED * len(tokens):
+            return None
+        return found
+
     def _save(self, process: LlamaProcess, slot: int, size_bytes: int) -> None:
         """Raises OSError where the folder cannot be written."""
         if self._shelf.stopped() or not self._shelf.has_room(size_bytes):
             return
         self._make_folder()
-        saved = self.folder / _FILE.replace("slot", f"save-{slot}")
+        saved = self.folder / _SAVED
         try:
-            status = _ask(process, slot, "save", saved)
+            status, _ = _ask(process, f"/slots/{slot}?action=save", {"filename": saved.name})
             if status != HTTPStatus.OK:
                 log.info("llama.cpp could not save a prompt: status %d", status)
                 return
@@ -150,15 +161,51 @@ def tokens_in(path: Path) -> Tokens:
     return Tokens(packed)
 
 
-def _ask(process: LlamaProcess, slot: int, action: str, path: Path) -> int:
-    """Return the status. Raises OSError, HTTPException where the child is gone or too slow."""
+class _NoRoom(Exception):
+    """The child has no slot, or no room in its KV cache."""
+
+
+def _restored(process: LlamaProcess, path: Path) -> bool:
+    """Restore a file into the slot that has been idle for longest.
+
+    Raises:
+        OSError, HTTPException: the child is gone or too slow.
+        _NoRoom
+    """
+    slots = _slots(process)
+    idle = [slot for slot, busy in slots if not busy]
+    if not idle:
+        raise _NoRoom
+    asked = f"/slots/{idle[0]}?action=restore", {"filename": path.name}
+    if _ask(process, *asked)[0] == HTTPStatus.OK:
+        return True
+    # Where slots share one KV cache, what others have left there may be in the way.
+    for slot in idle:
+        _ask(process, f"/slots/{slot}?action=erase", {})
+    if _ask(process, *asked)[0] == HTTPStatus.OK:
+        return True
+    if len(idle) < len(slots):
+        raise _NoRoom  # perhaps: those that run may need it
+    return False
+
+
+def _slots(process: LlamaProcess) -> list[tuple[int, bool]]:
+    """Return each slot and whether it is busy: first those that were never used, then by age."""
+    status, body = _ask(process, "/slots")
+    if status != HTTPStatus.OK:
+        raise _NoRoom
+    slots = sorted(json.loads(body), key=lambda each: each.get("id_task", -1))
+    return [(each["id"], each["is_processing"]) for each in slots]
+
+
+def _ask(process: LlamaProcess, path: str, body: dict[str, str] | None = None) -> tuple[int, bytes]:
+    """Return status and answer. Raises OSError, HTTPException where the child is gone or slow."""
     with closing(LlamaClient(process, timeout_seconds=_SECONDS)) as client:
-        answer = client.post(f"/slots/{slot}?action={action}", {"filename": path.name})
-        body = answer.read()
+        answer = client.get(path) if body is None else client.post(path, body)
+        said = answer.read()
     if answer.status != HTTPStatus.OK:
-        with suppress(ValueError):
-            log.info("llama.cpp on a slot to %s: %s", action, json.loads(body))
-    return answer.status
+        log.info("llama.cpp, asked for %s: %s", path, said[:200].decode(errors="replace"))
+    return answer.status, said
 
 
 def _lend(payload: Path, place: Path) -> None:

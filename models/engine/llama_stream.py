@@ -27,8 +27,12 @@ class LlamaStream(threading.Thread):
     """Reads from its making; ``put`` takes what it means, on this thread.
 
     ``tickets`` are those of the sequences that the request starts: all of one prompt. ``ended``
-    is called last, when they have left the child.
+    is called last, when they have left the child. ``first`` is done before it asks.
+
+    ``slot`` is where the child has what was read and written, once that is all.
     """
+
+    slot: int | None = None
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class LlamaStream(threading.Thread):
         body: JSON,
         put: Callable[[Output], None],
         ended: Callable[[], None],
+        first: Callable[[], object] | None = None,
     ) -> None:
         super().__init__(name=f"llama-stream-{tickets[0]}", daemon=True)
         self._process = process
@@ -44,6 +49,7 @@ class LlamaStream(threading.Thread):
         self._body = body
         self._put = put
         self._ended = ended
+        self._first = first
         self._tokens = [0] * len(tickets)
         self._running = set(tickets)
         self._cancelled = threading.Event()
@@ -62,6 +68,8 @@ class LlamaStream(threading.Thread):
 
     def run(self) -> None:
         try:
+            if self._first:
+                self._first()
             self._client.connect()
             if not self._cancelled.is_set():
                 self._read()
@@ -91,6 +99,7 @@ class LlamaStream(threading.Thread):
             for output in self._outputs(chunk):
                 self._put(output)
             if chunk.get("stop"):
+                self.slot = chunk["id_slot"]
                 index: int = chunk.get("index", 0)
                 self._running.discard(self._tickets[index])
                 if not self._running:

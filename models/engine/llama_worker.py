@@ -58,7 +58,8 @@ def main() -> None:
         params.port = 0
         params.api_keys = [config["key"]]
         params.ui = False
-        params.endpoint_slots = False
+        # Which slots are busy; nothing of what is in them.
+        params.endpoint_slots = True
         if folder := config.get("slot_folder"):
             params.slot_save_path = os.path.join(folder, "")  # a name is put behind it as it is
         params.endpoint_props = False

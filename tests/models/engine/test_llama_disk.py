@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -13,6 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
+from models.chat import SamplingParams
+from models.engine.backend import Decoded, Prefilled, SequenceFailed, Work
+from models.engine.llama import open_llama
 from models.engine.llama_client import LlamaClient
 from models.engine.llama_disk import LlamaDisk, tokens_in
 from models.engine.llama_process import LlamaProcess
@@ -31,8 +35,9 @@ ANSWER_TOKENS = 8
 class Child:
     """A child that runs, and what its model has on the disk. ``restart`` begins both anew."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, shared_tokens: int | None = None) -> None:
         self.home = home
+        self.shared_tokens = shared_tokens  # None: each slot has a KV cache of its own
         self.start()
 
     def start(self, digest: str = "0" * 64, most_bytes: int | None = 1 << 30) -> None:
@@ -48,6 +53,7 @@ class Child:
                 "context_length": 2048,
                 "max_sequences": 2,
                 "prompt_cache_bytes": 0,
+                "shared_tokens": self.shared_tokens,
                 "slot_folder": str(self.disk.folder),
             },
             model_name="pocket",
@@ -65,7 +71,7 @@ class Child:
         self.close()
         self.start(**changes)
 
-    def answer(self, tokens: list[int], slot: int = 0) -> tuple[list[int], int]:
+    def answer(self, tokens: list[int], slot: int = -1) -> tuple[list[int], int]:
         """Return what the model says, and how many tokens of the prompt were there already."""
         body = {
             "prompt": tokens,
@@ -84,8 +90,8 @@ class Child:
         self.disk.save(self.process, 1, tokens)
         self.restart()
 
-    def restore(self, tokens: list[int], slot: int = 0) -> bool:
-        return self.disk.restore(self.process, slot, tokens)
+    def restore(self, tokens: list[int]) -> bool:
+        return self.disk.restore(self.process, tokens)
 
     @property
     def alive(self) -> bool:
@@ -111,7 +117,7 @@ def test_after_a_restart_the_text_goes_on_as_if_all_had_been_read(child: Child) 
     cold, _ = child.answer(LATER)
     child.remember()
 
-    assert child.disk.longest(LATER) == len(PROMPT)
+    assert child.disk.longest(LATER)[0] == len(PROMPT)
     assert child.restore(LATER)
 
     assert child.answer(LATER) == (cold, len(PROMPT))
@@ -198,7 +204,7 @@ def replace_by(child: Child, payload: bytes) -> None:
     note = Note(kind=PromptKind.TURN, tokens=Tokens.of(PROMPT), cuttable=True, file="slot.bin")
     child.disk._shelf.put(note, len(payload), lambda path: path.write_bytes(payload))
     child.restart()
-    assert child.disk.longest(LATER) == len(PROMPT)
+    assert child.disk.longest(LATER)[0] == len(PROMPT)
 
 
 def test_what_llama_cpp_refuses_is_deleted(child: Child) -> None:
@@ -246,3 +252,136 @@ def test_no_room_on_the_disk_means_no_file(child: Child) -> None:
     child.restart()
 
     assert child.remembered == []
+
+
+# -- With a loaded model -------------------------------
+
+
+class Program:
+    """A program that has one model loaded."""
+
+    def __init__(self, home: Path, shared_tokens: int | None) -> None:
+        self.files = PromptFiles(home, 1 << 30)
+        model = a_model("pocket", context_length=2048, kv_bytes_per_token=1024)
+        files = Files(POCKET_FILE.parent, POCKET_FILE.name)
+        spec = a_spec(replace(model, files=files), context_length=2048, max_sequences=3)
+        spec = replace(spec, shared_tokens=shared_tokens)
+        self.woken = threading.Event()
+        self.backend = open_llama(spec, self.woken.set, prompts=self.files)
+        while not self.backend.load():
+            assert self.woken.wait(30)
+
+    def answers(self, *prompts: list[int]) -> list[tuple[list[int], int]]:
+        """Ask all at once. Return what the model says, and how many tokens were there already."""
+        sampling = SamplingParams(temperature=0.0)
+        for ticket, prompt in enumerate(prompts):
+            work = Work(tokens=tuple(prompt), max_tokens=ANSWER_TOKENS, sampling=sampling)
+            self.backend.insert({ticket: work})
+        said: list[list[int]] = [[] for _ in prompts]
+        cached = [-1] * len(prompts)
+        left = set(range(len(prompts)))
+        while left:
+            assert self.woken.wait(30)
+            self.woken.clear()
+            for output in self.backend.step():
+                assert not isinstance(output, SequenceFailed), output.error
+                if isinstance(output, Prefilled):
+                    cached[output.ticket] = output.cached_tokens
+                elif isinstance(output, Decoded):
+                    said[output.ticket] += output.ids or ()
+                    if output.finish:
+                        left.discard(output.ticket)
+        while self.backend._streams:  # which come to an end a moment later
+            assert self.woken.wait(30)
+            self.woken.clear()
+            self.backend.step()
+        return list(zip(said, cached, strict=True))
+
+    def close(self) -> None:
+        self.backend.close()
+        self.files.close()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    programs: list[Program] = []
+
+    def start(shared_tokens: int | None = None) -> Program:
+        programs.append(Program(tmp_path, shared_tokens))
+        return programs[-1]
+
+    yield start
+    for each in programs:
+        each.close()
+
+
+OTHER = [20 + place * 31 % 1400 for place in range(700)]
+
+
+def test_a_model_finds_what_it_had_read_before_it_was_unloaded(
+    program: Callable[..., Program],
+) -> None:
+    first = program()
+    ((cold, cached),) = first.answers(LATER)
+    first.close()
+
+    assert cached == 0
+    assert program().answers(LATER) == [(cold, len(LATER) - 1)]
+
+
+def test_several_that_come_at_once_each_find_their_own(program: Callable[..., Program]) -> None:
+    first = program()
+    ((one, _), (other, _)) = first.answers(PROMPT, OTHER)
+    first.close()
+
+    assert program().answers(PROMPT, OTHER) == [
+        (one, len(PROMPT) - 1),
+        (other, len(OTHER) - 1),
+    ]
+
+
+def test_what_the_child_has_itself_is_not_restored_again(
+    program: Callable[..., Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = program()
+    first.answers(PROMPT)
+    first.close()
+    second = program()
+    restored: list[int] = []
+    restore = LlamaDisk.restore
+
+    def noted(disk: LlamaDisk, process: LlamaProcess, tokens: list[int]) -> bool:
+        restored.append(len(tokens))
+        return restore(disk, process, tokens)
+
+    monkeypatch.setattr(LlamaDisk, "restore", noted)
+    answers = [second.answers(tokens)[0] for tokens in (PROMPT, LATER, [*LATER, 99])]
+
+    assert restored == [len(PROMPT)]
+    assert [cached for _, cached in answers] == [599, 600, 603]
+
+
+def test_where_slots_share_a_cache_what_others_have_left_makes_room(
+    program: Callable[..., Program],
+) -> None:
+    first = program(shared_tokens=2048)
+    ((cold, _),) = first.answers(PROMPT)
+    first.close()
+    second = program(shared_tokens=2048)
+    second.answers([*OTHER, *OTHER, *OTHER[:200]])
+
+    assert second.answers(PROMPT) == [(cold, len(PROMPT) - 1)]
+
+
+def test_a_long_prompt_is_saved_once_it_is_quiet_and_survives_a_crash(
+    program: Callable[..., Program], tmp_path: Path
+) -> None:
+    long = [*PROMPT, *OTHER]
+    first = program()
+    ((cold, _),) = first.answers(long)
+    deadline = time.monotonic() + 10
+    while not list(PromptFolder(tmp_path).path.glob("[a-z]*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    psutil.Process(first.backend.pid).kill()
+
+    assert program().answers(long) == [(cold, len(long) - 1)]
