@@ -11,7 +11,10 @@ from models.model import Kind, Model
 
 _LONGEST_DEFAULT_CONTEXT = 32_768  # tokens, where nobody asks for another
 _SHORTEST_DEFAULT_CONTEXT = 2_048
-_MOST_SEQUENCES = 8  # beyond it a batch gains little on one computer (benchmarks/engine.py)
+_MOST_SEQUENCES = {Kind.LLAMA: 32, Kind.MLX: 8}  # see benchmarks/engine.py
+# Of a KV cache that sequences share, in tokens: beyond it memory would lie idle.
+_MOST_SHARED_TOKENS = 262_144
+_LEAST_SHARE_TOKENS = 512  # of a sequence: with less there would be slots and no room
 _MOST_PROMPT_CACHE_BYTES = 1 << 30
 # Measured beside weights and KV cache: 35 to 60 MB in a llama.cpp child, 110 to 214 MB at
 # the peak of an MLX prefill by 256 tokens, and for large models activations that grow with
@@ -49,15 +52,28 @@ def roomiest(smallest: LoadSpec, wish: Wish, spare_bytes: int) -> LoadSpec:
         most = min(trained, wish.default_context or _LONGEST_DEFAULT_CONTEXT)
         fits = budget // kv_bytes // CONTEXT_STEP * CONTEXT_STEP
         context = min(most, max(context, fits))
-    sequences = max(1, min(_MOST_SEQUENCES, budget // (context * kv_bytes)))
-    prompt_cache = 0
-    if model.kind is Kind.LLAMA:  # as much again for prompts whose sequence has ended
-        prompt_cache = min(kv_bytes * context * sequences, rest // 4, _MOST_PROMPT_CACHE_BYTES)
-    return _spec(model, context, sequences, prompt_cache)
+    sequences = max(1, min(_MOST_SEQUENCES[model.kind], budget // (context * kv_bytes)))
+    if model.kind is Kind.MLX:
+        return _spec(model, context, sequences, 0)
+    shared = None
+    if sequences < _MOST_SEQUENCES[model.kind]:
+        fits = budget // kv_bytes // CONTEXT_STEP * CONTEXT_STEP
+        shared = max(context, min(fits, _MOST_SHARED_TOKENS))
+        sequences = max(1, min(_MOST_SEQUENCES[model.kind], shared // _LEAST_SHARE_TOKENS))
+    # As much again for prompts whose sequence has ended.
+    kept = kv_bytes * (shared or context * sequences)
+    prompt_cache = min(kept, rest // 4, _MOST_PROMPT_CACHE_BYTES)
+    return _spec(model, context, sequences, prompt_cache, shared)
 
 
-def _spec(model: Model, context: int, sequences: int, prompt_cache_bytes: int) -> LoadSpec:
-    kv_bytes = _kv_bytes(model) * context * sequences
+def _spec(
+    model: Model,
+    context: int,
+    sequences: int,
+    prompt_cache_bytes: int,
+    shared_tokens: int | None = None,
+) -> LoadSpec:
+    kv_bytes = _kv_bytes(model) * (shared_tokens or context * sequences)
     weights = int(model.size_bytes * _growth(model))
     need = Need(
         weights_bytes=weights,
@@ -71,6 +87,7 @@ def _spec(model: Model, context: int, sequences: int, prompt_cache_bytes: int) -
         context_length=context,
         max_sequences=sequences,
         need=need,
+        shared_tokens=shared_tokens,
         prompt_cache_bytes=prompt_cache_bytes,
     )
 

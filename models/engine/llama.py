@@ -64,8 +64,8 @@ class LlamaBackend:
         command: Command,
         disk: LlamaDisk | None,
     ) -> None:
+        self._spec = spec
         self._wake = wake
-        self._shares_cells = spec.shared_tokens is not None
         # Stream threads put, the lane's thread takes. None: the turn has left the child.
         self._outbox: queue.SimpleQueue[tuple[Turn, Output | None]] = queue.SimpleQueue()
         self._admitted: list[Output] = []
@@ -122,7 +122,8 @@ class LlamaBackend:
         return bool(self._admitted) or not self._outbox.empty() or self._process.dead
 
     def step(self) -> list[Output]:
-        outputs, self._admitted = self._admitted, []
+        outputs = [each for each in self._admitted if each.ticket in self._sequences]
+        self._admitted.clear()
         while not self._outbox.empty():
             turn, output = self._outbox.get()
             if self._recall:
@@ -154,7 +155,13 @@ class LlamaBackend:
     # -- Inside ---------------------------------------------------------------
 
     def _sequence(self, ticket: int, work: Work) -> Sequence:
-        sequence = Sequence(ticket, work, next(self._orders), shares_cells=self._shares_cells)
+        sequence = Sequence(
+            ticket,
+            work,
+            next(self._orders),
+            context_length=self._spec.context_length,
+            shares_cells=self._spec.shared_tokens is not None,
+        )
         self._sequences[ticket] = sequence
         return sequence
 
@@ -260,4 +267,5 @@ def _sampling_fields(sampling: Sampling) -> JSON:
         "repeat_last_n": sampling.repeat_last_n,
         "presence_penalty": sampling.presence_penalty,
         "frequency_penalty": sampling.frequency_penalty,
+        "ignore_eos": sampling.ignore_eos,
     }
