@@ -110,7 +110,10 @@ class LlamaBackend:
         return self._process.key
 
     def load(self) -> bool:
-        return self._process.ready()
+        ready = self._process.ready()
+        if self._streams and self._process.pulse.is_stuck():
+            raise self._process.end_and_explain()
+        return ready
 
     def insert(self, works: Mapping[int, Work]) -> None:
         inserted = [self._sequence(ticket, work) for ticket, work in works.items()]
@@ -126,6 +129,7 @@ class LlamaBackend:
         self._admitted.clear()
         while not self._outbox.empty():
             turn, output = self._outbox.get()
+            self._process.pulse.beat()
             if self._recall:
                 self._recall.heard(turn)
             if output is None:
@@ -181,6 +185,8 @@ class LlamaBackend:
 
     def _start_waiting(self) -> None:
         while (not self._recall or self._recall.may_begin) and (turn := self._slots.start_next()):
+            if not self._streams:
+                self._process.pulse.start()
             body = self._body(turn)
             self._streams[turn] = LlamaStream(
                 self._process,

@@ -21,6 +21,7 @@ import json
 import os
 import platform
 import sys
+from typing import Any
 
 
 def main() -> None:
@@ -57,10 +58,7 @@ def main() -> None:
         params.hostnames = ["127.0.0.1"]
         params.port = 0
         params.api_keys = [config["key"]]
-        params.ui = False
-        params.endpoint_slots = True  # which are busy, and nothing of what is in them
-        params.slot_save_path = _as_prefix(config.get("slot_folder"))
-        params.endpoint_props = False
+        _set_endpoints(params, config.get("slot_folder"))
         # The parent renders the prompts. The model's own template would be tried out at load,
         # and one that does not end would keep it from ever being ready.
         params.use_jinja = False
@@ -77,9 +75,12 @@ def main() -> None:
     os._exit(0)
 
 
-def _as_prefix(folder: str | None) -> str:
-    """llama.cpp puts a file's name behind it as it is."""
-    return os.path.join(folder, "") if folder else ""
+def _set_endpoints(params: Any, slot_folder: str | None) -> None:  # noqa: ANN401 - no stubs
+    params.ui = False
+    params.endpoint_props = False
+    params.endpoint_slots = True  # which are busy, and nothing of what is in them
+    if slot_folder:  # llama.cpp puts a file's name behind it as it is
+        params.slot_save_path = os.path.join(slot_folder, "")
 
 
 def _prefill_chunk() -> int:
