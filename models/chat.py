@@ -205,7 +205,7 @@ class EmbedRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerankRequest:
-    """How well each document answers a query: ``Reranked``."""
+    """How well each document answers a query: ``Reranked``. TRUNCATE: documents are cut."""
 
     model: str
     query: str
@@ -235,7 +235,10 @@ class UnloadRequest:
     model: str
 
 
-Request: TypeAlias = GenerateRequest | LoadRequest | UnloadRequest
+ModelRequest: TypeAlias = GenerateRequest | EmbedRequest | RerankRequest | LoadRequest
+"""What brings its model into memory."""
+
+Request: TypeAlias = ModelRequest | UnloadRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class ByteTokenizer:
 
     longest_token_bytes = 1
     cuts_cleanly = True
+    around = ((1,), (2,))
 
     def __init__(self, bos: int | None = None) -> None:
         self.bos = bos

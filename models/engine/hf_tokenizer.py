@@ -9,7 +9,15 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Protocol, cast
 
-from models.engine.tokenizer import PIECE_CHARACTERS, Joint, Tokenizer, joint_of, pieces
+from models.engine.tokenizer import (
+    PIECE_CHARACTERS,
+    Around,
+    Joint,
+    Tokenizer,
+    around_of,
+    joint_of,
+    pieces,
+)
 
 # What a normaliser may make of a text: at the most, so many times fewer bytes. NFC joins a
 # letter and its marks, as the three parts of a Korean syllable. What is not here may take any
@@ -94,6 +102,15 @@ class HfTokenizer:
         # What is added may be an EOS alone, or both.
         return added[0] if added[:1] == self._encode_all([self._bos_token]) else None
 
+    @property
+    def around(self) -> Around:
+        return self._around
+
+    @cached_property
+    def _around(self) -> Around:
+        (whole,) = self._fast.encode_batch_fast(["a"], add_special_tokens=True)
+        return around_of(whole.ids, self._encode_all(["a"]))
+
     @cached_property
     def _joint(self) -> Joint:
         return joint_of(self._encode_all)
@@ -129,6 +146,10 @@ class SlowTokenizer:
         written = self._slow.bos_token
         added = self._slow.encode("", add_special_tokens=True)
         return added[0] if written and added[:1] == self.encode(written) else None
+
+    @property
+    def around(self) -> Around:
+        return around_of(self._slow.encode("a", add_special_tokens=True), self.encode("a"))
 
     def encode(self, text: str) -> list[int]:
         return self._slow.encode(text, add_special_tokens=False)

@@ -9,8 +9,17 @@ import queue
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from models.engine.backend import Admitted, Decoded, LoadSpec, Output, SequenceFailed, Work
+from models.engine.backend import (
+    Admitted,
+    Decoded,
+    EmbedWork,
+    LoadSpec,
+    Output,
+    SequenceFailed,
+    Work,
+)
 from models.engine.llama_client import JSON
+from models.engine.llama_embed import LlamaEmbeddings
 from models.engine.llama_process import LlamaProcess
 from models.engine.llama_stream import LlamaStream
 from models.engine.llama_tokenizer import LlamaTokenizer
@@ -52,10 +61,15 @@ class LlamaBackend:
                 "context_length": spec.context_length,
                 "max_sequences": spec.max_sequences,
                 "prompt_cache_bytes": spec.prompt_cache_bytes,
+                # Of a model that completes, the last token's vector: it costs its texts nothing.
+                "pooling": spec.model.details.pooling or "last",
             },
             model_name=str(spec.model.name),
             on_change=wake,
             command=command,
+        )
+        self._embeddings = LlamaEmbeddings(
+            self._process, self._put, generates=spec.model.details.completes
         )
         tokenizer = LlamaTokenizer(self._process, source)
         self._prompter = Prompter(template, tokenizer, spec.context_length)
@@ -99,6 +113,9 @@ class LlamaBackend:
         self._admitted.append(Admitted(ticket, len(work.tokens)))
         self._waiting.append((ticket, body))
 
+    def embed(self, ticket: int, work: EmbedWork) -> None:
+        self._embeddings.add(ticket, work)
+
     def has_work(self) -> bool:
         return bool(self._admitted) or not self._outbox.empty() or self._process.dead
 
@@ -106,6 +123,9 @@ class LlamaBackend:
         outputs, self._admitted = self._admitted, []
         while not self._outbox.empty():
             output = self._outbox.get()
+            if output.ticket in self._embeddings:
+                self._embeddings.took(output)
+                outputs.append(output)
             if output.ticket not in self._streams:
                 continue  # it was removed meanwhile
             outputs.append(output)
@@ -119,6 +139,7 @@ class LlamaBackend:
         return outputs
 
     def remove(self, ticket: int) -> None:
+        self._embeddings.remove(ticket)
         if stream := self._streams.pop(ticket, None):
             stream.cancel()
         elif self._waiting:
@@ -129,6 +150,7 @@ class LlamaBackend:
         for stream in self._streams.values():
             stream.cancel()
         self._streams.clear()
+        self._embeddings.close()
         self._process.close()
 
     def _start_waiting(self) -> None:

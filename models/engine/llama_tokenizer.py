@@ -12,7 +12,7 @@ from typing import cast
 
 from models.engine.llama_client import LlamaClient
 from models.engine.llama_process import LlamaProcess
-from models.engine.tokenizer import PIECE_CHARACTERS, Joint, joint_of, pieces
+from models.engine.tokenizer import PIECE_CHARACTERS, Around, Joint, around_of, joint_of, pieces
 from models.gguf import TemplateSource
 
 _SECONDS = 60.0  # for one piece of a text; a child that takes longer is stuck
@@ -70,6 +70,14 @@ class LlamaTokenizer:
         token = self._ask([self._bos_token], add_special=False)
         # What is added may be an EOS alone, or both.
         return added[0] if added and added[:1] == token else None
+
+    @property
+    def around(self) -> Around:
+        return self._around
+
+    @cached_property
+    def _around(self) -> Around:
+        return around_of(self._ask(["a"], add_special=True), self._ask(["a"], add_special=False))
 
     @cached_property
     def _joint(self) -> Joint:

@@ -4,7 +4,7 @@ Run by path and not as a module, with nothing of ours imported: it must start fa
 and it is alone in importing xllamacpp. The parent writes one line of JSON on stdin,
 
     {"model": PATH, "context_length": N, "max_sequences": N, "prompt_cache_bytes": N,
-     "threads": N, "key": SECRET}
+     "pooling": "" | "mean" | "cls" | "last" | "rank", "threads": N, "key": SECRET}
 
 and gets one line of JSON on stdout, ``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's
 own messages go to stderr. The model is then spoken to over HTTP on that loopback port,
@@ -18,6 +18,7 @@ with the key. When stdin ends, because the parent closed it or died, so does thi
 import json
 import os
 import sys
+from typing import Any
 
 
 def main() -> None:
@@ -39,6 +40,8 @@ def main() -> None:
         params.fit_params = False  # the parent has planned what fits
         # A prompt is read in pieces: between them the others' tokens go on, and a cancel counts.
         params.n_batch = params.n_ubatch = 256
+        if config["pooling"]:
+            _embed(params, xllamacpp, config["pooling"], config["context_length"])
         # Finished prompts are kept in memory: 8 GiB of it unless told otherwise.
         params.cache_ram_mib = config["prompt_cache_bytes"] >> 20
         # Of sliding windows and recurrent states, for each sequence: 32 unless told otherwise.
@@ -66,6 +69,16 @@ def main() -> None:
         sys.stdin.read()
     # Not an orderly end: that would wait for requests that still run.
     os._exit(0)
+
+
+def _embed(params: Any, xllamacpp: Any, pooling: str, context_length: int) -> None:
+    """Have it make embeddings too."""
+    params.embedding = True
+    # enum llama_pooling_type; what the file says is not enough for "rank".
+    number = ("none", "mean", "cls", "last", "rank").index(pooling)
+    params.pooling_type = xllamacpp.llama_pooling_type(number)
+    if pooling != "last":  # all of a text goes through the model at once
+        params.n_batch = params.n_ubatch = context_length
 
 
 if __name__ == "__main__":
