@@ -226,7 +226,7 @@ def _context(folder: Path, counts: Counts, architecture: str, completes: bool) -
 
 def first_position(architecture: str) -> int:
     """RoBERTa's first two positions are no token's (transformers' modeling_roberta.py)."""
-    return 2 if architecture in ("roberta", "xlm-roberta") else 0
+    return 2 if architecture in pooling.ROBERTA else 0
 
 
 def _fills_in(folder: Path) -> bool:

@@ -8,6 +8,7 @@ from models.errors import LoadFailed
 from models.json_file import read_json, read_object, text_of
 
 RANK = "rank"  # a cross-encoder: it makes one number of a query and a document
+ROBERTA = ("roberta", "xlm-roberta")  # as Hugging Face calls them
 # enum llama_pooling_type (include/llama.h); 0 is none.
 OF_GGUF = {1: "mean", 2: "cls", 3: "last", 4: RANK}
 # sentence_transformers.models.Pooling

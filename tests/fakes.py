@@ -1,7 +1,7 @@
 """Stand-ins that behave like the real thing, only small."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -41,6 +41,9 @@ class ByteTokenizer:
     def encode(self, text: str) -> list[int]:
         self.read.append(text)
         return list(text.encode())
+
+    def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self.encode(each) for each in texts]
 
 
 class ScriptedBackend:

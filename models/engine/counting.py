@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -257,6 +257,10 @@ class _Lent:
     def encode(self, text: str) -> list[int]:
         with self._counter.child(self._model, self._bos_token) as tokenizer:
             return tokenizer.encode(text)
+
+    def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
+        with self._counter.child(self._model, self._bos_token) as tokenizer:
+            return tokenizer.encode_each(texts)
 
 
 def _template_of(model: Model) -> tuple[ChatTemplate | None, str]:

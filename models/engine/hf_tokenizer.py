@@ -119,6 +119,9 @@ class HfTokenizer:
         joint = self._joint if len(text) > PIECE_CHARACTERS else Joint.NONE
         return self._encode_all(pieces(text, joint))
 
+    def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self.encode(each) for each in texts]
+
     def _encode_all(self, texts: Iterable[str]) -> list[int]:
         tokens: list[int] = []
         for text in texts:
@@ -153,6 +156,9 @@ class SlowTokenizer:
 
     def encode(self, text: str) -> list[int]:
         return self._slow.encode(text, add_special_tokens=False)
+
+    def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self.encode(each) for each in texts]
 
 
 def tokenizer_of(loaded: Slow) -> Tokenizer:

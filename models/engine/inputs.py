@@ -1,17 +1,18 @@
 """From texts to the rows of tokens that an embedding model reads, cut to fit the context."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from models.chat import EmbedRequest, Overflow, RerankRequest
 from models.engine.backend import EmbedWork
 from models.engine.counted import TooLong, readable, tokens_within
-from models.engine.tokenizer import Tokenizer
+from models.engine.tokenizer import Around, Tokenizer
 from models.errors import ContextOverflow, InvalidRequest
 from models.model import Details
-from models.pooling import RANK
+from models.pooling import RANK, ROBERTA
 
 _LIKELY_CHARACTERS = 8  # a token
+_SHORT_CHARACTERS = 2048
 # Of a text that is cut, the last tokens may be others than those of the whole: as many are
 # read beyond what is kept. The longest word of WordPiece has 100 characters.
 _SLACK_TOKENS = 100
@@ -20,13 +21,16 @@ _LARGEST_TOKEN = 2**31 - 1  # what the libraries hold one in
 Ids: TypeAlias = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class InputReader:
-    """Makes rows for one model. Any thread may call it that may wait."""
+    """Makes rows for one model. Any thread may call it that may wait.
 
-    tokenizer: Tokenizer
-    details: Details  # the model's
-    context_length: int  # tokens that a row may have
+    ``context_length`` is how many tokens a row may have.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, details: Details, context_length: int) -> None:
+        self.tokenizer = _Foreseeing(tokenizer)
+        self.details = details
+        self.context_length = context_length
 
     def embed(self, request: EmbedRequest) -> EmbedWork:
         """Tokenise the inputs, and put the model's special tokens round each.
@@ -48,6 +52,7 @@ class InputReader:
                 field="dimensions",
             )
         room = self._room(request)
+        self.tokenizer.foresee(each for each in request.inputs if isinstance(each, str))
         several = len(request.inputs) > 1
         return EmbedWork(
             rows=tuple(
@@ -66,6 +71,7 @@ class InputReader:
         if not request.documents:
             raise InvalidRequest("There is no document to rank.", field="documents")
         room, overflow = self._room(request), request.overflow
+        self.tokenizer.foresee(request.documents)
         if self.details.pooling == RANK:
             return self._pairs(request, room)
         query = self._row(request.query, room, Overflow.REFUSE, "the query")
@@ -112,7 +118,7 @@ class InputReader:
     def _pairs(self, request: RerankRequest, room: int) -> EmbedWork:
         """[CLS] query [SEP] document [SEP], or as many of what the model has for these."""
         before, after = self.tokenizer.around
-        # RoBERTa has two between query and document.
+        # As many as RoBERTa has, and two between query and document.
         around = len(before) + 3 * len(after)
         query = self._tokens(request.query, room - around, room, Overflow.REFUSE, "the query")
         left = room - around - len(query)
@@ -124,7 +130,8 @@ class InputReader:
             if request.overflow is not Overflow.REFUSE:
                 text = self._cut(text, left)
             documents.append(readable(text))
-            rows.append((*before, *query, *after, *tokens, *after))
+            between = after * 2 if self.details.architecture in ROBERTA else after
+            rows.append((*before, *query, *between, *tokens, *after))
         return EmbedWork(
             rows=tuple(rows), query=readable(request.query), documents=tuple(documents)
         )
@@ -141,6 +148,39 @@ class InputReader:
             else:
                 too_long = middle
         return text[:fits]
+
+
+class _Foreseeing:
+    """A ``Tokenizer`` that has read short texts together before each is asked for."""
+
+    def __init__(self, inner: Tokenizer) -> None:
+        self._inner = inner
+        self._read: dict[str, list[int]] = {}
+        self.encode_each = inner.encode_each
+
+    @property
+    def longest_token_bytes(self) -> int:
+        return self._inner.longest_token_bytes
+
+    @property
+    def cuts_cleanly(self) -> bool:
+        return self._inner.cuts_cleanly
+
+    @property
+    def bos(self) -> int | None:
+        return self._inner.bos
+
+    @property
+    def around(self) -> Around:
+        return self._inner.around
+
+    def foresee(self, texts: Iterable[str]) -> None:
+        short = list({readable(each): None for each in texts if len(each) <= _SHORT_CHARACTERS})
+        self._read = dict(zip(short, self._inner.encode_each(short), strict=True)) if short else {}
+
+    def encode(self, text: str) -> list[int]:
+        read = self._read.get(text)
+        return self._inner.encode(text) if read is None else read
 
 
 def beginning(tokenizer: Tokenizer, text: str, most: int) -> list[int]:

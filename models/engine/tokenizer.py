@@ -56,6 +56,14 @@ class Tokenizer(Protocol):
         """
         ...
 
+    def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
+        """Do it for many short texts, which may take less than one after another.
+
+        Raises:
+            ModelCrashed
+        """
+        ...
+
 
 Around: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 

@@ -86,6 +86,9 @@ class TokenizerProcess:
             tokens += self._ask([piece], add_special=False)
         return tokens
 
+    def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self.encode(each) for each in texts]
+
     def close(self) -> None:
         """End the child. Harmless when it is gone."""
         self._child.kill()  # it has nothing to write and nothing to keep
