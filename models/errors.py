@@ -69,8 +69,8 @@ class ContextOverflow(InvalidRequest):
     ) -> None:
         count = f"at least {prompt_tokens}" if at_least else f"{prompt_tokens}"
         super().__init__(
-            f"{what[0].upper()}{what[1:]} has {count} tokens and the context holds {context_length}: "
-            f"shorten {what} or ask for a longer context."
+            f"{what[0].upper()}{what[1:]} has {count} tokens and the context holds "
+            f"{context_length}: shorten {what} or ask for a longer context."
         )
         self.prompt_tokens = prompt_tokens
         self.context_length = context_length

@@ -19,7 +19,7 @@ VERSION = 2
 _KV_BYTES = 2  # a number of a 16-bit KV cache
 _LARGEST_GROUP = 1 << 20  # weights with one scale; 32 to 128 are usual
 # Read a text as a whole and embed it: they have no way to go on with one.
-_ENCODERS = frozenset(("bert", "distilbert", "modernbert", "nomic_bert", "roberta", "xlm-roberta"))
+ENCODERS = frozenset(("bert", "distilbert", "modernbert", "nomic_bert", "roberta", "xlm-roberta"))
 # How the configurations that mlx_lm reads (mlx_lm/models) spell the same number.
 _LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer", "num_transformer_layers")
 _WIDTH = ("hidden_size", "n_embd", "d_model", "model_dim", "dim")
@@ -98,7 +98,7 @@ def of_mlx(folder: Path) -> Details:
         raise LoadFailed(f"{folder.name} has no tokenizer: tokenizer.json is missing.")
     counts = Counts(f"{folder.name}/config.json", own)
     quantization, group_size = _quantization(config, tensors)
-    encoder = architecture in _ENCODERS
+    encoder = architecture in ENCODERS
     pooled = pooling.of_folder(folder, encoder=encoder)
     if encoder:
         pooled = pooling.RANK if pooling.ranks(config) else pooled or pooling.usual(encoder=True)

@@ -9,7 +9,7 @@ The real one is all-MiniLM-L6-v2 of the test data, whose GGUF weights are made 3
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from operator import mul
 from pathlib import Path
 from string import ascii_lowercase
@@ -17,7 +17,9 @@ from typing import Any
 
 import gguf
 import numpy as np
+import tokenizers
 from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
 Weights = NDArray[np.float32]
 
@@ -114,6 +116,91 @@ def _random(
     if pooling is gguf.PoolingType.RANK:
         yield from linear("cls", WIDTH, WIDTH)
         yield from linear("cls.output", 1, WIDTH)
+
+
+def write_mlx(folder: Path, source: Path, *, pooling: str = "mean", **config: Any) -> None:
+    """Write an encoder of a GGUF file as Hugging Face's folders have it, in 32 bit.
+
+    ``config`` are more settings, and other ones.
+    """
+    reader = gguf.GGUFReader(source)
+    kind = "bert."
+    numbers = {
+        "hidden_size": "embedding_length",
+        "num_hidden_layers": "block_count",
+        "num_attention_heads": "attention.head_count",
+        "intermediate_size": "feed_forward_length",
+        "max_position_embeddings": "context_length",
+    }
+    tokens: list[str] = reader.fields["tokenizer.ggml.tokens"].contents()
+    settings = {
+        "model_type": "bert",
+        "vocab_size": len(tokens),
+        "type_vocab_size": 2,
+        "layer_norm_eps": 1e-12,
+        **{name: reader.fields[kind + key].contents() for name, key in numbers.items()},
+    }
+    (folder / "1_Pooling").mkdir(parents=True)
+    _write_json(folder / "config.json", settings | config)
+    _write_json(folder / "1_Pooling/config.json", {f"pooling_mode_{_MODES[pooling]}": True})
+    names = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
+    module = "sentence_transformers.models."
+    _write_json(
+        folder / "modules.json", [{"path": path, "type": module + step} for path, step in names]
+    )
+    weights = {
+        _hugging_face(each.name): gguf.quants.dequantize(each.data, each.tensor_type)
+        for each in reader.tensors
+    }
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    _write_tokenizer(folder, tokens)
+
+
+_MODES = {"mean": "mean_tokens", "cls": "cls_token", "last": "lasttoken", "max": "max_tokens"}
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _hugging_face(name: str) -> str:
+    stem, _, last = name.rpartition(".")
+    if stem in _TOP:
+        return f"{_TOP[stem]}.{last}"
+    _, number, part = stem.split(".")
+    return f"encoder.layer.{number}.{_LAYER[part]}.{last}"
+
+
+def _write_tokenizer(folder: Path, tokens: Sequence[str]) -> None:
+    """Its tokenizer.json cuts texts and fills them up, as that of the real model does."""
+    vocabulary = {_word_piece(token): place for place, token in enumerate(tokens)}
+    made = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocabulary, unk_token="[UNK]"))
+    made.add_special_tokens([each for each in SPECIAL if each in vocabulary])
+    made.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=True)
+    made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    made.post_processor = tokenizers.processors.BertProcessing(
+        ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
+    )
+    made.enable_truncation(8)
+    made.enable_padding(length=8)
+    made.save(str(folder / "tokenizer.json"))
+    _write_json(
+        folder / "tokenizer_config.json",
+        {
+            "tokenizer_class": "BertTokenizer",
+            "cls_token": "[CLS]",
+            "sep_token": "[SEP]",
+            "pad_token": "[PAD]",
+            "unk_token": "[UNK]",
+            "mask_token": "[MASK]",
+        },
+    )
+
+
+def _word_piece(token: str) -> str:
+    if token.startswith("\u2581"):
+        return token[1:]
+    return token if token.startswith("[") and token.endswith("]") else f"##{token}"
 
 
 # Of the widget on the model's page: the second is 0.943 and the third 0.257 near to the first.

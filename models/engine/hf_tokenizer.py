@@ -48,6 +48,10 @@ class Tokenizers(Protocol):
         self, input: list[str], *, add_special_tokens: bool
     ) -> Sequence[Encoding]: ...
 
+    def no_truncation(self) -> None: ...
+
+    def no_padding(self) -> None: ...
+
     def get_vocab_size(self) -> int: ...
 
     def id_to_token(self, id: int) -> str | None: ...
@@ -161,9 +165,16 @@ class SlowTokenizer:
         return [self.encode(each) for each in texts]
 
 
-def tokenizer_of(loaded: Slow) -> Tokenizer:
-    """Return the tokenizer that transformers has loaded."""
+def tokenizer_of(loaded: Slow, *, whole: bool = False) -> Tokenizer:
+    """Return the tokenizer that transformers has loaded.
+
+    ``whole``: those of embedding models are told to cut texts and to fill them up, to a length
+    that is not the model's; ours leaves them as they are.
+    """
     fast: Tokenizers | None = getattr(loaded, "backend_tokenizer", None)
+    if fast and whole:
+        fast.no_truncation()
+        fast.no_padding()
     return HfTokenizer(fast, bos_token=loaded.bos_token) if fast else SlowTokenizer(loaded)
 
 

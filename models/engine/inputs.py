@@ -56,7 +56,9 @@ class InputReader:
         several = len(request.inputs) > 1
         return EmbedWork(
             rows=tuple(
-                self._row(each, room, request.overflow, f"input {place}" if several else "the input")
+                self._row(
+                    each, room, request.overflow, f"input {place}" if several else "the input"
+                )
                 for place, each in enumerate(request.inputs, 1)
             )
         )
@@ -127,9 +129,8 @@ class InputReader:
         for place, text in enumerate(request.documents, 1):
             what = f"document {place}, with the query,"
             tokens = self._tokens(text, left, room, request.overflow, what)
-            if request.overflow is not Overflow.REFUSE:
-                text = self._cut(text, left)
-            documents.append(readable(text))
+            cut = text if request.overflow is Overflow.REFUSE else self._cut(text, left)
+            documents.append(readable(cut))
             between = after * 2 if self.details.architecture in ROBERTA else after
             rows.append((*before, *query, *between, *tokens, *after))
         return EmbedWork(

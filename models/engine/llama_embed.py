@@ -10,7 +10,6 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
 
 from models.engine.backend import EmbedWork, Output, Pooled, SequenceFailed
 from models.engine.inputs import unknown_tokens
@@ -135,13 +134,15 @@ class _Asking(threading.Thread):
                 raise http.client.HTTPException
             if self._work.documents:
                 documents = [self._work.documents[place] for place in places]
-                return _scores(self._post("/v1/rerank", query=self._work.query, documents=documents))
+                return _scores(
+                    self._post("/v1/rerank", query=self._work.query, documents=documents)
+                )
             rows = [self._work.rows[place] for place in places]
             return _vectors(self._post("/v1/embeddings", input=rows, encoding_format="base64"))
         finally:
             self._client.close()
 
-    def _post(self, path: str, **body: Any) -> JSON:
+    def _post(self, path: str, **body: object) -> JSON:
         """Raises InferenceError where the child refuses."""
         response = self._client.post(path, body)
         answer = json.load(response)

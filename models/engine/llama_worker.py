@@ -18,7 +18,7 @@ with the key. When stdin ends, because the parent closed it or died, so does thi
 import json
 import os
 import sys
-from typing import Any
+from types import ModuleType
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def main() -> None:
     os._exit(0)
 
 
-def _embed(params: Any, xllamacpp: Any, pooling: str, context_length: int) -> None:
+def _embed(params: object, xllamacpp: ModuleType, pooling: str, context_length: int) -> None:
     """Have it make embeddings too."""
     params.embedding = True
     # enum llama_pooling_type; what the file says is not enough for "rank".

@@ -273,4 +273,3 @@ class LoadedModel:
         for group in groups:
             for job in group.jobs:
                 yield job.sink, event
-

@@ -12,6 +12,7 @@ from models import facts
 from models.engine.backend import (
     Admitted,
     Decoded,
+    EmbedWork,
     LoadSpec,
     Output,
     Prefilled,
@@ -20,6 +21,7 @@ from models.engine.backend import (
     Work,
 )
 from models.engine.hf_tokenizer import tokenizer_of
+from models.engine.mlx_encoder import MlxEncoder, decoder_embeddings
 from models.engine.mlx_library import free, import_library
 from models.engine.mlx_load import (
     Batch,
@@ -49,13 +51,15 @@ _PREFILL_STEP_TOKENS = 256
 _FINISH = {"stop": FinishReason.END_OF_TURN, "length": FinishReason.MAX_TOKENS}
 
 
-def open_mlx(spec: LoadSpec, wake: Callable[[], None]) -> "MlxBackend":
-    """Open a model: an ``OpenBackend``. ``MlxBackend.load`` loads it, bit by bit.
+def open_mlx(spec: LoadSpec, wake: Callable[[], None]) -> "MlxBackend | MlxEncoder":
+    """Open a model: an ``OpenBackend``. ``Backend.load`` loads it, bit by bit.
 
     Raises:
         LoadFailed
     """
     facts.of_mlx(spec.model.path)  # mlx_lm would look for a missing file on the network
+    if not spec.model.details.completes:
+        return MlxEncoder(spec, wake)
     return MlxBackend(spec, wake)
 
 
@@ -159,7 +163,11 @@ class MlxBackend:
         self._sequences[number] = sequence
         self._admitted.append(Admitted(ticket, len(work.tokens)))
 
+    def embed(self, ticket: int, work: EmbedWork) -> None:
+        self._loaded.embeddings.add(ticket, work)
+
     def remove(self, ticket: int) -> None:
+        self._loaded.embeddings.remove(ticket)
         for number, sequence in self._sequences.items():
             if sequence.ticket == ticket:
                 del self._sequences[number]
@@ -169,7 +177,7 @@ class MlxBackend:
 
     def has_work(self) -> bool:
         if self._runnable:
-            return bool(self._sequences)
+            return bool(self._sequences) or self._runnable.embeddings.has_work()
         return self._loading is None or self._loading.has_work()
 
     # -- Steps ----------------------------------------------------------------
@@ -178,6 +186,9 @@ class MlxBackend:
         if self._admitted:  # told before the first chunk is read, which may take a while
             outputs, self._admitted = self._admitted, []
             return outputs
+        vectors = self._loaded.embeddings.step()
+        if vectors or not self._sequences:
+            return vectors
         try:
             prompts, tokens = self._loaded.batch.next()
         except Exception as error:
@@ -253,6 +264,7 @@ class _Runnable:
         self.mx = library.mx
         self.vocabulary_size = loaded.vocabulary_size
         self.new_pieces = pieces_of(tokenizer)
+        self.embeddings = decoder_embeddings(library, loaded, spec)
         self.prompter = Prompter(template, tokenizer_of(tokenizer), spec.context_length)
         self._library = library
         self._weights = loaded.model

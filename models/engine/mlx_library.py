@@ -43,6 +43,7 @@ def _library() -> Library:
         mx=mx,
         new_batch=generate.BatchGenerator,
         load_model=utils.load_model,
+        model_classes=vars(utils)["_get_classes"],
         load_tokenizer=utils.load_tokenizer,
         make_prompt_cache=import_module("mlx_lm.models.cache").make_prompt_cache,
         flatten=import_module("mlx.utils").tree_flatten,

@@ -27,7 +27,7 @@ from models.events import (
 )
 from models.model import Kind, Model
 from models.residency import Residency
-from tests.bert_models import HAPPY, EXAMPLE, cosine, write_gguf
+from tests.bert_models import EXAMPLE, HAPPY, cosine, write_gguf
 from tests.fakes import A_TEST, a_model, find_among
 from tests.listener import Listener
 
@@ -37,9 +37,7 @@ POCKET = next((Path(__file__).parents[3] / "resources/pocket").rglob("*.gguf"))
 def model_at(path: Path, name: str) -> Model:
     found = facts.read(path)
     model = a_model(name)
-    return replace(
-        model, files=found.files, details=found.details, size_bytes=path.stat().st_size
-    )
+    return replace(model, files=found.files, details=found.details, size_bytes=path.stat().st_size)
 
 
 @pytest.fixture(scope="module")
