@@ -55,6 +55,14 @@ def usual(*, encoder: bool) -> str:
     return "mean" if encoder else "last"
 
 
+def reads_whole(pooling: str) -> bool:
+    """Whether such a model reads a text at once, and keeps nothing of it.
+
+    One that pools the last token's vector is a decoder, and reads it chunk by chunk.
+    """
+    return pooling not in ("", "last")
+
+
 def ranks(config: Mapping[str, Any]) -> bool:
     """Whether an encoder's configuration is that of a cross-encoder: it has one label."""
     names: object = config.get("architectures")

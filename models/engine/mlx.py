@@ -52,11 +52,7 @@ _FINISH = {"stop": FinishReason.END_OF_TURN, "length": FinishReason.MAX_TOKENS}
 
 
 def open_mlx(spec: LoadSpec, wake: Callable[[], None]) -> "MlxBackend | MlxEncoder":
-    """Open a model: an ``OpenBackend``. ``Backend.load`` loads it, bit by bit.
-
-    Raises:
-        LoadFailed
-    """
+    """Open a model: an ``OpenBackend``. ``Backend.load`` loads it. Raises LoadFailed."""
     facts.of_mlx(spec.model.path)  # mlx_lm would look for a missing file on the network
     if not spec.model.details.completes:
         return MlxEncoder(spec, wake)
@@ -187,7 +183,7 @@ class MlxBackend:
             outputs, self._admitted = self._admitted, []
             return outputs
         vectors = self._loaded.embeddings.step()
-        if vectors or not self._sequences:
+        if not self._sequences:
             return vectors
         try:
             prompts, tokens = self._loaded.batch.next()
@@ -195,9 +191,9 @@ class MlxBackend:
             log.exception("%s failed in a step", self._spec.model.name)
             failure = _step_error(str(self._spec.model.name), error)
         else:
-            return self._outputs(prompts, tokens)
+            return vectors + self._outputs(prompts, tokens)
         # Out here the exception is gone, and with it the frames that hold the old batch.
-        return self._start_over(failure)
+        return vectors + self._start_over(failure)
 
     def _outputs(self, prompts: list[PromptResponse], tokens: list[TokenResponse]) -> list[Output]:
         outputs = [self._prompt(each) for each in prompts]

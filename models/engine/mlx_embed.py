@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 Array: TypeAlias = Any
 Vectors: TypeAlias = list[tuple[float, ...]]
 
-# A step should take no more than a tenth of a second, for others wait for it: parameters times
-# tokens, of a GPU with 5 TFLOPS and of a processor that has a thirtieth.
+# A step should take no more than a tenth of a second or two, for others wait for it: parameters
+# times tokens, for a GPU of 5 TFLOPS, and for MLX on a processor, which has some GFLOPS.
 _STEP_WORK = 1 << 38
-_STEP_WORK_OF_CPU = 1 << 33
+_STEP_WORK_OF_CPU = 1 << 29
 _MOST_STEP_TOKENS = 4096
-_LEAST_STEP_TOKENS = 128  # fewer cost as much
+_LEAST_STEP_TOKENS = 64  # fewer cost as much
 
 
 def step_tokens(parameter_count: int, *, on_cpu: bool) -> int:

@@ -90,7 +90,12 @@ class MlxEncoder:
         return self._loading is None or self._loading.has_work()
 
     def step(self) -> list[Output]:
-        return self._embeddings.step() if self._embeddings else []
+        if self._embeddings is None:
+            return []
+        outputs = self._embeddings.step()
+        if not self._embeddings.has_work():
+            import_library().mx.clear_cache()
+        return outputs
 
     def remove(self, ticket: int) -> None:
         if self._embeddings:
