@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from models import facts
-from models.engine.backend import LoadSpec, Output, Work
-from models.engine.hf_tokenizer import tokenizer_of
+from models.engine.backend import Counters, LoadSpec, Output, Work
+from models.engine.hf_tokenizer import fill_in_of, tokenizer_of
 from models.engine.mlx_batch import Batches
+from models.engine.mlx_choice import Choice
+from models.engine.mlx_grammar import MlxGrammars
 from models.engine.mlx_layers import Layers, cost_of
 from models.engine.mlx_library import free, import_library
 from models.engine.mlx_load import (
@@ -25,8 +27,8 @@ from models.engine.mlx_load import (
 )
 from models.engine.mlx_prefill import Grid, Reader
 from models.engine.mlx_runner import Runner
-from models.engine.mlx_sampling import make_penalties, make_sampler
 from models.engine.mlx_sequence import Sequence
+from models.engine.mlx_vocabulary import Vocabulary
 from models.engine.pieces import pieces_of
 from models.engine.prefix_cache import PrefixCache
 from models.engine.prompt import Prompter
@@ -71,6 +73,18 @@ class MlxBackend:
     @property
     def loaded_bytes(self) -> int:
         return self._loading.loaded_bytes if self._loading else 0
+
+    @property
+    def counters(self) -> Counters:
+        if self._runnable is None:
+            return Counters()
+        runner = self._runnable.runner
+        return Counters(
+            prompt_cache_bytes=runner.prefixes.used_bytes,
+            prompt_cache_hits=runner.prefixes.hits,
+            prompt_cache_misses=runner.prefixes.misses,
+            waiting_sequences=runner.waiting_sequences,
+        )
 
     def load(self) -> bool:
         if self._runnable:
@@ -118,25 +132,11 @@ class MlxBackend:
     def step(self) -> list[Output]:
         return self._loaded.runner.step()
 
-    # -- Prompts that are kept -------------------------------------------------
-
-    @property
-    def prompt_cache_bytes_used(self) -> int:
-        return self._runnable.runner.prefixes.used_bytes if self._runnable else 0
-
-    @property
-    def prompt_cache_hits(self) -> int:
-        return self._runnable.runner.prefixes.hits if self._runnable else 0
-
-    @property
-    def prompt_cache_misses(self) -> int:
-        return self._runnable.runner.prefixes.misses if self._runnable else 0
-
     # -- The end --------------------------------------------------------------
 
     def close(self) -> None:
         if self._runnable:
-            self._runnable.runner.close()
+            self._runnable.close()
         self._loading = self._runnable = None
         free()
 
@@ -148,15 +148,21 @@ class _Runnable:
         tokenizer = loaded.tokenizer
         self._mx = library.mx
         self._name = str(spec.model.name)
-        self._vocabulary_size = loaded.vocabulary_size
         self._new_pieces = pieces_of(tokenizer)
+        ours = tokenizer_of(tokenizer)
+        self._vocabulary = Vocabulary(
+            loaded.vocabulary_size, tokenizer.eos_token_ids, ours.encode, self._new_pieces
+        )
         self._own_defaults = own_defaults(spec.model.path)
+        self._grammars = MlxGrammars(library.mx, tokenizer, ours, tokenizer.eos_token_ids)
         handling = Layers(library.mx)
         self.prompter = Prompter(
             _template(spec.model.path, tokenizer),
-            tokenizer_of(tokenizer),
+            ours,
             spec.context_length,
             marks=not handling.grow(library.make_prompt_cache(loaded.model)),
+            fill_in=fill_in_of(tokenizer),
+            grammars=self._grammars.maker,
         )
         self.runner = self._new_runner(library, loaded, spec, handling)
 
@@ -191,7 +197,7 @@ class _Runnable:
     def insert(self, works: Mapping[int, Work]) -> None:
         (tokens,) = {work.tokens for work in works.values()}
         # MLX does not check an index, and would read whatever lies there.
-        if min(tokens) < 0 or max(tokens) >= self._vocabulary_size:
+        if min(tokens) < 0 or max(tokens) >= self._vocabulary.size:
             raise InvalidRequest(
                 "The prompt has token numbers that this model does not know: "
                 "they may come from another model's context."
@@ -200,16 +206,23 @@ class _Runnable:
 
     def _new_row(self, ticket: int, work: Work) -> Sequence:
         sampling = resolve(work.sampling, self._own_defaults)
-        penalties = make_penalties(self._mx, sampling)
+        choice = Choice(self._mx, self._vocabulary, sampling, work.top_logprobs)
+        grammars = [self._grammars.processor(work.grammar)] if work.grammar else []
         return Sequence(
             ticket,
             self._new_pieces(),
             length=len(work.tokens),
             left=work.max_tokens,
             urgent=work.urgent,
-            sampler=make_sampler(self._mx, sampling),
-            processors=[penalties] if penalties else [],
+            sampler=choice.sampler,
+            processors=[*choice.processors, *grammars],
+            watchers=[each.saw for each in grammars],
+            logprobs=choice.logprobs,
         )
+
+    def close(self) -> None:
+        self.runner.close()
+        self._grammars.close()
 
     def _explain(self, error: Exception) -> InferenceError:
         if is_out_of_memory(error):
