@@ -45,6 +45,13 @@ _LARGE_GRID = Grid(chunk=256, alone=2048)
 _LARGE_BYTES = 4 << 30  # of weights
 
 
+def grid_for(on_cpu: bool, weights_bytes: int) -> Grid:
+    """Where prompts are cut: by the model and the device alone."""
+    if on_cpu:
+        return _CPU_GRID
+    return _LARGE_GRID if weights_bytes > _LARGE_BYTES else _SMALL_GRID
+
+
 def open_mlx(spec: LoadSpec, wake: Callable[[], None]) -> "MlxBackend":
     """Open a model: an ``OpenBackend``. ``MlxBackend.load`` loads it, bit by bit.
 
@@ -171,8 +178,7 @@ class _Runnable:
     ) -> Runner:
         model = loaded.model
         weights = sum(array.nbytes for _, array in library.flatten(model.parameters()))
-        on_cpu = library.mx.default_device() == library.mx.cpu
-        grid = _CPU_GRID if on_cpu else _LARGE_GRID if weights > _LARGE_BYTES else _SMALL_GRID
+        grid = grid_for(library.mx.default_device() == library.mx.cpu, weights)
         stop_tokens = sorted(loaded.tokenizer.eos_token_ids)
         cost = cost_of(library.mx, model, library.make_prompt_cache(model))
 
