@@ -48,6 +48,13 @@ _LARGE_GRID = Grid(chunk=256, alone=2048)
 _LARGE_BYTES = 4 << 30  # of weights
 
 
+def grid_for(on_cpu: bool, weights_bytes: int) -> Grid:
+    """Where prompts are cut: by the model and the device alone."""
+    if on_cpu:
+        return _CPU_GRID
+    return _LARGE_GRID if weights_bytes > _LARGE_BYTES else _SMALL_GRID
+
+
 def open_mlx(
     spec: LoadSpec, wake: Callable[[], None], *, prompts: PromptFiles | None = None
 ) -> "MlxBackend | MlxEncoder":
@@ -192,14 +199,10 @@ class _Runnable:
         self._weights_bytes = sum(
             array.nbytes for _, array in library.flatten(loaded.model.parameters())
         )
-        grid = self._grid()
+        on_cpu = library.mx.default_device() == library.mx.cpu
+        grid = grid_for(on_cpu, self._weights_bytes)
         self._disk = open_mlx_disk(prompts, library, spec, grid.chunk) if prompts else None
         self.runner = self._new_runner(library, loaded, spec, handling, grid)
-
-    def _grid(self) -> Grid:
-        if self._mx.default_device() == self._mx.cpu:
-            return _CPU_GRID
-        return _LARGE_GRID if self._weights_bytes > _LARGE_BYTES else _SMALL_GRID
 
     def _new_runner(
         self, library: Library, loaded: LoadedFolder, spec: LoadSpec, handling: Layers, grid: Grid

@@ -4,6 +4,7 @@ Every call is to be made on one thread: that of the test.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -114,11 +115,12 @@ class Machine:
         weights_bytes: int = 1 << 40,
         alone: int = CHUNK,
         tier: Tier | None = None,
+        processor: Callable[[int, Any, Any], Any] | None = None,
     ) -> None:
         library = import_library()
         self.mx = library.mx
+        self._processor = processor  # by ticket
         self.outputs: list[Output] = []
-        self._longest: dict[int, int] = {}
         handling = Layers(library.mx)
 
         def new_layers() -> list[Any]:
@@ -145,8 +147,15 @@ class Machine:
         )
 
     def _new_row(self, ticket: int, work: Work) -> Sequence:
-        sampler = make_sampler(self.mx, resolve(work.sampling, {}))
-        return Sequence(ticket, NoPieces(), len(work.tokens), work.max_tokens, work.urgent, sampler)
+        return Sequence(
+            ticket,
+            NoPieces(),
+            len(work.tokens),
+            work.max_tokens,
+            work.urgent,
+            make_sampler(self.mx, resolve(work.sampling, {})),
+            [partial(self._processor, ticket)] if self._processor else [],
+        )
 
     def start(
         self,
