@@ -24,7 +24,7 @@ class LoadSpec:
     context_length: int  # tokens a sequence may hold
     max_sequences: int  # that run at the same time; further ones wait in the backend
     need: Need
-    prompt_cache_bytes: int = 0  # for finished prompts, where the library keeps them itself
+    prompt_cache_bytes: int = 0  # for prompts whose sequences have ended, of need.cache_bytes
 
     @property
     def key(self) -> str:

@@ -39,7 +39,7 @@ from models.errors import InferenceError, InvalidRequest, ModelCrashed, OutOfMem
 log = logging.getLogger(__name__)
 
 # See docs/decisions/mlx-batches.md.
-_CPU_GRID = Grid(chunk=128, alone=128)
+_CPU_GRID = Grid(chunk=64, alone=64)
 _SMALL_GRID = Grid(chunk=512, alone=2048)
 _LARGE_GRID = Grid(chunk=256, alone=2048)
 _LARGE_BYTES = 4 << 30  # of weights

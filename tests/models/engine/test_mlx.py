@@ -43,7 +43,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-LONG_PROMPT = [100 + place % 900 for place in range(900)]  # eight chunks
+LONG_PROMPT = [100 + place % 900 for place in range(900)]  # fifteen chunks
 END_OF_TURN = 2  # <|im_end|>
 
 
