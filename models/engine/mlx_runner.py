@@ -71,6 +71,10 @@ class Runner:
     def has_work(self) -> bool:
         return bool(self._queue) or self._batches.decoding
 
+    @property
+    def waiting_sequences(self) -> int:
+        return sum(len(job.rows) for job in self._queue.waiting)
+
     def insert(self, works: Mapping[int, Work]) -> None:
         work = next(iter(works.values()))
         rows = [self._new_row(ticket, each) for ticket, each in works.items()]
@@ -232,7 +236,9 @@ class Runner:
         for row in [each for each in self._batches.rows() if each.error]:
             log.error("A logits processor failed", exc_info=row.error)
             self._batches.remove(row.ticket)
-            error = InferenceError("The next token could not be chosen: see the log.")
+            error = row.error
+            if not isinstance(error, InferenceError):
+                error = InferenceError("The next token could not be chosen: see the log.")
             failures.append(SequenceFailed(row.ticket, error))
         return failures
 

@@ -62,6 +62,7 @@ def seen_by_a_tool() -> Message:
         (asked(constraint=Grammar("[0-9]", "regex")), {Ability.GRAMMAR}),
         (asked(top_logprobs=0), {Ability.LOGPROBS}),
         (asked(top_logprobs=5), {Ability.LOGPROBS}),
+        (asked(prompt_logprobs=True), {Ability.LOGPROBS}),
         (drawn(logit_bias=((1, 2.0),)), {Ability.LOGIT_BIAS}),
         (drawn(typical_p=0.5), {Ability.TYPICAL_P}),
         (drawn(typical_p=1.0), set[Ability]()),
