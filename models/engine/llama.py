@@ -12,9 +12,11 @@ from itertools import count, groupby
 
 from models.engine.backend import (
     Admitted,
+    Counters,
     Decoded,
     LoadSpec,
     Output,
+    Prefilled,
     SequenceFailed,
     Work,
 )
@@ -57,6 +59,7 @@ class LlamaBackend:
         self._sequences: dict[int, Sequence] = {}  # those that have not ended, by ticket
         self._slots = Slots(spec.max_sequences, spec.shared_tokens)
         self._streams: dict[Turn, LlamaStream] = {}
+        self._hits = self._misses = 0  # of prompts in what llama.cpp keeps
         template = _compiled(source)
         self._process = LlamaProcess(
             {
@@ -65,6 +68,8 @@ class LlamaBackend:
                 "max_sequences": spec.max_sequences,
                 "shared_tokens": spec.shared_tokens,
                 "prompt_cache_bytes": spec.prompt_cache_bytes,
+                "kv_type": spec.kv_type,
+                "adapters": [[str(each.path), each.scale] for each in spec.adapters],
             },
             model_name=str(spec.model.name),
             on_change=wake,
@@ -80,6 +85,14 @@ class LlamaBackend:
     @property
     def loaded_bytes(self) -> int:
         return 0  # llama.cpp does not tell
+
+    @property
+    def counters(self) -> Counters:
+        return Counters(
+            prompt_cache_hits=self._hits,
+            prompt_cache_misses=self._misses,
+            waiting_sequences=self._slots.waiting,
+        )
 
     @property
     def pid(self) -> int:
@@ -178,7 +191,13 @@ class LlamaBackend:
             if not sequence.begun:
                 sequence.begun = True
                 self._admitted.append(Admitted(sequence.ticket, sequence.prompt_tokens))
-        return first.continued({**_completion(first.work), "n_cmpl": len(turn.tickets)})
+        body = {**_completion(first.work), "n_cmpl": len(turn.tickets)}
+        if self._spec.adapters:
+            # Without it llama.cpp would take up what it has read with other scales.
+            body["lora"] = [
+                {"id": place, "scale": each.scale} for place, each in enumerate(self._spec.adapters)
+            ]
+        return first.continued(body)
 
     def _left_in(self, turn: Turn) -> list[Sequence]:
         return [self._sequences[each] for each in turn.tickets if each in self._sequences]
@@ -190,6 +209,9 @@ class LlamaBackend:
         if isinstance(output, Decoded):
             self._slots.has_read(turn)
         told = sequence.take(output)
+        if isinstance(told, Prefilled):
+            self._hits += told.cached_tokens > 0
+            self._misses += told.cached_tokens == 0
         if isinstance(told, SequenceFailed) or (isinstance(told, Decoded) and told.finish):
             del self._sequences[output.ticket]
         return told

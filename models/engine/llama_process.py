@@ -24,6 +24,16 @@ _KEPT_LINES = 60  # of its stderr
 
 # What llama.cpp says on stderr, and what a person can do about it. The first that fits.
 _REASONS: tuple[tuple[str, type[InferenceError], str], ...] = (
+    (
+        r"lora adapter: .*(wrong base model|mismatch|does not exist)",
+        LoadFailed,
+        "its adapter was made for another model",
+    ),
+    (
+        r"failed to load lora adapter '(?:[^']*/)?([^'/]*)'",
+        LoadFailed,
+        "its adapter {0} is missing, or is none in GGUF format",
+    ),
     (r"No such file or directory", LoadFailed, "its file is gone; download or import it again"),
     (r"Permission denied", LoadFailed, "its file may not be read; check its permissions"),
     (r"invalid magic", LoadFailed, "its file is not a GGUF file"),

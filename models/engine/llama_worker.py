@@ -7,9 +7,10 @@ and it is alone in importing xllamacpp. The parent writes one line of JSON on st
      "threads": N, "key": SECRET}
 
 in which may also be "shared_tokens" (N: the KV cache that all sequences share; without it each
-has its own), and gets one line of JSON on stdout, ``{"port": N}`` or ``{"error": TEXT}``;
-llama.cpp's own messages go to stderr. The model is then spoken to over HTTP on that loopback port,
-with the key. When stdin ends, because the parent closed it or died, so does this process.
+has its own), "kv_type" (as llama.cpp calls it: q8_0) and "adapters" ([[PATH, SCALE]…]). It gets
+one line of JSON on stdout, ``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's own messages go
+to stderr. The model is then spoken to over HTTP on that loopback port, with the key.
+When stdin ends, because the parent closed it or died, so does this process.
 """
 
 # xllamacpp has no type stubs.
@@ -50,6 +51,12 @@ def main() -> None:
         params.cache_ram_mib = max(1 if shared else 0, config["prompt_cache_bytes"] >> 20)
         # Of sliding windows and recurrent states, for each sequence: 32 unless told otherwise.
         params.n_ctx_checkpoints = 4
+        kv_type = xllamacpp.ggml_type[f"GGML_TYPE_{config.get('kv_type', 'f16').upper()}"]
+        params.cache_type_k = params.cache_type_v = kv_type
+        params.lora_adapters = [
+            xllamacpp.CommonAdapterLoraInfo(path, scale)
+            for path, scale in config.get("adapters", ())
+        ]
         params.warmup = False  # a first token late is better than every load late
         params.cpuparams.n_threads = config["threads"]
         params.cpuparams_batch.n_threads = config["threads"]
