@@ -4,7 +4,7 @@ Run by path and not as a module, with nothing of ours imported: it must start fa
 and it is alone in importing xllamacpp. The parent writes one line of JSON on stdin,
 
     {"model": PATH, "context_length": N, "max_sequences": N, "prompt_cache_bytes": N,
-     "threads": N, "key": SECRET}
+     "chunk_tokens": N, "threads": N, "key": SECRET}
 
 in which may also be "shared_tokens" (N: the KV cache that all sequences share; without it each
 has its own), "kv_type" (as llama.cpp calls it: q8_0) and "adapters" ([[PATH, SCALE]…]). It gets
@@ -19,7 +19,6 @@ When stdin ends, because the parent closed it or died, so does this process.
 
 import json
 import os
-import platform
 import sys
 
 
@@ -45,7 +44,7 @@ def main() -> None:
         params.ctx_shift = False
         params.fit_params = False  # the parent has planned what fits
         # A prompt is read in pieces: between them the others' tokens go on, and a cancel counts.
-        params.n_batch = params.n_ubatch = _prefill_chunk()
+        params.n_batch = params.n_ubatch = config["chunk_tokens"]
         # Finished prompts are kept in memory: 8 GiB of it unless told otherwise. With 0 they
         # would not make room in a shared KV cache.
         params.cache_ram_mib = max(1 if shared else 0, config["prompt_cache_bytes"] >> 20)
@@ -80,15 +79,6 @@ def main() -> None:
         sys.stdin.read()
     # Not an orderly end: that would wait for requests that still run.
     os._exit(0)
-
-
-def _prefill_chunk() -> int:
-    """Tokens: the fewest that have nine tenths of the best speed (docs/decisions/llama-child.md).
-
-    By the device alone, so that a prompt is cut the same way on every day.
-    """
-    on_gpu = sys.platform == "darwin" and platform.machine() == "arm64"
-    return 512 if on_gpu else 128
 
 
 if __name__ == "__main__":
