@@ -11,13 +11,12 @@ from models.model import Kind, KvType, Model
 
 _LONGEST_DEFAULT_CONTEXT = 32_768  # tokens, where nobody asks for another
 _SHORTEST_DEFAULT_CONTEXT = 2_048
-# Of a whole context each; see benchmarks/engine.py.
-_MOST_SEQUENCES = {Kind.LLAMA: 32, Kind.MLX: 8}
-# Of any length, in the room of the sequences above: MLX lets them in by their bytes.
-_MOST_MLX_SEQUENCES = 32
-# With llama.cpp they share what there is, where it is not a context for each.
-_MOST_SHARED_TOKENS = 262_144  # beyond it memory would lie idle
-_LEAST_SHARE_TOKENS = 512  # with less there would be slots and no room in them
+_MOST_SEQUENCES = 32  # see benchmarks/engine.py
+# Each of a whole context: MLX lets in as many as ``_MOST_SEQUENCES`` of any length, by their bytes.
+_MOST_WHOLE_MLX_SEQUENCES = 8
+# Of a KV cache that sequences share, in tokens: beyond it memory would lie idle.
+_MOST_SHARED_TOKENS = 262_144
+_LEAST_SHARE_TOKENS = 512  # of a sequence: with less there would be slots and no room
 # Each agent of a few tens of thousands of tokens takes gigabytes in MLX's 16 bits.
 _MOST_PROMPT_CACHE_BYTES = {Kind.LLAMA: 1 << 30, Kind.MLX: 8 << 30}
 # Beyond a sliding window a chunk of prefill stands until the next token: 256 in both engines.
@@ -57,13 +56,6 @@ class Cache:
         windowed = min(tokens, self._most_windowed)
         return self.token_bytes * tokens + self.window_bytes * windowed + self.state_bytes
 
-    def of_all(self, tokens: int, sequences: int, shared_tokens: int | None) -> int:
-        """Return those of ``sequences`` of so many tokens each, of which they may share some."""
-        own = self.of(tokens) * sequences
-        if shared_tokens is None:
-            return own
-        return own + self.token_bytes * (shared_tokens - tokens * sequences)
-
     def tokens_within(self, size_bytes: int) -> int:
         """Return the longest sequence that fits; a great number where length costs nothing."""
         window = self._most_windowed if self.window_bytes else 0
@@ -71,6 +63,12 @@ class Cache:
         if short <= window:
             return max(0, short)
         return (size_bytes - self.of(0) - self.window_bytes * window) // max(1, self.token_bytes)
+
+    def of_shared(self, tokens: int, sequences: int) -> int:
+        """Return the bytes of so many sequences that have so many tokens together."""
+        windowed = min(tokens, self._most_windowed * sequences)
+        states = self.state_bytes * sequences
+        return self.token_bytes * tokens + self.window_bytes * windowed + states
 
     @property
     def _most_windowed(self) -> int:
@@ -111,23 +109,23 @@ def roomiest(smallest: LoadSpec, wish: Wish, spare_bytes: int) -> LoadSpec:
         longest = min(trained, wish.default_context or _LONGEST_DEFAULT_CONTEXT)
         fits = cache.tokens_within(budget) // CONTEXT_STEP * CONTEXT_STEP
         context = min(longest, max(context, fits))
-    sequences = max(1, min(_MOST_SEQUENCES[model.kind], budget // max(1, cache.of(context))))
-    shared = None
-    if model.kind is Kind.LLAMA and sequences < _MOST_SEQUENCES[model.kind] and cache.token_bytes:
-        sequences, shared = _shares(cache, context, budget)
-    # As much again for prompts whose sequence has ended.
-    most = _MOST_PROMPT_CACHE_BYTES[model.kind]
-    prompt_cache = min(cache.of_all(context, sequences, shared), rest // 4, most)
-    return _spec(model, wish.kv_type, context, sequences, prompt_cache, shared)
-
-
-def _shares(cache: Cache, context: int, budget: int) -> tuple[int, int]:
-    """Return how many sequences share a KV cache, and how many tokens it holds."""
-    fixed = cache.of_all(context, 1, 0)
-    sequences = max(1, min(_MOST_SEQUENCES[Kind.LLAMA], budget // 2 // max(1, fixed)))
-    fits = (budget - sequences * fixed) // cache.token_bytes // CONTEXT_STEP * CONTEXT_STEP
+    # Of prompts whose sequence has ended, as much again is kept.
+    most = min(rest // 4, _MOST_PROMPT_CACHE_BYTES[model.kind])
+    fitting = max(1, budget // max(1, cache.of(context)))
+    if model.kind is Kind.MLX:
+        whole = min(_MOST_WHOLE_MLX_SEQUENCES, fitting)
+        kept = min(cache.of(context) * whole, most)
+        return _spec(model, wish.kv_type, context, whole, kept)
+    if fitting >= _MOST_SEQUENCES:
+        kept = min(cache.of(context) * _MOST_SEQUENCES, most)
+        return _spec(model, wish.kv_type, context, _MOST_SEQUENCES, kept)
+    fits = cache.tokens_within(budget) // CONTEXT_STEP * CONTEXT_STEP
     shared = max(context, min(fits, _MOST_SHARED_TOKENS))
-    return max(1, min(sequences, shared // _LEAST_SHARE_TOKENS)), shared
+    sequences = max(1, min(_MOST_SEQUENCES, shared // _LEAST_SHARE_TOKENS))
+    while sequences > 1 and cache.of_shared(shared, sequences) > budget:
+        sequences //= 2
+    kept = min(cache.of_shared(shared, sequences), most)
+    return _spec(model, wish.kv_type, context, sequences, kept, shared)
 
 
 def _spec(
@@ -138,11 +136,14 @@ def _spec(
     prompt_cache_bytes: int,
     shared_tokens: int | None = None,
 ) -> LoadSpec:
-    cache_bytes = cache_of(model, kv_type).of_all(context, sequences, shared_tokens)
+    cache = cache_of(model, kv_type)
+    sequences_bytes = cache.of(context) * sequences
+    if shared_tokens is not None:
+        sequences_bytes = cache.of_shared(shared_tokens, sequences)
     weights = int(model.size_bytes * _growth(model))
     need = Need(
         weights_bytes=weights,
-        cache_bytes=cache_bytes + prompt_cache_bytes,
+        cache_bytes=sequences_bytes + prompt_cache_bytes,
         working_bytes=_WORKING_BYTES + int(weights * _WORKING_SHARE),
         mapped=model.kind is Kind.LLAMA,
         guessed=_is_guess(model),
@@ -150,7 +151,7 @@ def _spec(
     return LoadSpec(
         model=model,
         context_length=context,
-        max_sequences=_MOST_MLX_SEQUENCES if model.kind is Kind.MLX else sequences,
+        max_sequences=_MOST_SEQUENCES if model.kind is Kind.MLX else sequences,
         need=need,
         shared_tokens=shared_tokens,
         prompt_cache_bytes=prompt_cache_bytes,

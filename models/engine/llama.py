@@ -20,24 +20,35 @@ from models.engine.backend import (
     SequenceFailed,
     Work,
 )
-from models.engine.llama_client import JSON
+from models.engine.llama_disk import LlamaDisk
+from models.engine.llama_grammar import LlamaGrammars
 from models.engine.llama_process import LlamaProcess
+from models.engine.llama_recall import Recall
+from models.engine.llama_request import Asked, LlamaRequests
 from models.engine.llama_sequence import Sequence
 from models.engine.llama_slots import Slots, Turn
 from models.engine.llama_stream import LlamaStream
 from models.engine.llama_tokenizer import LlamaTokenizer
 from models.engine.prompt import Prompter
-from models.engine.sampling import Sampling, resolve
 from models.engine.template import ChatTemplate
 from models.gguf import TemplateSource, read_template
+from models.prompt_files import PromptFiles
 from models.worker import PYTHON, Command
 
 
 def open_llama(
-    spec: LoadSpec, wake: Callable[[], None], *, command: Command = PYTHON
+    spec: LoadSpec,
+    wake: Callable[[], None],
+    *,
+    command: Command = PYTHON,
+    prompts: PromptFiles | None = None,
 ) -> "LlamaBackend":
-    """Start loading a GGUF file; returns at once. Raises LoadFailed, OutOfMemory."""
-    return LlamaBackend(spec, read_template(spec.model.path), wake, command)
+    """Start loading a GGUF file; returns at once. Raises LoadFailed, OutOfMemory.
+
+    ``prompts`` outlive it; None: they do not.
+    """
+    disk = LlamaDisk(prompts, spec) if prompts else None
+    return LlamaBackend(spec, read_template(spec.model.path), wake, command, disk)
 
 
 class LlamaBackend:
@@ -48,7 +59,12 @@ class LlamaBackend:
     """
 
     def __init__(
-        self, spec: LoadSpec, source: TemplateSource, wake: Callable[[], None], command: Command
+        self,
+        spec: LoadSpec,
+        source: TemplateSource,
+        wake: Callable[[], None],
+        command: Command,
+        disk: LlamaDisk | None,
     ) -> None:
         self._spec = spec
         self._wake = wake
@@ -70,13 +86,23 @@ class LlamaBackend:
                 "prompt_cache_bytes": spec.prompt_cache_bytes,
                 "kv_type": spec.kv_type,
                 "adapters": [[str(each.path), each.scale] for each in spec.adapters],
+                "slot_folder": str(disk.folder) if disk else "",
             },
             model_name=str(spec.model.name),
             on_change=wake,
             command=command,
         )
+        self._recall = Recall(disk, self._process) if disk else None
         tokenizer = LlamaTokenizer(self._process, source)
-        self._prompter = Prompter(template, tokenizer, spec.context_length)
+        self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
+        self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
+        self._prompter = Prompter(
+            template,
+            tokenizer,
+            spec.context_length,
+            fill_in=source.fill_in,
+            grammars=self._grammars.maker,
+        )
 
     @property
     def prompter(self) -> Prompter:
@@ -111,6 +137,8 @@ class LlamaBackend:
         return ready
 
     def insert(self, works: Mapping[int, Work]) -> None:
+        for work in works.values():
+            self._requests.check(work)
         inserted = [self._sequence(ticket, work) for ticket, work in works.items()]
         for _, group in groupby(enumerate(inserted), key=_run_of_seeds):
             self._wait([sequence for _, sequence in group])
@@ -125,6 +153,8 @@ class LlamaBackend:
         while not self._outbox.empty():
             turn, output = self._outbox.get()
             self._process.pulse.beat()
+            if self._recall:
+                self._recall.heard(turn)
             if output is None:
                 self._end(turn)
             elif told := self._take(turn, output):
@@ -145,6 +175,9 @@ class LlamaBackend:
         for stream in self._streams.values():
             stream.cancel()
         self._sequences.clear()
+        self._grammars.close()
+        if self._recall:
+            self._recall.close()
         self._process.close()
 
     # -- Inside ---------------------------------------------------------------
@@ -169,35 +202,42 @@ class LlamaBackend:
             most_tokens=first.turn_tokens,
             order=first.order,
             urgent=first.work.urgent,
+            asks_beside=first.work.top_logprobs is not None,
         )
+        if self._recall and (cells := self._recall.cells(first.work.tokens)):
+            self._slots.keep(cells)
         self._slots.wait(turn)
 
     def _start_waiting(self) -> None:
-        while turn := self._slots.start_next():
+        while (not self._recall or self._recall.may_begin) and (turn := self._slots.start_next()):
             if not self._streams:
                 self._process.pulse.start()
-            body = self._body(turn)
+            asked = self._asked(turn)
             self._streams[turn] = LlamaStream(
                 self._process,
                 turn.tickets,
-                body,
-                partial(self._put, turn),
+                asked,
+                self._grammars.watch(asked.work.grammar, partial(self._put, turn)),
                 partial(self._put, turn, None),
+                self._begun(turn),
             )
 
-    def _body(self, turn: Turn) -> JSON:
+    def _asked(self, turn: Turn) -> Asked:
         first = self._sequences[turn.tickets[0]]
         for sequence in self._left_in(turn):
             if not sequence.begun:
                 sequence.begun = True
                 self._admitted.append(Admitted(sequence.ticket, sequence.prompt_tokens))
-        body = {**_completion(first.work), "n_cmpl": len(turn.tickets)}
-        if self._spec.adapters:
-            # Without it llama.cpp would take up what it has read with other scales.
-            body["lora"] = [
-                {"id": place, "scale": each.scale} for place, each in enumerate(self._spec.adapters)
-            ]
-        return first.continued(body)
+        body = first.continued(self._requests.completion(first.work))
+        body["n_cmpl"] = len(turn.tickets)
+        return Asked(
+            work=first.work, body=body, requests=self._requests, asks_beside=turn.asks_beside
+        )
+
+    def _begun(self, turn: Turn) -> Callable[[], object] | None:
+        """Return what is to be done before it is sent."""
+        first = self._sequences[turn.tickets[0]]
+        return self._recall.begin(turn, first.work.tokens) if self._recall else None
 
     def _left_in(self, turn: Turn) -> list[Sequence]:
         return [self._sequences[each] for each in turn.tickets if each in self._sequences]
@@ -217,7 +257,9 @@ class LlamaBackend:
         return told
 
     def _end(self, turn: Turn) -> None:
-        del self._streams[turn]
+        stream = self._streams.pop(turn)
+        if self._recall:
+            self._recall.end(turn, stream.slot)
         self._slots.end(turn)
         for sequence in self._left_in(turn):
             self._wait([sequence])
@@ -238,30 +280,3 @@ def _compiled(source: TemplateSource) -> ChatTemplate | None:
     if source.text is None:
         return None
     return ChatTemplate(source.text, bos_token=source.bos_token, eos_token=source.eos_token)
-
-
-def _completion(work: Work) -> JSON:
-    return {
-        "stream": True,
-        "return_tokens": True,
-        "return_progress": True,
-        "cache_prompt": True,
-        **_sampling_fields(resolve(work.sampling, {})),
-    }
-
-
-def _sampling_fields(sampling: Sampling) -> JSON:
-    """What llama.cpp's server calls them (tools/server/README.md)."""
-    return {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-        "typical_p": sampling.typical_p,
-        "seed": sampling.seed,
-        "repeat_penalty": sampling.repeat_penalty,
-        "repeat_last_n": sampling.repeat_last_n,
-        "presence_penalty": sampling.presence_penalty,
-        "frequency_penalty": sampling.frequency_penalty,
-        "ignore_eos": sampling.ignore_eos,
-    }

@@ -10,8 +10,11 @@ from pathlib import Path
 
 from models import facts
 from models.engine.backend import Counters, LoadSpec, Output, Work
-from models.engine.hf_tokenizer import tokenizer_of
+from models.engine.hf_tokenizer import fill_in_of, tokenizer_of
 from models.engine.mlx_batch import Batches
+from models.engine.mlx_choice import Choice
+from models.engine.mlx_disk import open_mlx_disk
+from models.engine.mlx_grammar import MlxGrammars
 from models.engine.mlx_layers import Layers, cost_of
 from models.engine.mlx_library import free, import_library
 from models.engine.mlx_load import (
@@ -25,40 +28,48 @@ from models.engine.mlx_load import (
 )
 from models.engine.mlx_prefill import Grid, Reader
 from models.engine.mlx_runner import Runner
-from models.engine.mlx_sampling import make_penalties, make_sampler
 from models.engine.mlx_sequence import Sequence
+from models.engine.mlx_vocabulary import Vocabulary
 from models.engine.pieces import pieces_of
 from models.engine.prefix_cache import PrefixCache
 from models.engine.prompt import Prompter
 from models.engine.sampling import own_defaults, resolve
 from models.engine.template import ChatTemplate
 from models.errors import InferenceError, InvalidRequest, ModelCrashed, OutOfMemory
+from models.prompt_files import PromptFiles
 
 log = logging.getLogger(__name__)
 
 # See docs/decisions/mlx-batches.md.
-_CPU_GRID = Grid(chunk=128, alone=128)
+_CPU_GRID = Grid(chunk=64, alone=64)
 _SMALL_GRID = Grid(chunk=512, alone=2048)
 _LARGE_GRID = Grid(chunk=256, alone=2048)
 _LARGE_BYTES = 4 << 30  # of weights
 
 
-def open_mlx(spec: LoadSpec, wake: Callable[[], None]) -> "MlxBackend":
-    """Open a model: an ``OpenBackend``. ``MlxBackend.load`` loads it, bit by bit.
+def open_mlx(
+    spec: LoadSpec, wake: Callable[[], None], *, prompts: PromptFiles | None = None
+) -> "MlxBackend":
+    """Open a model. ``MlxBackend.load`` loads it, bit by bit.
+
+    ``prompts`` outlive it; None: they do not.
 
     Raises:
         LoadFailed
     """
     facts.of_mlx(spec.model.path)  # mlx_lm would look for a missing file on the network
-    return MlxBackend(spec, wake)
+    return MlxBackend(spec, wake, prompts)
 
 
 class MlxBackend:
     """One MLX model and the sequences that run on it. A ``Backend``."""
 
-    def __init__(self, spec: LoadSpec, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, spec: LoadSpec, wake: Callable[[], None], prompts: PromptFiles | None
+    ) -> None:
         self._spec = spec
         self._wake = wake
+        self._prompts = prompts
         self._loading: Loading | None = None
         self._runnable: _Runnable | None = None  # once it is loaded
 
@@ -105,7 +116,7 @@ class MlxBackend:
         loaded = self._loading.go_on()
         if loaded is None:
             return False
-        self._runnable = _Runnable(self._loading.library, loaded, self._spec)
+        self._runnable = _Runnable(self._loading.library, loaded, self._spec, self._prompts)
         self._loading = None
         return True
 
@@ -134,7 +145,7 @@ class MlxBackend:
 
     def close(self) -> None:
         if self._runnable:
-            self._runnable.runner.close()
+            self._runnable.close()
         self._loading = self._runnable = None
         free()
 
@@ -142,29 +153,48 @@ class MlxBackend:
 class _Runnable:
     """What a loaded model is made of: weights, tokenizer, and what runs on them."""
 
-    def __init__(self, library: Library, loaded: LoadedFolder, spec: LoadSpec) -> None:
+    def __init__(
+        self,
+        library: Library,
+        loaded: LoadedFolder,
+        spec: LoadSpec,
+        prompts: PromptFiles | None,
+    ) -> None:
         tokenizer = loaded.tokenizer
         self._mx = library.mx
         self._name = str(spec.model.name)
-        self._vocabulary_size = loaded.vocabulary_size
         self._new_pieces = pieces_of(tokenizer)
+        ours = tokenizer_of(tokenizer)
+        self._vocabulary = Vocabulary(
+            loaded.vocabulary_size, tokenizer.eos_token_ids, ours.encode, self._new_pieces
+        )
         self._own_defaults = own_defaults(spec.model.path)
+        self._grammars = MlxGrammars(library.mx, tokenizer, ours, tokenizer.eos_token_ids)
         handling = Layers(library.mx)
         self.prompter = Prompter(
             _template(spec.model.path, tokenizer),
-            tokenizer_of(tokenizer),
+            ours,
             spec.context_length,
             marks=not handling.grow(library.make_prompt_cache(loaded.model)),
+            fill_in=fill_in_of(tokenizer),
+            grammars=self._grammars.maker,
         )
-        self.runner = self._new_runner(library, loaded, spec, handling)
+        self._weights_bytes = sum(
+            array.nbytes for _, array in library.flatten(loaded.model.parameters())
+        )
+        grid = self._grid()
+        self._disk = open_mlx_disk(prompts, library, spec, grid.chunk) if prompts else None
+        self.runner = self._new_runner(library, loaded, spec, handling, grid)
+
+    def _grid(self) -> Grid:
+        if self._mx.default_device() == self._mx.cpu:
+            return _CPU_GRID
+        return _LARGE_GRID if self._weights_bytes > _LARGE_BYTES else _SMALL_GRID
 
     def _new_runner(
-        self, library: Library, loaded: LoadedFolder, spec: LoadSpec, handling: Layers
+        self, library: Library, loaded: LoadedFolder, spec: LoadSpec, handling: Layers, grid: Grid
     ) -> Runner:
         model = loaded.model
-        weights = sum(array.nbytes for _, array in library.flatten(model.parameters()))
-        on_cpu = library.mx.default_device() == library.mx.cpu
-        grid = _CPU_GRID if on_cpu else _LARGE_GRID if weights > _LARGE_BYTES else _SMALL_GRID
         stop_tokens = sorted(loaded.tokenizer.eos_token_ids)
         cost = cost_of(library.mx, model, library.make_prompt_cache(model))
 
@@ -178,18 +208,31 @@ class _Runnable:
 
         return Runner(
             Reader(library.mx, model, lambda: library.make_prompt_cache(model), handling, grid),
-            Batches(new_batch, cost, weights_bytes=weights, stop_tokens=frozenset(stop_tokens)),
-            PrefixCache(spec.prompt_cache_bytes, handling=handling, least_gain=grid.chunk),
+            Batches(
+                new_batch,
+                cost,
+                weights_bytes=self._weights_bytes,
+                stop_tokens=frozenset(stop_tokens),
+            ),
+            PrefixCache(
+                spec.prompt_cache_bytes, self._disk, handling=handling, least_gain=grid.chunk
+            ),
             room_bytes=max(spec.need.cache_bytes, cost(spec.context_length, 1)),
             most_rows=spec.max_sequences,
             new_row=self._new_row,
             explain=self._explain,
         )
 
+    def close(self) -> None:
+        self.runner.close()
+        self._grammars.close()
+        if self._disk:
+            self._disk.close()
+
     def insert(self, works: Mapping[int, Work]) -> None:
         (tokens,) = {work.tokens for work in works.values()}
         # MLX does not check an index, and would read whatever lies there.
-        if min(tokens) < 0 or max(tokens) >= self._vocabulary_size:
+        if min(tokens) < 0 or max(tokens) >= self._vocabulary.size:
             raise InvalidRequest(
                 "The prompt has token numbers that this model does not know: "
                 "they may come from another model's context."
@@ -198,15 +241,18 @@ class _Runnable:
 
     def _new_row(self, ticket: int, work: Work) -> Sequence:
         sampling = resolve(work.sampling, self._own_defaults)
-        penalties = make_penalties(self._mx, sampling)
+        choice = Choice(self._mx, self._vocabulary, sampling, work.top_logprobs)
+        grammars = [self._grammars.processor(work.grammar)] if work.grammar else []
         return Sequence(
             ticket,
             self._new_pieces(),
             length=len(work.tokens),
             left=work.max_tokens,
             urgent=work.urgent,
-            sampler=make_sampler(self._mx, sampling),
-            processors=[penalties] if penalties else [],
+            sampler=choice.sampler,
+            processors=[*choice.processors, *grammars],
+            watchers=[each.saw for each in grammars],
+            logprobs=choice.logprobs,
         )
 
     def _explain(self, error: Exception) -> InferenceError:

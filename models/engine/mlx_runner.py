@@ -229,7 +229,9 @@ class Runner:
         for row in [each for each in self._batches.rows() if each.error]:
             log.error("A logits processor failed", exc_info=row.error)
             self._batches.remove(row.ticket)
-            error = InferenceError("The next token could not be chosen: see the log.")
+            error = row.error
+            if not isinstance(error, InferenceError):
+                error = InferenceError("The next token could not be chosen: see the log.")
             failures.append(SequenceFailed(row.ticket, error))
         return failures
 

@@ -17,6 +17,7 @@ import pytest
 
 from models import chat
 from models.chat import GenerateRequest, SamplingParams
+from models.engine import mlx_choice
 from models.engine.backend import (
     Admitted,
     Decoded,
@@ -29,6 +30,8 @@ from models.engine.backend import (
 from models.engine.installed import has_mlx
 from models.engine.mlx import open_mlx
 from models.engine.mlx_library import end_thread
+from models.engine.mlx_sampling import LogitsProcessor
+from models.engine.sampling import Sampling
 from models.errors import InferenceError, InvalidRequest, LoadFailed, ModelCrashed, OutOfMemory
 from models.events import FinishReason
 from models.ledger import Need
@@ -40,7 +43,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-LONG_PROMPT = [100 + place % 900 for place in range(900)]  # eight chunks
+LONG_PROMPT = [100 + place % 900 for place in range(900)]  # fifteen chunks
 END_OF_TURN = 2  # <|im_end|>
 
 
@@ -423,9 +426,20 @@ def test_without_room_for_it_nothing_is_kept(driver: Driver) -> None:
 # -- Failing ------------------------------------------------------------------
 
 
-def test_penalties_that_cannot_be_computed_fail_their_own_sequence_alone(driver: Driver) -> None:
+def test_penalties_that_cannot_be_computed_fail_their_own_sequence_alone(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = mlx_choice.make_penalties
+
+    def make_or_fail(mx: Any, sampling: Sampling) -> LogitsProcessor | None:
+        return make(mx, sampling) if sampling.frequency_penalty < 1 else fail
+
+    def fail(*_: Any) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(mlx_choice, "make_penalties", make_or_fail)
     driver.start(1, "What is the capital of France?")
-    driver.start(2, "What is the capital of France?", frequency_penalty="very")
+    driver.start(2, "What is the capital of France?", frequency_penalty=1.0)
     driver.start(3, "What is the capital of France?", frequency_penalty=0.1)
 
     outputs = driver.steps()
