@@ -95,6 +95,12 @@ class LlamaBackend:
         self._recall = Recall(disk, self._process) if disk else None
         tokenizer = LlamaTokenizer(self._process, source)
         self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
+        if spec.adapters:
+            # Without it llama.cpp would go on from what it has read with other scales.
+            scales = [each.scale for each in spec.adapters]
+            self._requests.always["lora"] = [
+                {"id": place, "scale": scale} for place, scale in enumerate(scales)
+            ]
         self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
         self._prompter = Prompter(
             template,
