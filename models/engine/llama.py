@@ -20,6 +20,7 @@ from models.engine.backend import (
     SequenceFailed,
     Work,
 )
+from models.engine.llama_client import JSON
 from models.engine.llama_disk import LlamaDisk
 from models.engine.llama_grammar import LlamaGrammars
 from models.engine.llama_process import LlamaProcess
@@ -78,16 +79,7 @@ class LlamaBackend:
         self._hits = self._misses = 0  # of prompts in what llama.cpp keeps
         template = _compiled(source)
         self._process = LlamaProcess(
-            {
-                "model": str(spec.model.path),
-                "context_length": spec.context_length,
-                "max_sequences": spec.max_sequences,
-                "shared_tokens": spec.shared_tokens,
-                "prompt_cache_bytes": spec.prompt_cache_bytes,
-                "kv_type": spec.kv_type,
-                "adapters": [[str(each.path), each.scale] for each in spec.adapters],
-                "slot_folder": str(disk.folder) if disk else "",
-            },
+            _config(spec, disk),
             model_name=str(spec.model.name),
             on_change=wake,
             command=command,
@@ -273,6 +265,20 @@ class LlamaBackend:
     def _put(self, turn: Turn, output: Output | None) -> None:  # called on a stream's thread
         self._outbox.put((turn, output))
         self._wake()
+
+
+def _config(spec: LoadSpec, disk: LlamaDisk | None) -> JSON:
+    """See ``llama_worker.py``."""
+    return {
+        "model": str(spec.model.path),
+        "context_length": spec.context_length,
+        "max_sequences": spec.max_sequences,
+        "shared_tokens": spec.shared_tokens,
+        "prompt_cache_bytes": spec.prompt_cache_bytes,
+        "kv_type": spec.kv_type,
+        "adapters": [[str(each.path), each.scale] for each in spec.adapters],
+        "slot_folder": str(disk.folder) if disk else "",
+    }
 
 
 def _run_of_seeds(numbered: tuple[int, Sequence]) -> int | None:
