@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from models.chat import SamplingParams
@@ -16,6 +17,14 @@ if TYPE_CHECKING:  # it brings Jinja along, which no start of the program needs
     from models.engine.prompt import Prompter
 
 
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter: weights that are added to a model's own, ``scale`` times."""
+
+    path: Path  # a GGUF file made for that model
+    scale: float = 1.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSpec:
     """How to load a model, decided by ``Residency`` from the request and the memory free."""
@@ -26,8 +35,8 @@ class LoadSpec:
     need: Need
     # Of the KV cache that all sequences share; None: each has one of its own, for a context.
     shared_tokens: int | None = None
-    prompt_cache_bytes: int = 0  # for finished prompts, where the library keeps them itself
     kv_type: KvType = KvType.F16
+    adapters: tuple[Adapter, ...] = ()
     prompt_cache_bytes: int = 0  # for prompts whose sequences have ended, of need.cache_bytes
 
     @property

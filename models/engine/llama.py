@@ -17,9 +17,11 @@ from models.engine.backend import (
     EmbedWork,
     LoadSpec,
     Output,
+    Prefilled,
     SequenceFailed,
     Work,
 )
+from models.engine.llama_config import child_config
 from models.engine.llama_disk import LlamaDisk
 from models.engine.llama_embed import LlamaEmbeddings
 from models.engine.llama_grammar import LlamaGrammars
@@ -78,18 +80,10 @@ class LlamaBackend:
         self._streams: dict[Turn, LlamaStream] = {}
         self._to_embed: dict[int, EmbedWork] = {}  # by ticket, until there is a place
         self._embedding: dict[int, Turn] = {}
+        self._hits = self._misses = 0  # of prompts in what llama.cpp keeps
         template = template_of(source)
         self._process = LlamaProcess(
-            {
-                "model": str(spec.model.path),
-                "context_length": spec.context_length,
-                "max_sequences": spec.max_sequences,
-                "shared_tokens": spec.shared_tokens,
-                "prompt_cache_bytes": spec.prompt_cache_bytes,
-                "slot_folder": str(disk.folder) if disk else "",
-                # Of a model that completes, the last token's vector: it costs its texts nothing.
-                "pooling": spec.model.details.pooling or "last",
-            },
+            child_config(spec, disk),
             model_name=str(spec.model.name),
             on_change=wake,
             command=command,
@@ -100,6 +94,12 @@ class LlamaBackend:
         )
         tokenizer = LlamaTokenizer(self._process, source)
         self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
+        if spec.adapters:
+            # Without it llama.cpp would go on from what it has read with other scales.
+            scales = [each.scale for each in spec.adapters]
+            self._requests.always["lora"] = [
+                {"id": place, "scale": scale} for place, scale in enumerate(scales)
+            ]
         self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
         self._prompter = Prompter(
             template,
@@ -119,7 +119,11 @@ class LlamaBackend:
 
     @property
     def counters(self) -> Counters:
-        return Counters(waiting_sequences=self._slots.waiting)
+        return Counters(
+            prompt_cache_hits=self._hits,
+            prompt_cache_misses=self._misses,
+            waiting_sequences=self._slots.waiting,
+        )
 
     @property
     def pid(self) -> int:
@@ -273,6 +277,9 @@ class LlamaBackend:
         if isinstance(output, Decoded):
             self._slots.has_read(turn)
         told = sequence.take(output)
+        if isinstance(told, Prefilled):
+            self._hits += told.cached_tokens > 0
+            self._misses += told.cached_tokens == 0
         if isinstance(told, SequenceFailed) or (isinstance(told, Decoded) and told.finish):
             del self._sequences[output.ticket]
         return told

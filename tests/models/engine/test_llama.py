@@ -329,6 +329,8 @@ def test_a_stopped_child_is_not_noticed_by_another_model(opened: Opened) -> None
         for name in ("one", "two"):
             ask(residency, model=name)[0].end()
         os.kill(opened.backends[0].pid, signal.SIGSTOP)
+        child = psutil.Process(opened.backends[0].pid)
+        wait_until(lambda: child.status() == psutil.STATUS_STOPPED)
         stopped, _ = ask(residency, model="one")
 
         healthy, _ = ask(residency, model="two")
