@@ -28,18 +28,20 @@ class Ability(StrEnum):
     TYPICAL_P = "typical_p"
 
 
+_BOTH = frozenset(
+    {
+        Ability.COMPLETION,
+        Ability.GRAMMAR,
+        Ability.INSERT,
+        Ability.LOGIT_BIAS,
+        Ability.LOGPROBS,
+        Ability.TYPICAL_P,
+    }
+)
 # What each engine can do by now, with a model that can.
 ENGINES: Mapping[Kind, frozenset[Ability]] = {
-    Kind.LLAMA: frozenset(
-        {
-            Ability.COMPLETION,
-            Ability.INSERT,
-            Ability.LOGPROBS,
-            Ability.LOGIT_BIAS,
-            Ability.TYPICAL_P,
-        }
-    ),
-    Kind.MLX: frozenset({Ability.COMPLETION, Ability.INSERT}),
+    Kind.LLAMA: _BOTH,
+    Kind.MLX: _BOTH,
 }
 
 

@@ -1,16 +1,15 @@
 """What a GGUF file says of its model: architecture, size, quantisation, what it is able to do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from models import gguf, pooling
-from models.counts import Counts, commonest_type, kv_heads_of_all_layers
+from models.counts import Counts, commonest_type
 from models.errors import LoadFailed
+from models.gguf_cache import cache_facts
 from models.gguf_header import Header, Value
 from models.model import Details, Files
 from models.template_signs import knows_thinking, knows_tools
-
-_KV_BYTES = 2  # a number of a 16-bit KV cache
 
 # llama.cpp ends the whole process over these (llama-model.cpp: no memory for a decoder
 # that reads an encoder's output).
@@ -96,7 +95,7 @@ def of_gguf(files: Files) -> Details:
         or commonest_type((each.type_name, each.element_count) for each in tensors),
         context_length=counts.required("context_length"),
         embedding_length=counts.required("embedding_length"),
-        kv_bytes_per_token=_kv_bytes(counts),
+        **cache_facts(counts, architecture, metadata)._asdict(),
         chat=completes and template is not None,
         completes=completes,
         pooling=pooled,
@@ -157,13 +156,3 @@ def _template(metadata: Mapping[str, Value]) -> str | None:
 def _file_type(metadata: Mapping[str, Value]) -> str | None:
     value = metadata.get("general.file_type")
     return _FILE_TYPES.get(value) if isinstance(value, int) else None
-
-
-def _kv_bytes(counts: Counts) -> int:
-    layers = counts.required("block_count")
-    heads = counts.optional("attention.head_count")
-    kv_heads: Sequence[int] = counts.each("attention.head_count_kv") or [heads]
-    fallback = counts.required("embedding_length") // max(1, heads)
-    key = counts.optional("attention.key_length") or fallback
-    value = counts.optional("attention.value_length") or fallback
-    return kv_heads_of_all_layers(layers, kv_heads) * (key + value) * _KV_BYTES

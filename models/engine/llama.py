@@ -12,12 +12,14 @@ from itertools import count, groupby
 
 from models.engine.backend import (
     Admitted,
+    Counters,
     Decoded,
     LoadSpec,
     Output,
     SequenceFailed,
     Work,
 )
+from models.engine.llama_grammar import LlamaGrammars
 from models.engine.llama_process import LlamaProcess
 from models.engine.llama_request import Asked, LlamaRequests
 from models.engine.llama_sequence import Sequence
@@ -71,7 +73,14 @@ class LlamaBackend:
         )
         tokenizer = LlamaTokenizer(self._process, source)
         self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
-        self._prompter = Prompter(template, tokenizer, spec.context_length, fill_in=source.fill_in)
+        self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
+        self._prompter = Prompter(
+            template,
+            tokenizer,
+            spec.context_length,
+            fill_in=source.fill_in,
+            grammars=self._grammars.maker,
+        )
 
     @property
     def prompter(self) -> Prompter:
@@ -80,6 +89,10 @@ class LlamaBackend:
     @property
     def loaded_bytes(self) -> int:
         return 0  # llama.cpp does not tell
+
+    @property
+    def counters(self) -> Counters:
+        return Counters(waiting_sequences=len(self._waiting))
 
     @property
     def pid(self) -> int:
@@ -134,6 +147,7 @@ class LlamaBackend:
         for stream in self._streams.values():
             stream.cancel()
         self._sequences.clear()
+        self._grammars.close()
         self._process.close()
 
     # -- Inside ---------------------------------------------------------------
@@ -166,11 +180,12 @@ class LlamaBackend:
         while turn := self._slots.start_next():
             if not self._streams:
                 self._process.pulse.start()
+            asked = self._asked(turn)
             self._streams[turn] = LlamaStream(
                 self._process,
                 turn.tickets,
-                self._asked(turn),
-                partial(self._put, turn),
+                asked,
+                self._grammars.watch(asked.work.grammar, partial(self._put, turn)),
                 partial(self._put, turn, None),
             )
 

@@ -16,6 +16,7 @@ from models.engine.backend import Work
 from models.engine.counted import readable
 from models.engine.fragments import Fragments
 from models.engine.llama_client import JSON
+from models.engine.llama_grammar import grammar_fields
 from models.engine.prepared import refuse_unknown
 from models.engine.sampling import Sampling, check, resolve
 from models.errors import LoadFailed
@@ -98,6 +99,8 @@ class LlamaRequests:
         }
         if work.top_logprobs is not None:
             body["n_probs"] = max(1, work.top_logprobs)  # 0 would be none at all
+        if work.grammar:
+            body |= grammar_fields(work.grammar)
         return body
 
     def forced(self, before: Sequence[int | str], tokens: Sequence[int], top: int) -> JSON:
