@@ -92,7 +92,7 @@ class LlamaBackend:
 
     @property
     def counters(self) -> Counters:
-        return Counters(waiting_sequences=len(self._waiting))
+        return Counters(waiting_sequences=self._slots.waiting)
 
     @property
     def pid(self) -> int:

@@ -13,6 +13,7 @@ from models.engine.backend import Counters, LoadSpec, Output, Work
 from models.engine.hf_tokenizer import fill_in_of, tokenizer_of
 from models.engine.mlx_batch import Batches
 from models.engine.mlx_choice import Choice
+from models.engine.mlx_echo import Echo
 from models.engine.mlx_grammar import MlxGrammars
 from models.engine.mlx_layers import Layers, cost_of
 from models.engine.mlx_library import free, import_library
@@ -191,6 +192,7 @@ class _Runnable:
             room_bytes=max(spec.need.cache_bytes, cost(spec.context_length, 1)),
             most_rows=spec.max_sequences,
             new_row=self._new_row,
+            new_echo=self._new_echo,
             explain=self._explain,
         )
 
@@ -218,6 +220,15 @@ class _Runnable:
             processors=[*choice.processors, *grammars],
             watchers=[each.saw for each in grammars],
             logprobs=choice.logprobs,
+        )
+
+    def _new_echo(self, work: Work) -> Echo:
+        return Echo(
+            self._mx,
+            work.tokens,
+            work.top_logprobs or 0,
+            piece=self._vocabulary.piece,
+            vocabulary_size=self._vocabulary.size,
         )
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from models.chat import SamplingParams
 from models.engine.backend import Decoded, Output, Prefilled, SequenceFailed, Work
 from models.engine.mlx_batch import Batches
+from models.engine.mlx_echo import Echo
 from models.engine.mlx_layers import Layers, cost_of
 from models.engine.mlx_library import import_library
 from models.engine.mlx_prefill import Grid, Reader
@@ -19,6 +20,7 @@ from models.engine.mlx_sequence import Sequence
 from models.engine.prefix_cache import PrefixCache, Tier
 from models.engine.sampling import resolve
 from models.errors import InferenceError
+from models.events import TokenLogprob
 
 VOCABULARY = 512
 CHUNK = 32
@@ -141,6 +143,9 @@ class Machine:
             room_bytes=room_bytes,
             most_rows=most_rows,
             new_row=self._new_row,
+            new_echo=lambda work: Echo(
+                self.mx, work.tokens, 3, piece=lambda _: b"", vocabulary_size=VOCABULARY
+            ),
             explain=lambda error: InferenceError(str(error)),
         )
 
@@ -157,6 +162,7 @@ class Machine:
         seeds: tuple[int, ...] = (),
         marks: tuple[int, ...] = (),
         urgent: bool = False,
+        echo: bool = False,
     ) -> None:
         """With seeds one sequence for each, by tickets that follow; else one that is greedy."""
         samplings = [SamplingParams(temperature=1.0, top_k=0, top_p=1.0, seed=s) for s in seeds]
@@ -167,6 +173,7 @@ class Machine:
                 sampling=sampling,
                 checkpoints=marks,
                 urgent=urgent,
+                prompt_logprobs=echo,
             )
             for sampling in samplings or [SamplingParams(temperature=0.0)]
         ]
@@ -194,6 +201,14 @@ class Machine:
     def cached(self, ticket: int = -1) -> int:
         (found,) = [
             each.cached_tokens
+            for each in self.outputs
+            if isinstance(each, Prefilled) and each.ticket == ticket
+        ]
+        return found
+
+    def echoed(self, ticket: int = -1) -> tuple[TokenLogprob, ...]:
+        (found,) = [
+            each.logprobs
             for each in self.outputs
             if isinstance(each, Prefilled) and each.ticket == ticket
         ]

@@ -326,7 +326,7 @@ def of(machine: Machine, ticket: int) -> list[Output]:
 
 def test_one_that_is_too_large_beside_others_waits_until_they_have_ended() -> None:
     machine = Machine(model_of("llama"), cache_bytes=0)
-    machine = Machine(model_of("llama"), cache_bytes=0, room_bytes=machine.cost(512, 2))
+    machine = Machine(model_of("llama"), cache_bytes=0, room_bytes=machine.cost(512, 1))
     machine.start(1, some(40), 10)
     machine.start(2, some(900), 10)  # more than there is room for: alone it is let in
     machine.start(3, some(40, seed=3), 10)
