@@ -19,8 +19,10 @@ from models.engine.backend import (
     SequenceFailed,
     Work,
 )
+from models.engine.llama_disk import LlamaDisk
 from models.engine.llama_grammar import LlamaGrammars
 from models.engine.llama_process import LlamaProcess
+from models.engine.llama_recall import Recall
 from models.engine.llama_request import Asked, LlamaRequests
 from models.engine.llama_sequence import Sequence
 from models.engine.llama_slots import Slots, Turn
@@ -29,14 +31,23 @@ from models.engine.llama_tokenizer import LlamaTokenizer
 from models.engine.prompt import Prompter
 from models.engine.template import ChatTemplate
 from models.gguf import TemplateSource, read_template
+from models.prompt_files import PromptFiles
 from models.worker import PYTHON, Command
 
 
 def open_llama(
-    spec: LoadSpec, wake: Callable[[], None], *, command: Command = PYTHON
+    spec: LoadSpec,
+    wake: Callable[[], None],
+    *,
+    command: Command = PYTHON,
+    prompts: PromptFiles | None = None,
 ) -> "LlamaBackend":
-    """Start loading a GGUF file; returns at once. Raises LoadFailed, OutOfMemory."""
-    return LlamaBackend(spec, read_template(spec.model.path), wake, command)
+    """Start loading a GGUF file; returns at once. Raises LoadFailed, OutOfMemory.
+
+    ``prompts`` outlive it; None: they do not.
+    """
+    disk = LlamaDisk(prompts, spec) if prompts else None
+    return LlamaBackend(spec, read_template(spec.model.path), wake, command, disk)
 
 
 class LlamaBackend:
@@ -47,7 +58,12 @@ class LlamaBackend:
     """
 
     def __init__(
-        self, spec: LoadSpec, source: TemplateSource, wake: Callable[[], None], command: Command
+        self,
+        spec: LoadSpec,
+        source: TemplateSource,
+        wake: Callable[[], None],
+        command: Command,
+        disk: LlamaDisk | None,
     ) -> None:
         self._spec = spec
         self._wake = wake
@@ -66,11 +82,13 @@ class LlamaBackend:
                 "max_sequences": spec.max_sequences,
                 "shared_tokens": spec.shared_tokens,
                 "prompt_cache_bytes": spec.prompt_cache_bytes,
+                "slot_folder": str(disk.folder) if disk else "",
             },
             model_name=str(spec.model.name),
             on_change=wake,
             command=command,
         )
+        self._recall = Recall(disk, self._process) if disk else None
         tokenizer = LlamaTokenizer(self._process, source)
         self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
         self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
@@ -127,6 +145,8 @@ class LlamaBackend:
         while not self._outbox.empty():
             turn, output = self._outbox.get()
             self._process.pulse.beat()
+            if self._recall:
+                self._recall.heard(turn)
             if output is None:
                 self._end(turn)
             elif told := self._take(turn, output):
@@ -148,6 +168,8 @@ class LlamaBackend:
             stream.cancel()
         self._sequences.clear()
         self._grammars.close()
+        if self._recall:
+            self._recall.close()
         self._process.close()
 
     # -- Inside ---------------------------------------------------------------
@@ -174,10 +196,12 @@ class LlamaBackend:
             urgent=first.work.urgent,
             asks_beside=first.work.top_logprobs is not None,
         )
+        if self._recall and (cells := self._recall.cells(first.work.tokens)):
+            self._slots.keep(cells)
         self._slots.wait(turn)
 
     def _start_waiting(self) -> None:
-        while turn := self._slots.start_next():
+        while (not self._recall or self._recall.may_begin) and (turn := self._slots.start_next()):
             if not self._streams:
                 self._process.pulse.start()
             asked = self._asked(turn)
@@ -187,6 +211,7 @@ class LlamaBackend:
                 asked,
                 self._grammars.watch(asked.work.grammar, partial(self._put, turn)),
                 partial(self._put, turn, None),
+                self._begun(turn),
             )
 
     def _asked(self, turn: Turn) -> Asked:
@@ -200,6 +225,11 @@ class LlamaBackend:
         return Asked(
             work=first.work, body=body, requests=self._requests, asks_beside=turn.asks_beside
         )
+
+    def _begun(self, turn: Turn) -> Callable[[], object] | None:
+        """Return what is to be done before it is sent."""
+        first = self._sequences[turn.tickets[0]]
+        return self._recall.begin(turn, first.work.tokens) if self._recall else None
 
     def _left_in(self, turn: Turn) -> list[Sequence]:
         return [self._sequences[each] for each in turn.tickets if each in self._sequences]
@@ -216,7 +246,9 @@ class LlamaBackend:
         return told
 
     def _end(self, turn: Turn) -> None:
-        del self._streams[turn]
+        stream = self._streams.pop(turn)
+        if self._recall:
+            self._recall.end(turn, stream.slot)
         self._slots.end(turn)
         for sequence in self._left_in(turn):
             self._wait([sequence])
