@@ -155,7 +155,8 @@ class _Matchers:
                     matcher = self._matchers[sequence]
                     if back:
                         matcher.rollback(back)
-                    matcher.consume_tokens(tokens)
+                    if not matcher.is_stopped():  # behind the end it is not looked at
+                        matcher.consume_tokens(tokens)
                     self._answer(sequence, matcher)
                 case other:
                     raise ValueError(f"not understood: {other}")

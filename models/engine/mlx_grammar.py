@@ -174,7 +174,7 @@ class _Desk:
         fine, answer = self._answers[number].popleft()
         if not fine:
             log.error("A grammar could not go on: %s", answer.decode(errors="replace"))
-            raise InferenceError("The answer could not be kept to its grammar: see the log.")
+            raise InferenceError("The answer could not be kept to its form: see the log.")
         return answer
 
     def _take_one(self) -> None:
