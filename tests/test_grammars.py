@@ -45,7 +45,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         yield services
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def port(services: Services) -> Iterator[int]:
     api = api_server(services, HOST, [0])
     api.start()
