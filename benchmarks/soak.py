@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -46,6 +47,7 @@ from models.engine.roster import Runner
 from models.events import Event, Failed, Finished, Last
 from models.ledger import Ledger
 from models.model import Kind
+from models.prompt_files import PromptFiles
 from models.records.records import Records
 from models.residency import Residency
 from models.store import Store
@@ -280,10 +282,14 @@ def opened(home: Path) -> Generator[Services]:
     store = Store(home, builtin=builtin.FOLDER)
     store.sweep()
     store.import_path(builtin.FOLDER / "mlx", "pocket-mlx")
-    runners = {Kind.LLAMA: Runner(open_llama), Kind.MLX: Runner(open_mlx, end_thread)}
+    prompts = PromptFiles(home)
+    runners = {
+        Kind.LLAMA: Runner(partial(open_llama, prompts=prompts)),
+        Kind.MLX: Runner(partial(open_mlx, prompts=prompts), end_thread),
+    }
     ledger = Ledger(free_bytes=lambda: _MEMORY_BYTES, total_bytes=lambda: _MEMORY_BYTES)
     residency = Residency(store.find, runners, ledger=ledger)
-    with Services(store, residency, Records(home), SettingsFile(home)) as services:
+    with Services(store, residency, Records(home), SettingsFile(home), prompts) as services:
         yield services
 
 

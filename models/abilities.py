@@ -32,6 +32,7 @@ _BOTH = frozenset(
     {
         Ability.COMPLETION,
         Ability.GRAMMAR,
+        Ability.INSERT,
         Ability.LOGIT_BIAS,
         Ability.LOGPROBS,
         Ability.TYPICAL_P,

@@ -12,14 +12,17 @@ from itertools import count, groupby
 
 from models.engine.backend import (
     Admitted,
+    Counters,
     Decoded,
     LoadSpec,
     Output,
     SequenceFailed,
     Work,
 )
+from models.engine.llama_disk import LlamaDisk
 from models.engine.llama_grammar import LlamaGrammars
 from models.engine.llama_process import LlamaProcess
+from models.engine.llama_recall import Recall
 from models.engine.llama_request import Asked, LlamaRequests
 from models.engine.llama_sequence import Sequence
 from models.engine.llama_slots import Slots, Turn
@@ -28,14 +31,23 @@ from models.engine.llama_tokenizer import LlamaTokenizer
 from models.engine.prompt import Prompter
 from models.engine.template import ChatTemplate
 from models.gguf import TemplateSource, read_template
+from models.prompt_files import PromptFiles
 from models.worker import PYTHON, Command
 
 
 def open_llama(
-    spec: LoadSpec, wake: Callable[[], None], *, command: Command = PYTHON
+    spec: LoadSpec,
+    wake: Callable[[], None],
+    *,
+    command: Command = PYTHON,
+    prompts: PromptFiles | None = None,
 ) -> "LlamaBackend":
-    """Start loading a GGUF file; returns at once. Raises LoadFailed, OutOfMemory."""
-    return LlamaBackend(spec, read_template(spec.model.path), wake, command)
+    """Start loading a GGUF file; returns at once. Raises LoadFailed, OutOfMemory.
+
+    ``prompts`` outlive it; None: they do not.
+    """
+    disk = LlamaDisk(prompts, spec) if prompts else None
+    return LlamaBackend(spec, read_template(spec.model.path), wake, command, disk)
 
 
 class LlamaBackend:
@@ -46,10 +58,15 @@ class LlamaBackend:
     """
 
     def __init__(
-        self, spec: LoadSpec, source: TemplateSource, wake: Callable[[], None], command: Command
+        self,
+        spec: LoadSpec,
+        source: TemplateSource,
+        wake: Callable[[], None],
+        command: Command,
+        disk: LlamaDisk | None,
     ) -> None:
+        self._spec = spec
         self._wake = wake
-        self._shares_cells = spec.shared_tokens is not None
         # Stream threads put, the lane's thread takes. None: the turn has left the child.
         self._outbox: queue.SimpleQueue[tuple[Turn, Output | None]] = queue.SimpleQueue()
         self._admitted: list[Output] = []
@@ -65,16 +82,22 @@ class LlamaBackend:
                 "max_sequences": spec.max_sequences,
                 "shared_tokens": spec.shared_tokens,
                 "prompt_cache_bytes": spec.prompt_cache_bytes,
+                "slot_folder": str(disk.folder) if disk else "",
             },
             model_name=str(spec.model.name),
             on_change=wake,
             command=command,
         )
+        self._recall = Recall(disk, self._process) if disk else None
         tokenizer = LlamaTokenizer(self._process, source)
         self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
         self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
         self._prompter = Prompter(
-            template, tokenizer, spec.context_length, grammars=self._grammars.maker
+            template,
+            tokenizer,
+            spec.context_length,
+            fill_in=source.fill_in,
+            grammars=self._grammars.maker,
         )
 
     @property
@@ -84,6 +107,10 @@ class LlamaBackend:
     @property
     def loaded_bytes(self) -> int:
         return 0  # llama.cpp does not tell
+
+    @property
+    def counters(self) -> Counters:
+        return Counters(waiting_sequences=self._slots.waiting)
 
     @property
     def pid(self) -> int:
@@ -96,7 +123,10 @@ class LlamaBackend:
         return self._process.key
 
     def load(self) -> bool:
-        return self._process.ready()
+        ready = self._process.ready()
+        if self._streams and self._process.pulse.is_stuck():
+            raise self._process.end_and_explain()
+        return ready
 
     def insert(self, works: Mapping[int, Work]) -> None:
         for work in works.values():
@@ -110,9 +140,13 @@ class LlamaBackend:
         return bool(self._admitted) or not self._outbox.empty() or self._process.dead
 
     def step(self) -> list[Output]:
-        outputs, self._admitted = self._admitted, []
+        outputs = [each for each in self._admitted if each.ticket in self._sequences]
+        self._admitted.clear()
         while not self._outbox.empty():
             turn, output = self._outbox.get()
+            self._process.pulse.beat()
+            if self._recall:
+                self._recall.heard(turn)
             if output is None:
                 self._end(turn)
             elif told := self._take(turn, output):
@@ -134,12 +168,20 @@ class LlamaBackend:
             stream.cancel()
         self._sequences.clear()
         self._grammars.close()
+        if self._recall:
+            self._recall.close()
         self._process.close()
 
     # -- Inside ---------------------------------------------------------------
 
     def _sequence(self, ticket: int, work: Work) -> Sequence:
-        sequence = Sequence(ticket, work, next(self._orders), shares_cells=self._shares_cells)
+        sequence = Sequence(
+            ticket,
+            work,
+            next(self._orders),
+            context_length=self._spec.context_length,
+            shares_cells=self._spec.shared_tokens is not None,
+        )
         self._sequences[ticket] = sequence
         return sequence
 
@@ -154,10 +196,14 @@ class LlamaBackend:
             urgent=first.work.urgent,
             asks_beside=first.work.top_logprobs is not None,
         )
+        if self._recall and (cells := self._recall.cells(first.work.tokens)):
+            self._slots.keep(cells)
         self._slots.wait(turn)
 
     def _start_waiting(self) -> None:
-        while turn := self._slots.start_next():
+        while (not self._recall or self._recall.may_begin) and (turn := self._slots.start_next()):
+            if not self._streams:
+                self._process.pulse.start()
             asked = self._asked(turn)
             self._streams[turn] = LlamaStream(
                 self._process,
@@ -165,6 +211,7 @@ class LlamaBackend:
                 asked,
                 self._grammars.watch(asked.work.grammar, partial(self._put, turn)),
                 partial(self._put, turn, None),
+                self._begun(turn),
             )
 
     def _asked(self, turn: Turn) -> Asked:
@@ -178,6 +225,11 @@ class LlamaBackend:
         return Asked(
             work=first.work, body=body, requests=self._requests, asks_beside=turn.asks_beside
         )
+
+    def _begun(self, turn: Turn) -> Callable[[], object] | None:
+        """Return what is to be done before it is sent."""
+        first = self._sequences[turn.tickets[0]]
+        return self._recall.begin(turn, first.work.tokens) if self._recall else None
 
     def _left_in(self, turn: Turn) -> list[Sequence]:
         return [self._sequences[each] for each in turn.tickets if each in self._sequences]
@@ -194,7 +246,9 @@ class LlamaBackend:
         return told
 
     def _end(self, turn: Turn) -> None:
-        del self._streams[turn]
+        stream = self._streams.pop(turn)
+        if self._recall:
+            self._recall.end(turn, stream.slot)
         self._slots.end(turn)
         for sequence in self._left_in(turn):
             self._wait([sequence])

@@ -17,12 +17,15 @@ class Sequence:
 
     TURN_TOKENS = 1024
 
-    def __init__(self, ticket: int, work: Work, order: int, *, shares_cells: bool) -> None:
+    def __init__(
+        self, ticket: int, work: Work, order: int, *, context_length: int, shares_cells: bool
+    ) -> None:
         self.ticket = ticket
         self.order = order  # among all sequences; what was inserted earlier has less
         self.work = work
         self.begun = False
         free = work.sampling.seed is None and work.grammar is None
+        self._context_length = context_length
         self._in_turns = shares_cells and free
         # Token ids; text, where llama.cpp did not tell the ids.
         self._prompt: list[int | str] = list(work.tokens)
@@ -40,8 +43,7 @@ class Sequence:
         """How much it may write in its next turn."""
         if not self._in_turns:
             return self.work.max_tokens
-        room = len(self.work.tokens) + self.work.max_tokens - self._cells
-        return min(self.TURN_TOKENS, self._left, room)
+        return min(self.TURN_TOKENS, self._left, self._context_length - self._cells)
 
     def continued(self, body: JSON) -> JSON:
         """Return the request for its next turn; ``body`` is that for the first."""

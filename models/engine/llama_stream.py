@@ -23,9 +23,13 @@ log = logging.getLogger(__name__)
 class LlamaStream(threading.Thread):
     """Reads from its making; ``put`` takes what it means, on this thread.
 
-    ``tickets`` are those of the sequences that are asked for: all of one prompt. ``ended`` is
-    called last, when they have left the child.
+    ``tickets`` are those of the sequences that the request starts: all of one prompt. ``ended``
+    is called last, when they have left the child. ``first`` is done before it asks.
+
+    ``slot`` is where the child has what was read and written, once that is all.
     """
+
+    slot: int | None = None
 
     def __init__(
         self,
@@ -34,6 +38,7 @@ class LlamaStream(threading.Thread):
         asked: Asked,
         put: Callable[[Output], None],
         ended: Callable[[], None],
+        first: Callable[[], object] | None = None,
     ) -> None:
         super().__init__(name=f"llama-stream-{tickets[0]}", daemon=True)
         self._process = process
@@ -41,6 +46,7 @@ class LlamaStream(threading.Thread):
         self._asked = asked
         self._put = put
         self._ended = ended
+        self._first = first
         self._running = set(tickets)
         self._cancelled = threading.Event()
         self._clients: list[LlamaClient] = []  # those that wait for an answer
@@ -59,7 +65,10 @@ class LlamaStream(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._read()
+            if self._first:
+                self._first()
+            if not self._cancelled.is_set():
+                self._read()
         except InferenceError as error:
             self._fail(error)
         except (OSError, http.client.HTTPException):
@@ -86,6 +95,7 @@ class LlamaStream(threading.Thread):
             for output in answers[index].outputs(chunk):
                 self._put(output)
             if chunk.get("stop"):
+                self.slot = chunk["id_slot"]
                 self._running.discard(self._tickets[index])
 
     def _read_prompt(self) -> Sequence[TokenLogprob]:

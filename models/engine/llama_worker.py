@@ -3,12 +3,14 @@
 Run by path and not as a module, with nothing of ours imported: it must start fast,
 and it is alone in importing xllamacpp. The parent writes one line of JSON on stdin,
 
-    {"model": PATH, "context_length": N, "max_sequences": N, "shared_tokens": N | null,
-     "prompt_cache_bytes": N, "threads": N, "key": SECRET}
+    {"model": PATH, "context_length": N, "max_sequences": N, "prompt_cache_bytes": N,
+     "threads": N, "key": SECRET}
 
-and gets one line of JSON on stdout, ``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's
-own messages go to stderr. The model is then spoken to over HTTP on that loopback port,
-with the key. When stdin ends, because the parent closed it or died, so does this process.
+in which may also be "shared_tokens" (N: the KV cache that all sequences share; without it each
+has its own) and "slot_folder" (PATH: where slots are saved and restored), and gets one line of
+JSON on stdout, ``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's own messages go to stderr.
+The model is then spoken to over HTTP on that loopback port, with the key. When stdin ends,
+because the parent closed it or died, so does this process.
 """
 
 # xllamacpp has no type stubs.
@@ -19,6 +21,7 @@ import json
 import os
 import platform
 import sys
+from typing import Any
 
 
 def main() -> None:
@@ -33,7 +36,7 @@ def main() -> None:
         params.verbosity = 2  # errors and warnings: the parent keeps the last of them
         params.model.path = config["model"]
         params.n_parallel = config["max_sequences"]
-        shared = config["shared_tokens"]
+        shared = config.get("shared_tokens")
         params.n_ctx = shared or config["context_length"] * config["max_sequences"]
         # A shared KV cache that fills up fails all sequences: the parent sees to it.
         params.kv_unified = bool(shared)
@@ -55,9 +58,7 @@ def main() -> None:
         params.hostnames = ["127.0.0.1"]
         params.port = 0
         params.api_keys = [config["key"]]
-        params.ui = False
-        params.endpoint_slots = False
-        params.endpoint_props = False
+        _set_endpoints(params, config.get("slot_folder"))
         # The parent renders the prompts. The model's own template would be tried out at load,
         # and one that does not end would keep it from ever being ready.
         params.use_jinja = False
@@ -72,6 +73,14 @@ def main() -> None:
         sys.stdin.read()
     # Not an orderly end: that would wait for requests that still run.
     os._exit(0)
+
+
+def _set_endpoints(params: Any, slot_folder: str | None) -> None:  # noqa: ANN401 - no stubs
+    params.ui = False
+    params.endpoint_props = False
+    params.endpoint_slots = True  # which are busy, and nothing of what is in them
+    if slot_folder:  # llama.cpp puts a file's name behind it as it is
+        params.slot_save_path = os.path.join(slot_folder, "")
 
 
 def _prefill_chunk() -> int:

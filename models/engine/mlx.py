@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from models import facts
-from models.engine.backend import LoadSpec, Output, Work
-from models.engine.hf_tokenizer import tokenizer_of
+from models.engine.backend import Counters, LoadSpec, Output, Work
+from models.engine.hf_tokenizer import fill_in_of, tokenizer_of
 from models.engine.mlx_batch import Batches
 from models.engine.mlx_choice import Choice
+from models.engine.mlx_disk import open_mlx_disk
 from models.engine.mlx_grammar import MlxGrammars
 from models.engine.mlx_layers import Layers, cost_of
 from models.engine.mlx_library import free, import_library
@@ -35,32 +36,40 @@ from models.engine.prompt import Prompter
 from models.engine.sampling import own_defaults, resolve
 from models.engine.template import ChatTemplate
 from models.errors import InferenceError, InvalidRequest, ModelCrashed, OutOfMemory
+from models.prompt_files import PromptFiles
 
 log = logging.getLogger(__name__)
 
 # See docs/decisions/mlx-batches.md.
-_CPU_GRID = Grid(chunk=128, alone=128)
+_CPU_GRID = Grid(chunk=64, alone=64)
 _SMALL_GRID = Grid(chunk=512, alone=2048)
 _LARGE_GRID = Grid(chunk=256, alone=2048)
 _LARGE_BYTES = 4 << 30  # of weights
 
 
-def open_mlx(spec: LoadSpec, wake: Callable[[], None]) -> "MlxBackend":
-    """Open a model: an ``OpenBackend``. ``MlxBackend.load`` loads it, bit by bit.
+def open_mlx(
+    spec: LoadSpec, wake: Callable[[], None], *, prompts: PromptFiles | None = None
+) -> "MlxBackend":
+    """Open a model. ``MlxBackend.load`` loads it, bit by bit.
+
+    ``prompts`` outlive it; None: they do not.
 
     Raises:
         LoadFailed
     """
     facts.of_mlx(spec.model.path)  # mlx_lm would look for a missing file on the network
-    return MlxBackend(spec, wake)
+    return MlxBackend(spec, wake, prompts)
 
 
 class MlxBackend:
     """One MLX model and the sequences that run on it. A ``Backend``."""
 
-    def __init__(self, spec: LoadSpec, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, spec: LoadSpec, wake: Callable[[], None], prompts: PromptFiles | None
+    ) -> None:
         self._spec = spec
         self._wake = wake
+        self._prompts = prompts
         self._loading: Loading | None = None
         self._runnable: _Runnable | None = None  # once it is loaded
 
@@ -73,6 +82,18 @@ class MlxBackend:
     @property
     def loaded_bytes(self) -> int:
         return self._loading.loaded_bytes if self._loading else 0
+
+    @property
+    def counters(self) -> Counters:
+        if self._runnable is None:
+            return Counters()
+        runner = self._runnable.runner
+        return Counters(
+            prompt_cache_bytes=runner.prefixes.used_bytes,
+            prompt_cache_hits=runner.prefixes.hits,
+            prompt_cache_misses=runner.prefixes.misses,
+            waiting_sequences=runner.waiting_sequences,
+        )
 
     def load(self) -> bool:
         if self._runnable:
@@ -95,7 +116,7 @@ class MlxBackend:
         loaded = self._loading.go_on()
         if loaded is None:
             return False
-        self._runnable = _Runnable(self._loading.library, loaded, self._spec)
+        self._runnable = _Runnable(self._loading.library, loaded, self._spec, self._prompts)
         self._loading = None
         return True
 
@@ -120,20 +141,6 @@ class MlxBackend:
     def step(self) -> list[Output]:
         return self._loaded.runner.step()
 
-    # -- Prompts that are kept -------------------------------------------------
-
-    @property
-    def prompt_cache_bytes_used(self) -> int:
-        return self._runnable.runner.prefixes.used_bytes if self._runnable else 0
-
-    @property
-    def prompt_cache_hits(self) -> int:
-        return self._runnable.runner.prefixes.hits if self._runnable else 0
-
-    @property
-    def prompt_cache_misses(self) -> int:
-        return self._runnable.runner.prefixes.misses if self._runnable else 0
-
     # -- The end --------------------------------------------------------------
 
     def close(self) -> None:
@@ -146,7 +153,13 @@ class MlxBackend:
 class _Runnable:
     """What a loaded model is made of: weights, tokenizer, and what runs on them."""
 
-    def __init__(self, library: Library, loaded: LoadedFolder, spec: LoadSpec) -> None:
+    def __init__(
+        self,
+        library: Library,
+        loaded: LoadedFolder,
+        spec: LoadSpec,
+        prompts: PromptFiles | None,
+    ) -> None:
         tokenizer = loaded.tokenizer
         self._mx = library.mx
         self._name = str(spec.model.name)
@@ -163,17 +176,25 @@ class _Runnable:
             ours,
             spec.context_length,
             marks=not handling.grow(library.make_prompt_cache(loaded.model)),
+            fill_in=fill_in_of(tokenizer),
             grammars=self._grammars.maker,
         )
-        self.runner = self._new_runner(library, loaded, spec, handling)
+        self._weights_bytes = sum(
+            array.nbytes for _, array in library.flatten(loaded.model.parameters())
+        )
+        grid = self._grid()
+        self._disk = open_mlx_disk(prompts, library, spec, grid.chunk) if prompts else None
+        self.runner = self._new_runner(library, loaded, spec, handling, grid)
+
+    def _grid(self) -> Grid:
+        if self._mx.default_device() == self._mx.cpu:
+            return _CPU_GRID
+        return _LARGE_GRID if self._weights_bytes > _LARGE_BYTES else _SMALL_GRID
 
     def _new_runner(
-        self, library: Library, loaded: LoadedFolder, spec: LoadSpec, handling: Layers
+        self, library: Library, loaded: LoadedFolder, spec: LoadSpec, handling: Layers, grid: Grid
     ) -> Runner:
         model = loaded.model
-        weights = sum(array.nbytes for _, array in library.flatten(model.parameters()))
-        on_cpu = library.mx.default_device() == library.mx.cpu
-        grid = _CPU_GRID if on_cpu else _LARGE_GRID if weights > _LARGE_BYTES else _SMALL_GRID
         stop_tokens = sorted(loaded.tokenizer.eos_token_ids)
         cost = cost_of(library.mx, model, library.make_prompt_cache(model))
 
@@ -187,13 +208,26 @@ class _Runnable:
 
         return Runner(
             Reader(library.mx, model, lambda: library.make_prompt_cache(model), handling, grid),
-            Batches(new_batch, cost, weights_bytes=weights, stop_tokens=frozenset(stop_tokens)),
-            PrefixCache(spec.prompt_cache_bytes, handling=handling, least_gain=grid.chunk),
+            Batches(
+                new_batch,
+                cost,
+                weights_bytes=self._weights_bytes,
+                stop_tokens=frozenset(stop_tokens),
+            ),
+            PrefixCache(
+                spec.prompt_cache_bytes, self._disk, handling=handling, least_gain=grid.chunk
+            ),
             room_bytes=max(spec.need.cache_bytes, cost(spec.context_length, 1)),
             most_rows=spec.max_sequences,
             new_row=self._new_row,
             explain=self._explain,
         )
+
+    def close(self) -> None:
+        self.runner.close()
+        self._grammars.close()
+        if self._disk:
+            self._disk.close()
 
     def insert(self, works: Mapping[int, Work]) -> None:
         (tokens,) = {work.tokens for work in works.values()}
@@ -220,10 +254,6 @@ class _Runnable:
             watchers=[each.saw for each in grammars],
             logprobs=choice.logprobs,
         )
-
-    def close(self) -> None:
-        self.runner.close()
-        self._grammars.close()
 
     def _explain(self, error: Exception) -> InferenceError:
         if is_out_of_memory(error):

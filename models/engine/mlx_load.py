@@ -93,6 +93,7 @@ class Library:
     load_model: Callable[..., tuple[Module, dict[str, Any]]]
     load_tokenizer: Callable[..., MlxTokenizer]
     make_prompt_cache: Callable[[Module], list[Any]]
+    load_layers: Callable[[str], list[Any]]  # mlx_lm.models.cache.load_prompt_cache
     flatten: Callable[[Any], list[tuple[str, Any]]]  # mlx.utils.tree_flatten
 
 

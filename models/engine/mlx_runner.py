@@ -67,6 +67,10 @@ class Runner:
     def has_work(self) -> bool:
         return bool(self._queue) or self._batches.decoding
 
+    @property
+    def waiting_sequences(self) -> int:
+        return sum(len(job.rows) for job in self._queue.waiting)
+
     def insert(self, works: Mapping[int, Work]) -> None:
         work = next(iter(works.values()))
         rows = [self._new_row(ticket, each) for ticket, each in works.items()]

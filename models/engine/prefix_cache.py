@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from models.prompt_files import LONG_TOKENS
+
 Layer: TypeAlias = Any
 Kind: TypeAlias = Literal["system", "history", "turn"]
 Tokens: TypeAlias = NDArray[np.uint32]
@@ -168,6 +170,9 @@ class PrefixCache:
         self._touch(new)
         self._entries.append(new)
         self._hold(new)
+        # A crash would lose it. Of what cannot be cut, only what later prompts begin with.
+        if self._tier and len(new) >= LONG_TOKENS and (new.cuttable or kind != "turn"):
+            self._tier.keep(new.tokens.tolist(), new.layers, kind)
         self.shrink(self._most_bytes)
 
     def shrink(self, most_bytes: int) -> None:
@@ -188,7 +193,8 @@ class PrefixCache:
     def close(self) -> None:
         """Hand everything on, and hold nothing any more."""
         if self._tier:
-            for entry in self._entries:
+            # The newest first: it does not wait for long.
+            for entry in sorted(self._entries, key=lambda each: -each.used):
                 self._tier.keep(entry.tokens.tolist(), entry.layers, entry.kind)
         self.clear()
 

@@ -18,6 +18,7 @@ class Prompt:
     dropped_messages: int = 0  # the oldest, for want of room
     checkpoints: tuple[int, ...] = ()  # see ``Work``
     grammar: CompiledGrammar | None = None
+    cut: bool = False  # the middle of what alone was too long is missing
 
 
 def rounded_up(context: int) -> int:

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-LONG_PROMPT = [100 + place % 900 for place in range(900)]  # eight chunks
+LONG_PROMPT = [100 + place % 900 for place in range(900)]  # fifteen chunks
 END_OF_TURN = 2  # <|im_end|>
 
 
@@ -411,15 +411,16 @@ def test_a_chat_goes_on_where_it_was_and_says_how_much_was_known(
     assert cached_of(first) == 0
     assert cached_of(second) >= asked + len(ids_of(first, 99)) - 1
     assert ids_of(second, 99) == ids_of(opened(tiny).answer(tokens), 99)
-    assert (driver.backend.prompt_cache_hits, driver.backend.prompt_cache_misses) == (1, 1)
-    assert driver.backend.prompt_cache_bytes_used > 0
+    counters = driver.backend.counters
+    assert (counters.prompt_cache_hits, counters.prompt_cache_misses) == (1, 1)
+    assert driver.backend.counters.prompt_cache_bytes > 0
 
 
 def test_without_room_for_it_nothing_is_kept(driver: Driver) -> None:
     driver.answer("Hello!")
 
     assert cached_of(driver.answer("Hello!")) == 0
-    assert driver.backend.prompt_cache_bytes_used == 0
+    assert driver.backend.counters.prompt_cache_bytes == 0
 
 
 # -- Failing ------------------------------------------------------------------
@@ -589,7 +590,7 @@ def test_closing_gives_the_memory_back(
     driver.start(1, "Count from 1 to 10.")
     driver.start(2, LONG_PROMPT)
     driver.steps(until=lambda so_far: bool(ids_of(so_far, 1)))
-    assert driver.backend.prompt_cache_bytes_used > 0
+    assert driver.backend.counters.prompt_cache_bytes > 0
     loaded = driver.call(mx.get_active_memory)
 
     driver.call(driver.backend.close)

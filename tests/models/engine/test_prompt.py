@@ -199,6 +199,62 @@ def test_the_same_message_may_be_said_twice():
     assert text_of(prompt) == "[user]Again![assistant]"
 
 
+def dropped(prompt: str | list[Message], **changes: Any) -> Prompt:
+    return prepare(prompt, overflow=Overflow.DROP, **changes)
+
+
+def test_where_only_exchanges_may_go_an_answer_has_room():
+    messages = [chat.system("Be kind."), *(m for n in range(20) for m in exchange(n))]
+
+    prompt = dropped([*messages, chat.user("Last?")])
+
+    kept = [n for n in range(20) if f"Question {n}?" in text_of(prompt)]
+    assert kept == list(range(20 - len(kept), 20))
+    assert kept
+    assert prompt.dropped_messages == 2 * (20 - len(kept))
+    assert not prompt.cut
+    assert prompt.max_tokens >= 63  # a quarter of 255
+
+
+def test_an_answer_that_is_to_be_short_needs_no_more_room_than_that():
+    messages = [*(m for n in range(20) for m in exchange(n)), chat.user("Last?")]
+
+    assert len(dropped(messages, max_tokens=5).tokens) > len(dropped(messages).tokens)
+
+
+def test_where_only_exchanges_may_go_no_message_loses_its_middle():
+    with pytest.raises(ContextOverflow) as refused:
+        dropped([*exchange(1), chat.user("word " * 1000)], context_length=512)
+
+    assert refused.value.context_length == 512
+
+
+def test_a_last_message_that_leaves_an_answer_little_room_is_read_all_the_same():
+    prompt = dropped([*exchange(1), chat.user("x" * 200)])
+
+    assert text_of(prompt) == "[user]" + "x" * 200 + "[assistant]"
+    assert prompt.dropped_messages == 2
+
+
+def test_a_model_without_a_template_drops_the_oldest_too():
+    messages = [m for n in range(20) for m in exchange(n)]
+
+    prompt = dropped([*messages, chat.user("Last?")], template=None)
+
+    assert text_of(prompt).startswith("Question")
+    assert text_of(prompt).endswith("Answer 19.\n\nLast?")
+    assert prompt.dropped_messages > 0
+
+
+def test_whether_a_middle_is_missing_is_told():
+    assert not cut([chat.user("hi")]).cut
+    assert not cut("hi").cut
+    assert cut([chat.user("x" * 500)]).cut
+    assert cut("x" * 500).cut
+    assert cut("x" * 50_000).cut
+    assert cut("x" * 200, preceding_tokens=tuple(range(100))).cut
+
+
 # -- A single text that is too long ------------------------------------------------
 
 
