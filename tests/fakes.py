@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from models.chat import GenerateRequest, Origin, Request
-from models.engine.backend import Admitted, Decoded, LoadSpec, Output, Prefilled, Work
+from models.engine.backend import Admitted, Counters, Decoded, LoadSpec, Output, Prefilled, Work
 from models.engine.prompt import Prompter
 from models.engine.roster import Runner
 from models.engine.template import ChatTemplate
@@ -66,6 +66,10 @@ class ScriptedBackend:
     @property
     def loaded_bytes(self) -> int:
         return 0
+
+    @property
+    def counters(self) -> Counters:
+        return Counters(waiting_sequences=len(self._new))
 
     def load(self) -> bool:
         if self.fail_load:

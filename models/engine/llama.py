@@ -12,22 +12,23 @@ from itertools import count, groupby
 
 from models.engine.backend import (
     Admitted,
+    Counters,
     Decoded,
     LoadSpec,
     Output,
     SequenceFailed,
     Work,
 )
-from models.engine.llama_client import JSON
 from models.engine.llama_disk import LlamaDisk
+from models.engine.llama_grammar import LlamaGrammars
 from models.engine.llama_process import LlamaProcess
 from models.engine.llama_recall import Recall
+from models.engine.llama_request import Asked, LlamaRequests
 from models.engine.llama_sequence import Sequence
 from models.engine.llama_slots import Slots, Turn
 from models.engine.llama_stream import LlamaStream
 from models.engine.llama_tokenizer import LlamaTokenizer
 from models.engine.prompt import Prompter
-from models.engine.sampling import Sampling, resolve
 from models.engine.template import ChatTemplate
 from models.gguf import TemplateSource, read_template
 from models.prompt_files import PromptFiles
@@ -89,7 +90,15 @@ class LlamaBackend:
         )
         self._recall = Recall(disk, self._process) if disk else None
         tokenizer = LlamaTokenizer(self._process, source)
-        self._prompter = Prompter(template, tokenizer, spec.context_length)
+        self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
+        self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
+        self._prompter = Prompter(
+            template,
+            tokenizer,
+            spec.context_length,
+            fill_in=source.fill_in,
+            grammars=self._grammars.maker,
+        )
 
     @property
     def prompter(self) -> Prompter:
@@ -98,6 +107,10 @@ class LlamaBackend:
     @property
     def loaded_bytes(self) -> int:
         return 0  # llama.cpp does not tell
+
+    @property
+    def counters(self) -> Counters:
+        return Counters(waiting_sequences=self._slots.waiting)
 
     @property
     def pid(self) -> int:
@@ -116,6 +129,8 @@ class LlamaBackend:
         return ready
 
     def insert(self, works: Mapping[int, Work]) -> None:
+        for work in works.values():
+            self._requests.check(work)
         inserted = [self._sequence(ticket, work) for ticket, work in works.items()]
         for _, group in groupby(enumerate(inserted), key=_run_of_seeds):
             self._wait([sequence for _, sequence in group])
@@ -152,6 +167,7 @@ class LlamaBackend:
         for stream in self._streams.values():
             stream.cancel()
         self._sequences.clear()
+        self._grammars.close()
         if self._recall:
             self._recall.close()
         self._process.close()
@@ -178,6 +194,7 @@ class LlamaBackend:
             most_tokens=first.turn_tokens,
             order=first.order,
             urgent=first.work.urgent,
+            asks_beside=first.work.top_logprobs is not None,
         )
         if self._recall and (cells := self._recall.cells(first.work.tokens)):
             self._slots.keep(cells)
@@ -187,23 +204,27 @@ class LlamaBackend:
         while (not self._recall or self._recall.may_begin) and (turn := self._slots.start_next()):
             if not self._streams:
                 self._process.pulse.start()
-            body = self._body(turn)
+            asked = self._asked(turn)
             self._streams[turn] = LlamaStream(
                 self._process,
                 turn.tickets,
-                body,
-                partial(self._put, turn),
+                asked,
+                self._grammars.watch(asked.work.grammar, partial(self._put, turn)),
                 partial(self._put, turn, None),
                 self._begun(turn),
             )
 
-    def _body(self, turn: Turn) -> JSON:
+    def _asked(self, turn: Turn) -> Asked:
         first = self._sequences[turn.tickets[0]]
         for sequence in self._left_in(turn):
             if not sequence.begun:
                 sequence.begun = True
                 self._admitted.append(Admitted(sequence.ticket, sequence.prompt_tokens))
-        return first.continued({**_completion(first.work), "n_cmpl": len(turn.tickets)})
+        body = first.continued(self._requests.completion(first.work))
+        body["n_cmpl"] = len(turn.tickets)
+        return Asked(
+            work=first.work, body=body, requests=self._requests, asks_beside=turn.asks_beside
+        )
 
     def _begun(self, turn: Turn) -> Callable[[], object] | None:
         """Return what is to be done before it is sent."""
@@ -248,30 +269,3 @@ def _compiled(source: TemplateSource) -> ChatTemplate | None:
     if source.text is None:
         return None
     return ChatTemplate(source.text, bos_token=source.bos_token, eos_token=source.eos_token)
-
-
-def _completion(work: Work) -> JSON:
-    return {
-        "stream": True,
-        "return_tokens": True,
-        "return_progress": True,
-        "cache_prompt": True,
-        **_sampling_fields(resolve(work.sampling, {})),
-    }
-
-
-def _sampling_fields(sampling: Sampling) -> JSON:
-    """What llama.cpp's server calls them (tools/server/README.md)."""
-    return {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-        "typical_p": sampling.typical_p,
-        "seed": sampling.seed,
-        "repeat_penalty": sampling.repeat_penalty,
-        "repeat_last_n": sampling.repeat_last_n,
-        "presence_penalty": sampling.presence_penalty,
-        "frequency_penalty": sampling.frequency_penalty,
-        "ignore_eos": sampling.ignore_eos,
-    }

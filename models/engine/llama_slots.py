@@ -22,10 +22,18 @@ class Turn:
     most_tokens: int  # that each of them may write
     order: int  # lower came earlier, and keeps that over all its turns
     urgent: bool = False
+    # Of characters that several tokens make it may ask more, in one more slot, which then
+    # has one of its sequences too.
+    asks_beside: bool = False
+
+    @property
+    def slots(self) -> int:
+        return len(self.tickets) + self.asks_beside
 
     @property
     def cells(self) -> int:
-        return self.prompt_tokens + len(self.tickets) * self.most_tokens
+        beside = self.prompt_tokens + self.most_tokens if self.asks_beside else 0
+        return self.prompt_tokens + len(self.tickets) * self.most_tokens + beside
 
     @property
     def rank(self) -> tuple[bool, int]:
@@ -72,11 +80,13 @@ class Slots:
         turn = self._waiting.pop(0)
         while not self._charged and len(turn.tickets) > 1 and not self._fits(turn):
             turn = self._first_half(turn)
+        if not self._charged and not self._fits(turn):
+            turn.asks_beside = False
         if self._charged and not self._fits(turn):
             self._waiting.insert(0, turn)
             return None
         self._charged[turn] = self._needed(turn)
-        self._free_slots -= len(turn.tickets)
+        self._free_slots -= turn.slots
         self._left.clear()
         return turn
 
@@ -88,7 +98,7 @@ class Slots:
     def end(self, turn: Turn) -> None:
         """It has left the child."""
         del self._charged[turn]
-        self._free_slots += len(turn.tickets)
+        self._free_slots += turn.slots
         self.keep(turn.cells)
 
     def keep(self, cells: int) -> None:
@@ -112,7 +122,7 @@ class Slots:
         return replace(turn, tickets=turn.tickets[:half])
 
     def _fits(self, turn: Turn) -> bool:
-        if len(turn.tickets) > self._free_slots:
+        if turn.slots > self._free_slots:
             return False
         if self._cells is None:
             return True

@@ -5,22 +5,19 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-from models.engine.backend import Decoded, Output, Prefilled, Prefilling, SequenceFailed
+from models.engine.backend import Output, Prefilling, SequenceFailed
+from models.engine.llama_answer import LlamaAnswer
 from models.engine.llama_client import JSON, LlamaClient
+from models.engine.llama_echo import PromptReader
 from models.engine.llama_process import LlamaProcess
+from models.engine.llama_request import Asked
 from models.errors import InferenceError, InvalidRequest
-from models.events import FinishReason
+from models.events import TokenLogprob
 
 log = logging.getLogger(__name__)
-
-FINISH_REASONS = {
-    "eos": FinishReason.END_OF_TURN,
-    "limit": FinishReason.MAX_TOKENS,
-}
 
 
 class LlamaStream(threading.Thread):
@@ -38,7 +35,7 @@ class LlamaStream(threading.Thread):
         self,
         process: LlamaProcess,
         tickets: Sequence[int],
-        body: JSON,
+        asked: Asked,
         put: Callable[[Output], None],
         ended: Callable[[], None],
         first: Callable[[], object] | None = None,
@@ -46,14 +43,13 @@ class LlamaStream(threading.Thread):
         super().__init__(name=f"llama-stream-{tickets[0]}", daemon=True)
         self._process = process
         self._tickets = tickets
-        self._body = body
+        self._asked = asked
         self._put = put
         self._ended = ended
         self._first = first
-        self._tokens = [0] * len(tickets)
         self._running = set(tickets)
         self._cancelled = threading.Event()
-        self._client = LlamaClient(process, timeout_seconds=None)
+        self._clients: list[LlamaClient] = []  # those that wait for an answer
         self.start()
 
     def cancel(self) -> None:
@@ -62,15 +58,15 @@ class LlamaStream(threading.Thread):
         What it says is read on to its end: when that has come, it has noted the cancel.
         """
         self._cancelled.set()
-        if sock := self._client.sock:
-            with suppress(OSError):  # it may have ended by itself just now
-                sock.shutdown(socket.SHUT_WR)
+        for client in list(self._clients):
+            if sock := client.sock:
+                with suppress(OSError):  # it may have ended by itself just now
+                    sock.shutdown(socket.SHUT_WR)
 
     def run(self) -> None:
         try:
             if self._first:
                 self._first()
-            self._client.connect()
             if not self._cancelled.is_set():
                 self._read()
         except InferenceError as error:
@@ -79,10 +75,10 @@ class LlamaStream(threading.Thread):
             if not self._cancelled.is_set():
                 self._fail(self._process.end_and_explain())
         except Exception:  # what it says is not understood: this sequence's trouble alone
-            log.exception("An answer of llama.cpp could not be read")
+            if not self._cancelled.is_set():  # or it was broken off
+                log.exception("An answer of llama.cpp could not be read")
             self._fail(InferenceError("The engine's answer could not be understood: see the log."))
         finally:
-            self._client.close()
             self._ended()
 
     def _fail(self, error: InferenceError) -> None:
@@ -90,42 +86,57 @@ class LlamaStream(threading.Thread):
             self._put(SequenceFailed(ticket, error.again()))
 
     def _read(self) -> None:
-        response = self._client.post("/completion", self._body)
-        if response.status != http.HTTPStatus.OK:
-            raise _refusal(json.load(response))
-        for chunk in _server_sent(response):
-            if "error" in chunk:
-                raise _refusal(chunk)
-            for output in self._outputs(chunk):
+        read = tuple(self._read_prompt()) if self._asked.reads_prompt else ()
+        answers = [LlamaAnswer(each, self._asked, self._ask, read) for each in self._tickets]
+        for chunk in self._stream(self._asked.body):
+            if self._cancelled.is_set():
+                continue
+            index: int = chunk.get("index", 0)
+            for output in answers[index].outputs(chunk):
                 self._put(output)
             if chunk.get("stop"):
                 self.slot = chunk["id_slot"]
-                index: int = chunk.get("index", 0)
                 self._running.discard(self._tickets[index])
-                if not self._running:
+
+    def _read_prompt(self) -> Sequence[TokenLogprob]:
+        reader = PromptReader(self._asked, self._stream, self._ask)
+        for done in reader.read():
+            for ticket in self._tickets:
+                self._put(Prefilling(ticket, done, len(self._asked.prompt)))
+        return reader.logprobs
+
+    def _stream(self, body: JSON) -> Iterator[JSON]:
+        """Yield the chunks of an answer, to its end. Raises OSError where it has none."""
+        left: int = body.get("n_cmpl", 1)  # that have not ended
+        with self._answer(body) as response:
+            for chunk in _server_sent(response):
+                if "error" in chunk:
+                    raise _refusal(chunk)
+                yield chunk
+                left -= bool(chunk.get("stop"))
+                if not left:
                     return
         raise http.client.IncompleteRead(b"")
 
-    def _outputs(self, chunk: JSON) -> Iterator[Output]:
-        index: int = chunk.get("index", 0)
-        ticket = self._tickets[index]
-        if progress := chunk.get("prompt_progress"):
-            yield _progress(ticket, progress)
-            return
-        count = chunk["tokens_predicted"] - self._tokens[index]
-        self._tokens[index] += count
-        ids: list[int] = chunk["tokens"]
-        # Of a character in several tokens llama.cpp tells the last id alone.
-        known = tuple(ids) if len(ids) == count else None
-        finish = FINISH_REASONS[chunk["stop_type"]] if chunk["stop"] else None
-        yield Decoded(ticket, chunk["content"].encode(), known, finish, count)
+    def _ask(self, body: JSON) -> JSON:
+        with self._answer(body) as response:
+            return json.load(response)
 
-
-def _progress(ticket: int, progress: dict[str, Any]) -> Output:
-    done, total = progress["processed"], progress["total"]
-    if done >= total:
-        return Prefilled(ticket, progress["cache"])
-    return Prefilling(ticket, done, total)
+    @contextmanager
+    def _answer(self, body: JSON) -> Generator[http.client.HTTPResponse]:
+        client = LlamaClient(self._process, timeout_seconds=None)
+        self._clients.append(client)
+        try:
+            client.connect()
+            if self._cancelled.is_set():
+                raise http.client.NotConnected
+            response = client.post("/completion", body)
+            if response.status != http.HTTPStatus.OK:
+                raise _refusal(json.load(response))
+            yield response
+        finally:
+            self._clients.remove(client)
+            client.close()
 
 
 def _server_sent(lines: http.client.HTTPResponse) -> Iterator[JSON]:

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from models import facts
-from models.engine.backend import LoadSpec, Output, Work
-from models.engine.hf_tokenizer import tokenizer_of
+from models.engine.backend import Counters, LoadSpec, Output, Work
+from models.engine.hf_tokenizer import fill_in_of, tokenizer_of
 from models.engine.mlx_batch import Batches
+from models.engine.mlx_choice import Choice
 from models.engine.mlx_disk import open_mlx_disk
+from models.engine.mlx_grammar import MlxGrammars
 from models.engine.mlx_layers import Layers, cost_of
 from models.engine.mlx_library import free, import_library
 from models.engine.mlx_load import (
@@ -26,8 +28,8 @@ from models.engine.mlx_load import (
 )
 from models.engine.mlx_prefill import Grid, Reader
 from models.engine.mlx_runner import Runner
-from models.engine.mlx_sampling import make_penalties, make_sampler
 from models.engine.mlx_sequence import Sequence
+from models.engine.mlx_vocabulary import Vocabulary
 from models.engine.pieces import pieces_of
 from models.engine.prefix_cache import PrefixCache
 from models.engine.prompt import Prompter
@@ -39,7 +41,7 @@ from models.prompt_files import PromptFiles
 log = logging.getLogger(__name__)
 
 # See docs/decisions/mlx-batches.md.
-_CPU_GRID = Grid(chunk=128, alone=128)
+_CPU_GRID = Grid(chunk=64, alone=64)
 _SMALL_GRID = Grid(chunk=512, alone=2048)
 _LARGE_GRID = Grid(chunk=256, alone=2048)
 _LARGE_BYTES = 4 << 30  # of weights
@@ -80,6 +82,18 @@ class MlxBackend:
     @property
     def loaded_bytes(self) -> int:
         return self._loading.loaded_bytes if self._loading else 0
+
+    @property
+    def counters(self) -> Counters:
+        if self._runnable is None:
+            return Counters()
+        runner = self._runnable.runner
+        return Counters(
+            prompt_cache_bytes=runner.prefixes.used_bytes,
+            prompt_cache_hits=runner.prefixes.hits,
+            prompt_cache_misses=runner.prefixes.misses,
+            waiting_sequences=runner.waiting_sequences,
+        )
 
     def load(self) -> bool:
         if self._runnable:
@@ -127,20 +141,6 @@ class MlxBackend:
     def step(self) -> list[Output]:
         return self._loaded.runner.step()
 
-    # -- Prompts that are kept -------------------------------------------------
-
-    @property
-    def prompt_cache_bytes_used(self) -> int:
-        return self._runnable.runner.prefixes.used_bytes if self._runnable else 0
-
-    @property
-    def prompt_cache_hits(self) -> int:
-        return self._runnable.runner.prefixes.hits if self._runnable else 0
-
-    @property
-    def prompt_cache_misses(self) -> int:
-        return self._runnable.runner.prefixes.misses if self._runnable else 0
-
     # -- The end --------------------------------------------------------------
 
     def close(self) -> None:
@@ -163,15 +163,21 @@ class _Runnable:
         tokenizer = loaded.tokenizer
         self._mx = library.mx
         self._name = str(spec.model.name)
-        self._vocabulary_size = loaded.vocabulary_size
         self._new_pieces = pieces_of(tokenizer)
+        ours = tokenizer_of(tokenizer)
+        self._vocabulary = Vocabulary(
+            loaded.vocabulary_size, tokenizer.eos_token_ids, ours.encode, self._new_pieces
+        )
         self._own_defaults = own_defaults(spec.model.path)
+        self._grammars = MlxGrammars(library.mx, tokenizer, ours, tokenizer.eos_token_ids)
         handling = Layers(library.mx)
         self.prompter = Prompter(
             _template(spec.model.path, tokenizer),
-            tokenizer_of(tokenizer),
+            ours,
             spec.context_length,
             marks=not handling.grow(library.make_prompt_cache(loaded.model)),
+            fill_in=fill_in_of(tokenizer),
+            grammars=self._grammars.maker,
         )
         self._weights_bytes = sum(
             array.nbytes for _, array in library.flatten(loaded.model.parameters())
@@ -219,13 +225,14 @@ class _Runnable:
 
     def close(self) -> None:
         self.runner.close()
+        self._grammars.close()
         if self._disk:
             self._disk.close()
 
     def insert(self, works: Mapping[int, Work]) -> None:
         (tokens,) = {work.tokens for work in works.values()}
         # MLX does not check an index, and would read whatever lies there.
-        if min(tokens) < 0 or max(tokens) >= self._vocabulary_size:
+        if min(tokens) < 0 or max(tokens) >= self._vocabulary.size:
             raise InvalidRequest(
                 "The prompt has token numbers that this model does not know: "
                 "they may come from another model's context."
@@ -234,15 +241,18 @@ class _Runnable:
 
     def _new_row(self, ticket: int, work: Work) -> Sequence:
         sampling = resolve(work.sampling, self._own_defaults)
-        penalties = make_penalties(self._mx, sampling)
+        choice = Choice(self._mx, self._vocabulary, sampling, work.top_logprobs)
+        grammars = [self._grammars.processor(work.grammar)] if work.grammar else []
         return Sequence(
             ticket,
             self._new_pieces(),
             length=len(work.tokens),
             left=work.max_tokens,
             urgent=work.urgent,
-            sampler=make_sampler(self._mx, sampling),
-            processors=[penalties] if penalties else [],
+            sampler=choice.sampler,
+            processors=[*choice.processors, *grammars],
+            watchers=[each.saw for each in grammars],
+            logprobs=choice.logprobs,
         )
 
     def _explain(self, error: Exception) -> InferenceError:

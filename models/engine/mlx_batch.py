@@ -6,12 +6,16 @@ of the weights in each step, and pays where long and short rows together would c
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from models.engine.backend import Decoded
 from models.engine.mlx_layers import Cost, Layer
 from models.engine.mlx_load import Batch, TokenResponse
 from models.engine.mlx_sequence import Sequence as Row
 from models.events import FinishReason
+
+Stream: TypeAlias = Any
+"""An mlx.core.Stream."""
 
 _FINISH = {"stop": FinishReason.END_OF_TURN, "length": FinishReason.MAX_TOKENS}
 
@@ -57,6 +61,10 @@ class Batches:
         self.homes = [Home(new_batch()), Home(new_batch())]
 
     # -- Who has a place -------------------------------------------------------
+
+    @property
+    def stream(self) -> Stream:
+        return self.homes[0].batch.stream
 
     @property
     def count(self) -> int:

@@ -17,6 +17,15 @@ from typing import Any, TypeAlias
 Layer: TypeAlias = Any
 """A cache of mlx_lm.models.cache: of one layer, for one sequence."""
 
+Array: TypeAlias = Any
+"""An mlx.core.array."""
+
+State: TypeAlias = Any
+"""What a cache says it consists of: arrays and numbers, in lists and tuples."""
+
+Model: TypeAlias = Any
+"""An mlx.nn.Module."""
+
 Cost: TypeAlias = Callable[[int, int], int]
 """Bytes of a batch: tokens of its longest row, rows."""
 
@@ -30,12 +39,21 @@ class Layers:
         self._mx = mx
 
     def settle(self, layers: list[Layer]) -> None:
-        """Compute what is still to be computed, and let go of the batch it was taken from."""
+        """Compute what is still to be computed, and let go of the rest of its arrays."""
         for layer in _flat(layers):
             if hasattr(layer, "cache"):  # ArraysCache: slices, each of which holds its whole array
-                first = self._mx.array([0])
-                layer.cache = [None if each is None else each[first] for each in layer.cache]
+                layer.cache = [self._apart(each) for each in layer.cache]
         self._mx.eval([layer.state for layer in layers])
+
+    def detach(self, layers: list[Layer]) -> None:
+        """Let go of the batch that these were extracted from; ``settle`` is to follow."""
+        for layer in _flat(layers):
+            # mlx_lm makes them contiguous, which copies nothing where there is but one head.
+            if hasattr(layer, "keys") and layer.keys is not None and layer.keys.shape[1] == 1:
+                layer.keys, layer.values = self._apart(layer.keys), self._apart(layer.values)
+
+    def _apart(self, array: Array | None) -> Array | None:
+        return None if array is None else array[self._mx.array([0])]
 
     def cuttable(self, layers: list[Layer]) -> bool:
         return all(layer.is_trimmable() for layer in _flat(layers))
@@ -121,7 +139,7 @@ def _borrowed(layer: Layer, longer: Layer, length: int) -> Layer:
     return changed
 
 
-def _arrays(state: Any) -> Iterator[Any]:
+def _arrays(state: State) -> Iterator[Array]:
     if hasattr(state, "nbytes"):
         yield state
     elif isinstance(state, list | tuple):
@@ -132,7 +150,7 @@ def _arrays(state: Any) -> Iterator[Any]:
 # -- What they cost ------------------------------------------------------------------
 
 
-def cost_of(mx: ModuleType, model: Any, layers: list[Layer]) -> Cost:
+def cost_of(mx: ModuleType, model: Model, layers: list[Layer]) -> Cost:
     """Ask a model what its sequences cost; ``layers`` are new ones.
 
     mlx is lazy: a forward pass that nobody evaluates tells every shape.

@@ -63,6 +63,7 @@ class Decoding(Protocol):
 class Batch(Protocol):
     """mlx_lm's BatchGenerator."""
 
+    stream: Any  # that it runs on
     _generation_batch: Decoding
 
     def insert(
@@ -81,9 +82,6 @@ class Batch(Protocol):
     def remove(
         self, uids: list[int], return_prompt_caches: bool
     ) -> dict[int, tuple[list[Any], list[int]]]: ...
-
-    @property
-    def stream(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,10 @@ class Runner:
     def has_work(self) -> bool:
         return bool(self._queue) or self._batches.decoding
 
+    @property
+    def waiting_sequences(self) -> int:
+        return sum(len(job.rows) for job in self._queue.waiting)
+
     def insert(self, works: Mapping[int, Work]) -> None:
         work = next(iter(works.values()))
         rows = [self._new_row(ticket, each) for ticket, each in works.items()]
@@ -98,6 +102,12 @@ class Runner:
     # -- A step ----------------------------------------------------------------
 
     def step(self) -> list[Output]:
+        # One after another, as mlx_lm does it: on a stream of its own a chunk would compete
+        # with the step that is on its way.
+        with self._reader.mx.stream(self._batches.stream):
+            return self._step()
+
+    def _step(self) -> list[Output]:
         outputs = self._begin_some()
         if outputs:  # told before the first chunk is read, which may take a while
             return outputs
@@ -219,7 +229,9 @@ class Runner:
         for row in [each for each in self._batches.rows() if each.error]:
             log.error("A logits processor failed", exc_info=row.error)
             self._batches.remove(row.ticket)
-            error = InferenceError("The next token could not be chosen: see the log.")
+            error = row.error
+            if not isinstance(error, InferenceError):
+                error = InferenceError("The next token could not be chosen: see the log.")
             failures.append(SequenceFailed(row.ticket, error))
         return failures
 
@@ -260,6 +272,7 @@ class Runner:
             self._add(each.tokens, each.layers, each.kind, each.exact)
 
     def _keep(self, state: State, row: Row) -> None:
+        self._reader.handling.detach(state.layers)
         self._add(state.tokens, state.layers, "turn", row.exact)
 
     def _add(self, tokens: Sequence[int], layers: list[Layer], kind: Kind, exact: int) -> None:

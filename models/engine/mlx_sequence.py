@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from models.engine.backend import Decoded
 from models.engine.mlx_sampling import Array, LogitsProcessor, Sampler
 from models.engine.pieces import Pieces
-from models.events import FinishReason
+from models.events import FinishReason, TokenLogprob
 
 
 @dataclass(slots=True, eq=False)
@@ -21,6 +21,7 @@ class Sequence:
     sampler: Sampler | None  # None: the best token, in one call for all such rows
     processors: list[LogitsProcessor] = field(default_factory=list[LogitsProcessor])
     watchers: list[Callable[[int], None]] = field(default_factory=list[Callable[[int], None]])
+    logprobs: Callable[[int], tuple[TokenLogprob, ...]] | None = None  # of a token, called once
     exact: int = 0  # of the prompt's tokens, those whose state is that of a cold run
     error: Exception | None = field(default=None, init=False)
 
@@ -54,4 +55,5 @@ class Sequence:
             piece = self.pieces.piece(token)
         if finish:
             piece += self.pieces.rest()
-        return Decoded(self.ticket, piece, (token,), finish)
+        logprobs = self.logprobs(token) if self.logprobs else ()
+        return Decoded(self.ticket, piece, (token,), finish, logprobs=logprobs)

@@ -150,6 +150,10 @@ class PrefixCache:
         if self._most_bytes <= 0 or not tokens:
             return
         self._handling.settle(layers)
+        if sum(self._handling.arrays(layers).values()) > self._most_bytes:
+            if self._tier:
+                self._tier.keep(tokens, layers, kind)
+            return
         new = _Entry(_array(tokens), layers, kind, exact, self._handling.cuttable(layers))
         for old in list(self._entries):
             common = _common(old.tokens, new.tokens)

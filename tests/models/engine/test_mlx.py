@@ -17,6 +17,7 @@ import pytest
 
 from models import chat
 from models.chat import GenerateRequest, SamplingParams
+from models.engine import mlx_choice
 from models.engine.backend import (
     Admitted,
     Decoded,
@@ -29,6 +30,8 @@ from models.engine.backend import (
 from models.engine.installed import has_mlx
 from models.engine.mlx import open_mlx
 from models.engine.mlx_library import end_thread
+from models.engine.mlx_sampling import LogitsProcessor
+from models.engine.sampling import Sampling
 from models.errors import InferenceError, InvalidRequest, LoadFailed, ModelCrashed, OutOfMemory
 from models.events import FinishReason
 from models.ledger import Need
@@ -40,7 +43,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-LONG_PROMPT = [100 + place % 900 for place in range(900)]  # four chunks
+LONG_PROMPT = [100 + place % 900 for place in range(900)]  # fifteen chunks
 END_OF_TURN = 2  # <|im_end|>
 
 
@@ -380,12 +383,63 @@ def test_removing_the_only_sequence_leaves_nothing_to_do(driver: Driver) -> None
     assert text_of(driver.answer("Hello!")) == "Hello! How can I help you today?"
 
 
+# -- Prompts that are kept ------------------------------------------------------
+
+
+def cached_of(outputs: list[Output], ticket: int = 99) -> int:
+    (found,) = [
+        each.cached_tokens
+        for each in outputs
+        if isinstance(each, Prefilled) and each.ticket == ticket
+    ]
+    return found
+
+
+def test_a_chat_goes_on_where_it_was_and_says_how_much_was_known(
+    opened: Callable[..., Driver], tiny: Path
+) -> None:
+    driver = opened(tiny, prompt_cache_bytes=32 << 20)
+    question = "What is the capital of France?"
+    first = driver.answer(question)
+    chat_so_far = (chat.user(question), chat.assistant(text_of(first)), chat.user("Who are you?"))
+    request = GenerateRequest(model="tiny", prompt=chat_so_far)
+    tokens = list(driver.backend.prompter.prepare(request).tokens)
+
+    second = driver.answer(tokens)
+
+    asked = len(driver.tokens_of(question))
+    assert cached_of(first) == 0
+    assert cached_of(second) >= asked + len(ids_of(first, 99)) - 1
+    assert ids_of(second, 99) == ids_of(opened(tiny).answer(tokens), 99)
+    counters = driver.backend.counters
+    assert (counters.prompt_cache_hits, counters.prompt_cache_misses) == (1, 1)
+    assert driver.backend.counters.prompt_cache_bytes > 0
+
+
+def test_without_room_for_it_nothing_is_kept(driver: Driver) -> None:
+    driver.answer("Hello!")
+
+    assert cached_of(driver.answer("Hello!")) == 0
+    assert driver.backend.counters.prompt_cache_bytes == 0
+
+
 # -- Failing ------------------------------------------------------------------
 
 
-def test_penalties_that_cannot_be_computed_fail_their_own_sequence_alone(driver: Driver) -> None:
+def test_penalties_that_cannot_be_computed_fail_their_own_sequence_alone(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = mlx_choice.make_penalties
+
+    def make_or_fail(mx: Any, sampling: Sampling) -> LogitsProcessor | None:
+        return make(mx, sampling) if sampling.frequency_penalty < 1 else fail
+
+    def fail(*_: Any) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(mlx_choice, "make_penalties", make_or_fail)
     driver.start(1, "What is the capital of France?")
-    driver.start(2, "What is the capital of France?", frequency_penalty="very")
+    driver.start(2, "What is the capital of France?", frequency_penalty=1.0)
     driver.start(3, "What is the capital of France?", frequency_penalty=0.1)
 
     outputs = driver.steps()
@@ -531,10 +585,12 @@ def test_closing_gives_the_memory_back(
 ) -> None:
     mx = import_module("mlx.core")
     before = engine_thread.submit(mx.get_active_memory).result()
-    driver = Driver(engine_thread, tiny)
+    driver = Driver(engine_thread, tiny, prompt_cache_bytes=32 << 20)
+    driver.answer("Who are you?")
     driver.start(1, "Count from 1 to 10.")
     driver.start(2, LONG_PROMPT)
     driver.steps(until=lambda so_far: bool(ids_of(so_far, 1)))
+    assert driver.backend.counters.prompt_cache_bytes > 0
     loaded = driver.call(mx.get_active_memory)
 
     driver.call(driver.backend.close)

@@ -389,14 +389,14 @@ def test_long_and_short_ones_run_apart_where_padding_costs_more_than_the_weights
     machine = Machine(model, weights_bytes=weights)
     prompts = {1: some(1000), **{ticket: some(20, seed=ticket) for ticket in range(2, 7)}}
     for ticket, prompt in prompts.items():
-        machine.start(ticket, prompt, 20)
+        machine.start(ticket, prompt, 60)
     machine.run(until=lambda _: all(machine.said(ticket) for ticket in prompts))
 
     assert sorted(len(home.rows) for home in machine.batches.homes) == [1, 5]
-    assert machine.batches.promised_bytes < machine.cost(1020, 2)
+    assert machine.batches.promised_bytes < machine.cost(1060, 3)
     machine.run()
     for ticket, prompt in prompts.items():
-        assert machine.said(ticket) == alone("llama", tuple(prompt), 20)
+        assert machine.said(ticket) == alone("llama", tuple(prompt), 60)
 
 
 # -- Failing, and the end ---------------------------------------------------------------
