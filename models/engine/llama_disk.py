@@ -47,7 +47,7 @@ class LlamaDisk:
     """
 
     def __init__(self, files: PromptFiles, spec: LoadSpec) -> None:
-        owner = owner_of(spec, packages=("xllamacpp",), cache="f16")
+        owner = owner_of(spec, packages=("xllamacpp",))
         self.folder = files.folder.work_path()
         self._shelf: Shelf = files.shelf(owner, spec.context_length - 1)
         self._token_bytes = spec.model.details.kv_bytes_per_token
