@@ -4,7 +4,7 @@ Run by path and not as a module, with nothing of ours imported: it must start fa
 and it is alone in importing xllamacpp. The parent writes one line of JSON on stdin,
 
     {"model": PATH, "context_length": N, "max_sequences": N, "prompt_cache_bytes": N,
-     "threads": N, "key": SECRET}
+     "pooling": "" | "mean" | "cls" | "last" | "rank", "threads": N, "key": SECRET}
 
 in which may also be "shared_tokens" (N: the KV cache that all sequences share; without it each
 has its own) and "slot_folder" (PATH: where slots are saved and restored), and gets one line of
@@ -21,6 +21,7 @@ import json
 import os
 import platform
 import sys
+from types import ModuleType
 from typing import Any
 
 
@@ -47,6 +48,8 @@ def main() -> None:
         params.fit_params = False  # the parent has planned what fits
         # A prompt is read in pieces: between them the others' tokens go on, and a cancel counts.
         params.n_batch = params.n_ubatch = _prefill_chunk()
+        if config["pooling"]:
+            _embed(params, xllamacpp, config["pooling"], config["context_length"])
         # Finished prompts are kept in memory: 8 GiB of it unless told otherwise. With 0 they
         # would not make room in a shared KV cache.
         params.cache_ram_mib = max(1 if shared else 0, config["prompt_cache_bytes"] >> 20)
@@ -90,6 +93,16 @@ def _prefill_chunk() -> int:
     """
     on_gpu = sys.platform == "darwin" and platform.machine() == "arm64"
     return 512 if on_gpu else 128
+
+
+def _embed(params: object, xllamacpp: ModuleType, pooling: str, context_length: int) -> None:
+    """Have it make embeddings too."""
+    params.embedding = True
+    # enum llama_pooling_type; what the file says is not enough for "rank".
+    number = ("none", "mean", "cls", "last", "rank").index(pooling)
+    params.pooling_type = xllamacpp.llama_pooling_type(number)
+    if pooling != "last":  # all of a text goes through the model at once
+        params.n_batch = params.n_ubatch = context_length
 
 
 if __name__ == "__main__":
