@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, get_args
 
 from models.chat import GenerateRequest, Origin, Request
 from models.errors import InferenceError
-from models.events import Event, Failed, Finished, Loaded, Sink, Unloaded
+from models.events import Event, Failed, Last, Sink
 from models.resident import Resident
 
-_LAST = frozenset({Finished, Loaded, Unloaded, Failed})
+_LAST = frozenset[type[Event]](get_args(Last))
 
 
 class Engines(Protocol):
