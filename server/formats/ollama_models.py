@@ -9,6 +9,7 @@ from quart import Blueprint, Response, request
 from models.errors import InvalidRequest, ModelNotFound
 from models.model import Kind, Model
 from models.names import ModelName
+from models.resident import Doing
 from server.body import read_json
 from server.capabilities import capabilities
 from server.clock import rfc3339
@@ -50,11 +51,27 @@ def ps_body(engines: Engines) -> Json:
                 # Ours; Ollama's clients pass over them.
                 "engine": each.model.kind.value,
                 "loading": each.loading,
+                "loaded_share": round(each.loaded_share, 3),
                 "in_flight": each.running,
+                "queued": each.queued,
+                "tokens_per_second": round(each.doing.tokens_per_second, 1),
+                "last_step_seconds": _age(each.doing),
+                "prompt_tokens": each.doing.prompt_tokens,
+                "cached_tokens": each.doing.cached_tokens,
+                "prompt_cache": {
+                    "size": each.counters.prompt_cache_bytes,
+                    "hits": each.counters.prompt_cache_hits,
+                    "misses": each.counters.prompt_cache_misses,
+                },
             }
             for each in sorted(residents, key=lambda each: ends[each.model.name], reverse=True)
         ]
     }
+
+
+def _age(doing: Doing) -> float | None:
+    """Return how long ago its last step was; None where it has nothing to do."""
+    return round(doing.silent_seconds, 1) if doing.stepping else None
 
 
 def show_body(model: Model) -> Json:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -614,6 +615,49 @@ def test_what_ships_stays_in_memory_when_it_cannot_be_removed(capsys: pytest.Cap
 
     assert stub.asked == []
     assert "ships with Inglenook" in capsys.readouterr().err
+
+
+def test_what_a_server_has_in_memory_is_shown_with_what_it_does(
+    capsys: pytest.CaptureFixture[str],
+):
+    busy = {
+        "name": "a:latest",
+        "size": 2_000_000_000,
+        "context_length": 8192,
+        "expires_at": "2300-01-01T00:00:00.000000000Z",
+        "loading": False,
+        "in_flight": 5,
+        "queued": 2,
+        "tokens_per_second": 35.4,
+        "prompt_tokens": 1000,
+        "cached_tokens": 870,
+        "prompt_cache": {"size": 120_000_000, "hits": 1, "misses": 1},
+    }
+    loading = busy | {"name": "b:latest", "loading": True, "loaded_share": 0.453}
+    ollamas = {key: busy[key] for key in ("size", "context_length", "expires_at")} | {"name": "c"}
+    models = [busy, loading, ollamas]
+    with stub_server(json.dumps({"models": models}).encode()) as stub:
+        assert cli.main(["ps", "--port", str(stub.port)]) == 0
+
+    rows = [re.split(r"  +", line) for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["NAME", "SIZE", "CONTEXT", "RUNNING", "SPEED", "CACHED", "UNTIL"]
+    assert rows[1][3:6] == ["5, 2 waiting", "35.4 tokens/s", "87% in 120 MB"]
+    assert rows[2][3] == "loading 45%"
+    assert rows[3][:3] == ["c", "2.0 GB", "8,192"]
+
+
+def test_a_server_that_says_it_is_ill_is_ours_all_the_same():
+    class Ill(StubHandler):
+        def do_GET(self) -> None:
+            self.send_response(503)
+            self.end_headers()
+            self.wfile.write(b'{"status": "failed", "models": []}')
+
+    with stub_server(b"") as stub:
+        stub.RequestHandlerClass = Ill
+        assert remote.answers(f"http://127.0.0.1:{stub.port}")
+    with stub_server(b"") as stub:
+        assert not remote.answers(f"http://127.0.0.1:{stub.port}")
 
 
 def test_another_program_on_our_port_is_not_asked_to_unload(
