@@ -60,6 +60,7 @@ class LlamaBackend:
                 "context_length": spec.context_length,
                 "max_sequences": spec.max_sequences,
                 "prompt_cache_bytes": spec.prompt_cache_bytes,
+                "kv_type": spec.kv_type.value,
             },
             model_name=str(spec.model.name),
             on_change=wake,

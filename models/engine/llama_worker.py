@@ -4,7 +4,7 @@ Run by path and not as a module, with nothing of ours imported: it must start fa
 and it is alone in importing xllamacpp. The parent writes one line of JSON on stdin,
 
     {"model": PATH, "context_length": N, "max_sequences": N, "prompt_cache_bytes": N,
-     "threads": N, "key": SECRET}
+     "kv_type": "f16", "threads": N, "key": SECRET}
 
 and gets one line of JSON on stdout, ``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's
 own messages go to stderr. The model is then spoken to over HTTP on that loopback port,
@@ -35,6 +35,8 @@ def main() -> None:
         params.n_parallel = config["max_sequences"]
         params.n_ctx = config["context_length"] * config["max_sequences"]
         params.kv_unified = False
+        kv_type = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{config.get('kv_type', 'f16').upper()}")
+        params.cache_type_k = params.cache_type_v = kv_type
         params.ctx_shift = False
         params.fit_params = False  # the parent has planned what fits
         # A prompt is read in pieces: between them the others' tokens go on, and a cancel counts.
