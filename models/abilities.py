@@ -10,7 +10,7 @@ from functools import cache
 
 from models.chat import GenerateRequest, Image, Message, ToolResult
 from models.errors import NotAble
-from models.model import Kind, Model
+from models.model import Kind, KvType, Model
 
 
 class Ability(StrEnum):
@@ -26,11 +26,12 @@ class Ability(StrEnum):
     LOGPROBS = "logprobs"
     LOGIT_BIAS = "logit bias"
     TYPICAL_P = "typical_p"
+    KV_TYPES = "a KV cache of fewer bits"
 
 
 # What each engine can do by now, with a model that can.
 ENGINES: Mapping[Kind, frozenset[Ability]] = {
-    Kind.LLAMA: frozenset({Ability.COMPLETION, Ability.TYPICAL_P}),
+    Kind.LLAMA: frozenset({Ability.COMPLETION, Ability.TYPICAL_P, Ability.KV_TYPES}),
     Kind.MLX: frozenset({Ability.COMPLETION}),
 }
 
@@ -61,6 +62,12 @@ def check(request: GenerateRequest, model: Model) -> None:
     lacking = needed_by(request) - of(model)
     if lacking:
         raise NotAble(str(model.name), tuple(sorted(lacking)))
+
+
+def check_profile(model: Model) -> None:
+    """Raises NotAble where the model is wanted as its engine cannot have it."""
+    if model.profile.kv_type is not KvType.F16 and Ability.KV_TYPES not in ENGINES[model.kind]:
+        raise NotAble(str(model.name), (Ability.KV_TYPES,))
 
 
 @cache  # a list of models asks for each of them

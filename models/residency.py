@@ -20,6 +20,7 @@ from models.ledger import Ledger
 from models.model import Kind, Model
 from models.names import ModelName
 from models.planner import Planner
+from models.profiles import filled
 from models.resident import Resident
 
 if TYPE_CHECKING:
@@ -178,6 +179,9 @@ class Residency:
         tickets = tuple(next(self._tickets) for _ in sinks)
         try:
             model = self._find(request.model)
+            abilities.check_profile(model)
+            requests = filled(requests, model.profile)
+            request = requests[0]
             if isinstance(request, GenerateRequest):
                 abilities.check(request, model)
             lane = self._lane(model)

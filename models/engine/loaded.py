@@ -95,8 +95,9 @@ class LoadedModel:
     @property
     def expires(self) -> float:
         """When it goes if nobody comes, by ``time.monotonic``."""
-        asked = self._keep_alive_seconds
-        return self._last_used + (self._default_keep_alive() if asked is None else asked)
+        wished = (self._keep_alive_seconds, self._model.profile.keep_alive_seconds)
+        said = [each for each in wished if each is not None]
+        return self._last_used + (said[0] if said else self._default_keep_alive())
 
     def serves(self, asked_context: int | None) -> bool:
         """Whether its context is as long as is asked for, or as the model can have it."""

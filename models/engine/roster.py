@@ -98,7 +98,8 @@ class Roster:
 
     def take(self, group: Group) -> None:
         waiting = sum(each.count for each in self._loaded.values())
-        if waiting + len(self._parked) >= _MOST_WAITING:
+        waiting += sum(len(each.jobs) for each in self._parked)
+        if waiting + len(group.jobs) > _MOST_WAITING:
             message = "Too many requests are waiting already: please try again later."
             self._fail(group, ServerBusy(message))
         elif any(key_of(each.model) == key_of(group.model) for each in self._parked):

@@ -5,11 +5,13 @@ import socket
 
 import pytest
 
+from models.chat import GenerateRequest
 from models.errors import ModelCrashed, ServerBusy
+from models.events import Event, Failed
 from models.health import Health
 from models.names import ModelName
 from server import body
-from tests.fakes import ScriptedBackend, a_model
+from tests.fakes import A_TEST, ScriptedBackend, a_model
 from tests.server.conftest import HOST, babbler
 
 CHAT = {"model": "scripted", "messages": [{"role": "user", "content": "hi"}]}
@@ -67,6 +69,21 @@ class TestRoutes:
             "models": [],
             "error": "The engine is stuck. So is the other.",
         }
+
+    def test_a_full_queue_is_told_with_when_to_come_again(self, serve):
+        serving = serve(ScriptedBackend("hi", loading_steps=1 << 40))  # it never is ready
+        waiting: list[Event] = []
+        request = GenerateRequest(model="scripted", prompt="hi")
+        for _ in range(512):
+            serving.residency.submit(request, waiting.append, origin=A_TEST)
+
+        messages = CHAT | {"max_tokens": 5}
+        for path, asked in (*ASKING, ("/v1/messages", messages)):
+            for stream in (True, False):
+                answer = serving.ask("POST", path, asked | {"stream": stream})
+                assert (answer.status, answer.headers["retry-after"]) == (503, "2"), path
+                assert b"server busy, please try again" in answer.body
+        assert not [each for each in waiting if isinstance(each, Failed)]
 
     def test_every_answer_tells_whose_it_is(self, serve):
         serving = serve()
