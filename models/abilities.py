@@ -29,10 +29,20 @@ class Ability(StrEnum):
     KV_TYPES = "a KV cache of fewer bits"
 
 
+_BOTH = frozenset(
+    {
+        Ability.COMPLETION,
+        Ability.GRAMMAR,
+        Ability.INSERT,
+        Ability.LOGIT_BIAS,
+        Ability.LOGPROBS,
+        Ability.TYPICAL_P,
+    }
+)
 # What each engine can do by now, with a model that can.
 ENGINES: Mapping[Kind, frozenset[Ability]] = {
-    Kind.LLAMA: frozenset({Ability.COMPLETION, Ability.TYPICAL_P, Ability.KV_TYPES}),
-    Kind.MLX: frozenset({Ability.COMPLETION}),
+    Kind.LLAMA: _BOTH | {Ability.KV_TYPES},
+    Kind.MLX: _BOTH,
 }
 
 
@@ -50,7 +60,7 @@ def needed_by(request: GenerateRequest) -> frozenset[Ability]:
         Ability.VISION: _has_images(request.prompt),
         Ability.INSERT: bool(request.suffix),
         Ability.GRAMMAR: request.constraint is not None,
-        Ability.LOGPROBS: request.top_logprobs is not None,
+        Ability.LOGPROBS: request.top_logprobs is not None or request.prompt_logprobs,
         Ability.LOGIT_BIAS: bool(request.sampling.logit_bias),
         Ability.TYPICAL_P: request.sampling.typical_p not in (None, 1.0),
     }

@@ -8,7 +8,8 @@ from typing import Any, cast
 from models import pooling, safetensors
 from models.counts import Counts, commonest_type
 from models.errors import InvalidRequest, LoadFailed
-from models.gguf_facts import FILL_IN_TOKENS, of_gguf, projector_beside
+from models.fill_in import SPELLINGS
+from models.gguf_facts import of_gguf, projector_beside
 from models.json_file import read_object, text_of
 from models.mlx_cache import WIDTH, cache_facts
 from models.model import Details, Files, Kind
@@ -209,7 +210,7 @@ def _fills_in(folder: Path) -> bool:
         raw = (folder / "tokenizer.json").read_bytes()
     except OSError:
         return False  # its tokenizer is in another file: that knows no such tokens
-    return any(f'"{text}"'.encode() in raw for text in FILL_IN_TOKENS)
+    return any(all(f'"{text}"'.encode() in raw for text in each.texts) for each in SPELLINGS)
 
 
 def _quantization(

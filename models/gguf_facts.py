@@ -30,20 +30,6 @@ _ENCODERS = frozenset(
         "t5encoder",
     )
 )
-# The first token of fill-in-the-middle, in the spellings that llama.cpp knows
-# (src/llama-vocab.cpp) when no key names it.
-_FILL_IN_KEYS = ("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id")
-FILL_IN_TOKENS = (
-    "<|fim_prefix|>",
-    "<fim-prefix>",
-    "<fim_prefix>",
-    "<\uff5cfim\u2581begin\uff5c>",
-    "<PRE>",
-    "▁<PRE>",
-    "<|code_prefix|>",
-    "<|prefix|>",
-)
-
 # llama_ftype (include/llama.h) as Ollama writes it (fs/ggml/type.go).
 _FILE_TYPES = {
     0: "F32",
@@ -116,7 +102,7 @@ def of_gguf(files: Files) -> Details:
         vision=bool(files.projector) or bool(counts.optional("vision.block_count")),
         tools=knows_tools(template),
         thinking=knows_thinking(template),
-        insert=completes and _fills_in(path, headers[0]),
+        insert=completes and gguf.fill_in(path, headers[0]) is not None,
     )
 
 
@@ -165,11 +151,6 @@ def _architecture(name: str, metadata: Mapping[str, Value]) -> str:
 def _template(metadata: Mapping[str, Value]) -> str | None:
     text = metadata.get("tokenizer.chat_template")
     return text if isinstance(text, str) and text.strip() else None
-
-
-def _fills_in(path: Path, header: Header) -> bool:
-    named = any(key in header.metadata for key in _FILL_IN_KEYS)
-    return named or gguf.has_token(path, header, FILL_IN_TOKENS)
 
 
 def _file_type(metadata: Mapping[str, Value]) -> str | None:

@@ -11,8 +11,14 @@ from models.model import Kind, KvType, Model
 
 _LONGEST_DEFAULT_CONTEXT = 32_768  # tokens, where nobody asks for another
 _SHORTEST_DEFAULT_CONTEXT = 2_048
-_MOST_SEQUENCES = 8  # beyond it a batch gains little on one computer (benchmarks/engine.py)
-_MOST_PROMPT_CACHE_BYTES = 1 << 30
+_MOST_SEQUENCES = 32  # see benchmarks/engine.py
+# Each of a whole context: MLX lets in as many as ``_MOST_SEQUENCES`` of any length, by their bytes.
+_MOST_WHOLE_MLX_SEQUENCES = 8
+# Of a KV cache that sequences share, in tokens: beyond it memory would lie idle.
+_MOST_SHARED_TOKENS = 262_144
+_LEAST_SHARE_TOKENS = 512  # of a sequence: with less there would be slots and no room
+# Each agent of a few tens of thousands of tokens takes gigabytes in MLX's 16 bits.
+_MOST_PROMPT_CACHE_BYTES = {Kind.LLAMA: 1 << 30, Kind.MLX: 8 << 30}
 # Beyond a sliding window a chunk of prefill stands until the next token: 256 in both engines.
 _CHUNK_TOKENS = 256
 # Bytes of a block of 32 numbers, against the 64 that they take in 16 bit (ggml-common.h).
@@ -58,6 +64,12 @@ class Cache:
             return max(0, short)
         return (size_bytes - self.of(0) - self.window_bytes * window) // max(1, self.token_bytes)
 
+    def of_shared(self, tokens: int, sequences: int) -> int:
+        """Return the bytes of so many sequences that have so many tokens together."""
+        windowed = min(tokens, self._most_windowed * sequences)
+        states = self.state_bytes * sequences
+        return self.token_bytes * tokens + self.window_bytes * windowed + states
+
     @property
     def _most_windowed(self) -> int:
         return rounded_up(self.window_tokens + _CHUNK_TOKENS)
@@ -95,23 +107,44 @@ def roomiest(smallest: LoadSpec, wish: Wish, spare_bytes: int) -> LoadSpec:
     context = smallest.context_length
     if wish.asked_context is None:
         trained = model.details.context_length or _LONGEST_DEFAULT_CONTEXT
-        most = min(trained, wish.default_context or _LONGEST_DEFAULT_CONTEXT)
+        longest = min(trained, wish.default_context or _LONGEST_DEFAULT_CONTEXT)
         fits = cache.tokens_within(budget) // CONTEXT_STEP * CONTEXT_STEP
-        context = min(most, max(context, fits))
-    sequences = max(1, min(_MOST_SEQUENCES, budget // max(1, cache.of(context))))
-    prompt_cache = 0
-    if model.kind is Kind.LLAMA:  # as much again for prompts whose sequence has ended
-        prompt_cache = min(cache.of(context) * sequences, rest // 4, _MOST_PROMPT_CACHE_BYTES)
-    return _spec(model, wish.kv_type, context, sequences, prompt_cache)
+        context = min(longest, max(context, fits))
+    # Of prompts whose sequence has ended, as much again is kept.
+    most = min(rest // 4, _MOST_PROMPT_CACHE_BYTES[model.kind])
+    fitting = max(1, budget // max(1, cache.of(context)))
+    if model.kind is Kind.MLX:
+        whole = min(_MOST_WHOLE_MLX_SEQUENCES, fitting)
+        kept = min(cache.of(context) * whole, most)
+        return _spec(model, wish.kv_type, context, whole, kept)
+    if fitting >= _MOST_SEQUENCES:
+        kept = min(cache.of(context) * _MOST_SEQUENCES, most)
+        return _spec(model, wish.kv_type, context, _MOST_SEQUENCES, kept)
+    fits = cache.tokens_within(budget) // CONTEXT_STEP * CONTEXT_STEP
+    shared = max(context, min(fits, _MOST_SHARED_TOKENS))
+    sequences = max(1, min(_MOST_SEQUENCES, shared // _LEAST_SHARE_TOKENS))
+    while sequences > 1 and cache.of_shared(shared, sequences) > budget:
+        sequences //= 2
+    kept = min(cache.of_shared(shared, sequences), most)
+    return _spec(model, wish.kv_type, context, sequences, kept, shared)
 
 
 def _spec(
-    model: Model, kv_type: KvType, context: int, sequences: int, prompt_cache_bytes: int
+    model: Model,
+    kv_type: KvType,
+    context: int,
+    sequences: int,
+    prompt_cache_bytes: int,
+    shared_tokens: int | None = None,
 ) -> LoadSpec:
+    cache = cache_of(model, kv_type)
+    sequences_bytes = cache.of(context) * sequences
+    if shared_tokens is not None:
+        sequences_bytes = cache.of_shared(shared_tokens, sequences)
     weights = int(model.size_bytes * _growth(model))
     need = Need(
         weights_bytes=weights,
-        cache_bytes=cache_of(model, kv_type).of(context) * sequences + prompt_cache_bytes,
+        cache_bytes=sequences_bytes + prompt_cache_bytes,
         working_bytes=_WORKING_BYTES + int(weights * _WORKING_SHARE),
         mapped=model.kind is Kind.LLAMA,
         guessed=_is_guess(model),
@@ -119,8 +152,9 @@ def _spec(
     return LoadSpec(
         model=model,
         context_length=context,
-        max_sequences=sequences,
+        max_sequences=_MOST_SEQUENCES if model.kind is Kind.MLX else sequences,
         need=need,
+        shared_tokens=shared_tokens,
         prompt_cache_bytes=prompt_cache_bytes,
         kv_type=kv_type,
     )

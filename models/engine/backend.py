@@ -25,8 +25,11 @@ class LoadSpec:
     context_length: int  # tokens a sequence may hold
     max_sequences: int  # that run at the same time; further ones wait in the backend
     need: Need
+    # Of the KV cache that all sequences share; None: each has one of its own, for a context.
+    shared_tokens: int | None = None
     prompt_cache_bytes: int = 0  # for finished prompts, where the library keeps them itself
     kv_type: KvType = KvType.F16
+    prompt_cache_bytes: int = 0  # for prompts whose sequences have ended, of need.cache_bytes
 
     @property
     def key(self) -> str:

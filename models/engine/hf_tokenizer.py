@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Protocol, cast
 
 from models.engine.tokenizer import PIECE_CHARACTERS, Joint, Tokenizer, joint_of, pieces
+from models.fill_in import FillIn, find
 
 # What a normaliser may make of a text: at the most, so many times fewer bytes. NFC joins a
 # letter and its marks, as the three parts of a Korean syllable. What is not here may take any
@@ -43,6 +44,8 @@ class Tokenizers(Protocol):
     def get_vocab_size(self) -> int: ...
 
     def id_to_token(self, id: int) -> str | None: ...
+
+    def token_to_id(self, token: str) -> int | None: ...
 
 
 class Slow(Protocol):
@@ -138,6 +141,12 @@ def tokenizer_of(loaded: Slow) -> Tokenizer:
     """Return the tokenizer that transformers has loaded."""
     fast: Tokenizers | None = getattr(loaded, "backend_tokenizer", None)
     return HfTokenizer(fast, bos_token=loaded.bos_token) if fast else SlowTokenizer(loaded)
+
+
+def fill_in_of(loaded: Slow) -> FillIn | None:
+    """Return the tokens of fill-in-the-middle of what transformers has loaded; None: none."""
+    fast: Tokenizers | None = getattr(loaded, "backend_tokenizer", None)
+    return find(fast.token_to_id) if fast else None
 
 
 def _shortened_by(fast: Tokenizers) -> int | None:

@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from models.chat import GenerateRequest, Message, Overflow
+from models.engine.checkpoints import ends, places, without_oldest
 from models.engine.counted import (
     LONG_CHARACTERS,
     TooLong,
     all_tokens,
+    readable,
     refuse_by_size,
     tokens_within,
 )
+from models.engine.grammar_maker import GrammarMaker
 from models.engine.history import History, room_for_cut, size_of, texts_of, without_middle
+from models.engine.infill import infill_tokens
 from models.engine.prepared import Prompt, rounded_up
 from models.engine.template import ChatTemplate
 from models.engine.tokenizer import Tokenizer
 from models.errors import ContextOverflow, InvalidRequest
+from models.fill_in import FillIn
 
 _SMALLEST_CONTEXT = 4  # Ollama's own minimum for num_ctx
 _USUAL_ANSWER = 1024  # tokens that are left for one, where a chat is cut to fit
@@ -42,13 +47,18 @@ class Prompter:
     template: ChatTemplate | None  # None: a base model, which goes on from what it is given
     tokenizer: Tokenizer
     context_length: int  # tokens that a sequence may hold, prompt and completion together
+    marks: bool = False  # whether ``Prompt.checkpoints`` are wanted
+    fill_in: FillIn | None = None
+    grammars: GrammarMaker | None = None  # None: it only counts
 
     def prepare(self, request: GenerateRequest) -> Prompt:
         """Apply the chat template, tokenise, and make it fit.
 
         Raises:
             ContextOverflow: the prompt is too long, and the request does not want it cut.
-            InvalidRequest: there is nothing to read, or the template refuses the messages.
+            InvalidRequest: there is nothing to read, the template refuses the messages, there
+                is a suffix and the model has no tokens for it, or no answer can be as it is
+                asked for.
             ModelCrashed: the tokenizer went with its process.
         """
         context = max(_SMALLEST_CONTEXT, request.context_length or self.context_length)
@@ -63,11 +73,16 @@ class Prompter:
         if not tokens:
             raise InvalidRequest("The prompt is empty.")
         whole = min(rounded_up(context), self.context_length) - len(tokens)
+        checkpoints = ()
+        if self.marks and not fitted.cut:
+            checkpoints = self._checkpoints(request, fitted.dropped_messages, tokens)
         return Prompt(
             tuple(tokens),
             min(whole, request.max_tokens or whole),
             fitted.dropped_messages,
-            cut=fitted.cut,
+            checkpoints,
+            self.grammars.make(request, tokens) if self.grammars else None,
+            fitted.cut,
         )
 
     def count(self, request: GenerateRequest) -> int:
@@ -86,6 +101,9 @@ class Prompter:
 
     def _within(self, request: GenerateRequest, room: int) -> _Fitted:
         """Raises TooLong."""
+        if request.suffix:
+            before = list(request.preceding_tokens)
+            return _Fitted(before + self._around(request, room - len(before)))
         prompt = self._read(request)
         if isinstance(prompt, str):
             fitted = self._plain(request, prompt, room)
@@ -108,6 +126,12 @@ class Prompter:
         if self.template is None and request.overflow is not Overflow.DROP:
             return _joined(request.prompt)
         return request.prompt
+
+    def _around(self, request: GenerateRequest, room: int) -> list[int]:
+        if self.fill_in is None:
+            raise InvalidRequest("This model cannot fill in the middle: leave out the suffix.")
+        room -= len(self._begun(request, []))
+        return self._begun(request, infill_tokens(request, self.fill_in, self.tokenizer, room))
 
     # -- A chat ----------------------------------------------------------------
 
@@ -144,11 +168,24 @@ class Prompter:
             return _Fitted(tokens, dropped)
         return _Fitted(history.with_texts_cut(kept), dropped, cut=True)
 
-    def _render(self, request: GenerateRequest, messages: tuple[Message, ...]) -> str:
+    def _render(
+        self, request: GenerateRequest, messages: tuple[Message, ...], *, ask: bool = True
+    ) -> str:
         if self.template is None:
             return _joined(messages)
         tools = () if request.tool_choice.mode == "none" else request.tools
-        return self.template.render(messages, tools, request.thinking)
+        return self.template.render(messages, tools, request.thinking, ask=ask)
+
+    def _checkpoints(
+        self, request: GenerateRequest, dropped: int, tokens: list[int]
+    ) -> tuple[int, ...]:
+        prompt = self._read(request)
+        if isinstance(prompt, str) or request.preceding_tokens:
+            return ()
+        messages = without_oldest(prompt, dropped)
+        text = readable(self._render(request, messages))
+        found = ends(messages, text, lambda some: readable(self._render(request, some, ask=False)))
+        return places(self.tokenizer, text, tokens, found)
 
     def _behind(self, request: GenerateRequest, tokens: list[int]) -> list[int]:
         """Leave out the BOS that a template writes: behind a context it is in the middle."""

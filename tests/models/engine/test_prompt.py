@@ -355,3 +355,75 @@ def test_tokens_that_went_before_count():
 
     tokens = prompter.prepare(replace(request, overflow=Overflow.TRUNCATE)).tokens
     assert tokens == (0, 1, 2, 3, *range(133, 254), *b"Hello")
+
+
+# -- Where later prompts may part from it ------------------------------------------
+
+
+def marked(messages: list[Message], **changes: Any) -> list[str]:
+    """The texts up to each checkpoint."""
+    tokenizer = changes.pop("tokenizer", ByteTokenizer())
+    template = changes.pop("template", TEMPLATE)
+    prompter = Prompter(template, tokenizer, 256, marks=True)
+    prompt = prompter.prepare(GenerateRequest(model="x", prompt=tuple(messages), **changes))
+    return [bytes(prompt.tokens[:length]).decode() for length in prompt.checkpoints]
+
+
+def test_checkpoints_are_the_ends_of_the_system_prompt_and_the_last_two_questions():
+    chat_so_far = [chat.system("S"), *exchange(1), *exchange(2), chat.user("Last?")]
+
+    whole = "[system]S[user]Question 1?[assistant]Answer 1.[user]Question 2?"
+    assert marked(chat_so_far) == [
+        "[system]S",
+        whole,
+        whole + "[assistant]Answer 2.[user]Last?",
+    ]
+
+
+def test_nobody_reckons_checkpoints_who_has_no_use_for_them():
+    tokenizer = ByteTokenizer()
+
+    assert prepare([chat.system("S"), chat.user("Hi")], tokenizer=tokenizer).checkpoints == ()
+    assert len(tokenizer.read) == 1
+
+
+def test_a_prompt_is_tokenised_only_once_more_for_its_checkpoints():
+    tokenizer = ByteTokenizer()
+    messages = [chat.system("S" * 50), *exchange(1), chat.user("Hi")]
+
+    marked(messages, tokenizer=tokenizer)
+
+    assert sum(map(len, tokenizer.read)) < 2 * len(tokenizer.read[0])
+
+
+def test_a_template_that_takes_no_system_prompt_alone_has_the_other_checkpoints():
+    alternating = ChatTemplate(
+        "{% if messages | length < 2 %}{{ raise_exception('no question') }}{% endif %}"
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]"
+    )
+
+    messages = [chat.system("S"), chat.user("Hi")]
+
+    assert marked(messages, template=alternating) == ["[system]S[user]Hi[assistant]"]
+
+
+def test_a_token_that_goes_over_the_end_of_a_message_is_not_in_its_checkpoint():
+    class Pairs(ByteTokenizer):
+        def encode(self, text: str) -> list[int]:
+            return [len(text[at : at + 2]) for at in range(0, len(text), 2)]
+
+    prompter = Prompter(TEMPLATE, Pairs(), 256, marks=True)
+    messages = (chat.system("S"), chat.user("Hi"))
+    prompt = prompter.prepare(GenerateRequest(model="x", prompt=messages))
+
+    assert prompt.checkpoints == (len("[system]S") // 2,)
+
+
+def test_checkpoints_of_a_chat_that_was_cut_are_of_what_is_left():
+    long = [chat.system("S"), *exchange(1), chat.user("x" * 150), chat.assistant("y"), *exchange(2)]
+    messages = [*long, chat.user("z" * 60)]
+
+    found = marked(messages, overflow=Overflow.TRUNCATE)
+
+    assert found[0] == "[system]S"
+    assert found[-1].endswith("z" * 60)
