@@ -17,7 +17,7 @@ from models.events import Event, Failed, Finished
 from models.residency import Residency
 
 AT_ONCE = (1, 4, 8)
-MAX_TOKENS = 64
+MAX_TOKENS = 32
 GOAL = 1.05
 # SmolLM2's vocabulary, and so few weights that a step takes some milliseconds: on a graphics
 # card those of a large model do not take longer.
@@ -30,7 +30,7 @@ SCHEMA = JsonSchema(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what a grammar costs.")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     rounds: int = parser.parse_args().rounds
     print(f"{machine()}; {MAX_TOKENS} tokens a request, median (lowest–highest) of {rounds}\n")
     rows: list[list[str]] = []
