@@ -48,8 +48,8 @@ def main() -> None:
         params.fit_params = False  # the parent has planned what fits
         # A prompt is read in pieces: between them the others' tokens go on, and a cancel counts.
         params.n_batch = params.n_ubatch = _prefill_chunk()
-        if config["pooling"]:
-            _embed(params, xllamacpp, config["pooling"], config["context_length"])
+        if pooling := config.get("pooling"):
+            _embed(params, xllamacpp, pooling, config["context_length"])
         # Finished prompts are kept in memory: 8 GiB of it unless told otherwise. With 0 they
         # would not make room in a shared KV cache.
         params.cache_ram_mib = max(1 if shared else 0, config["prompt_cache_bytes"] >> 20)
@@ -58,10 +58,7 @@ def main() -> None:
         params.warmup = False  # a first token late is better than every load late
         params.cpuparams.n_threads = config["threads"]
         params.cpuparams_batch.n_threads = config["threads"]
-        params.hostnames = ["127.0.0.1"]
-        params.port = 0
-        params.api_keys = [config["key"]]
-        _set_endpoints(params, config.get("slot_folder"))
+        _set_endpoints(params, config["key"], config.get("slot_folder"))
         # The parent renders the prompts. The model's own template would be tried out at load,
         # and one that does not end would keep it from ever being ready.
         params.use_jinja = False
@@ -78,7 +75,10 @@ def main() -> None:
     os._exit(0)
 
 
-def _set_endpoints(params: Any, slot_folder: str | None) -> None:  # noqa: ANN401 - no stubs
+def _set_endpoints(params: Any, key: str, slot_folder: str | None) -> None:  # noqa: ANN401 - no stubs
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [key]
     params.ui = False
     params.endpoint_props = False
     params.endpoint_slots = True  # which are busy, and nothing of what is in them
