@@ -50,15 +50,12 @@ def main() -> None:
             xllamacpp.CommonAdapterLoraInfo(path, scale)
             for path, scale in config.get("adapters", ())
         ]
-        if config["pooling"]:
-            _embed(params, xllamacpp, config["pooling"], config["context_length"])
+        if pooling := config.get("pooling"):
+            _embed(params, xllamacpp, pooling, config["context_length"])
         params.warmup = False  # a first token late is better than every load late
         params.cpuparams.n_threads = config["threads"]
         params.cpuparams_batch.n_threads = config["threads"]
-        params.hostnames = ["127.0.0.1"]
-        params.port = 0
-        params.api_keys = [config["key"]]
-        _set_endpoints(params, config.get("slot_folder"))
+        _set_endpoints(params, config["key"], config.get("slot_folder"))
         # The parent renders the prompts. The model's own template would be tried out at load,
         # and one that does not end would keep it from ever being ready.
         params.use_jinja = False
@@ -91,7 +88,10 @@ def _set_cache(params: Any, config: dict[str, Any]) -> None:  # noqa: ANN401 - n
     params.n_ctx_checkpoints = 4
 
 
-def _set_endpoints(params: Any, slot_folder: str | None) -> None:  # noqa: ANN401 - no stubs
+def _set_endpoints(params: Any, key: str, slot_folder: str | None) -> None:  # noqa: ANN401 - no stubs
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [key]
     params.ui = False
     params.endpoint_props = False
     params.endpoint_slots = True  # which are busy, and nothing of what is in them
