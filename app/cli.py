@@ -69,6 +69,10 @@ def _call(options: argparse.Namespace) -> int:  # noqa: PLR0911 - one case a com
             return remote.stop(options.name, options.host, options.port)
         case "settings":
             return _call_settings(options)
+        case "cache":
+            from app.commands import cache  # noqa: PLC0415
+
+            return cache.clear(options.model) if options.action else cache.show()
         case "doctor":
             from app.commands.doctor import doctor  # noqa: PLC0415
 
@@ -159,6 +163,9 @@ def _parser() -> argparse.ArgumentParser:
     settings = commands.add_parser("settings", help="show what is set, or set it")
     settings.add_argument("key", metavar="KEY", nargs="?")
     settings.add_argument("value", metavar="VALUE", nargs="?")
+    cache = commands.add_parser("cache", help="show what is remembered of prompts, or clear it")
+    cache.add_argument("action", metavar="clear", nargs="?", choices=["clear"])
+    cache.add_argument("model", metavar="MODEL", nargs="?", help="of this model alone")
     commands.add_parser("doctor", help="look for what may keep models from running")
     return parser
 

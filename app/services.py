@@ -13,6 +13,7 @@ from models.engine.backend import Backend, LoadSpec
 from models.engine.installed import has_mlx
 from models.engine.roster import Runner
 from models.model import Kind
+from models.prompt_files import PromptFiles
 from models.records.records import Records
 from models.residency import Counting, Residency
 from models.store import Store
@@ -40,10 +41,12 @@ class Services:
     residency: Residency
     records: Records
     settings: SettingsFile
+    prompts: PromptFiles
 
     def close(self) -> None:
         """Fail what is running, unload every model, write what is to be written, and wait."""
         self.residency.close()
+        self.prompts.close()
         self.records.close()
         self.settings.close()
 
@@ -63,9 +66,10 @@ def open_everything(home: Path) -> Services:
     settings = SettingsFile(home)
     store = Store(home, builtin=builtin.FOLDER)
     store.sweep()
-    runners = {Kind.LLAMA: Runner(_open_llama)}
+    prompts = PromptFiles(home, settings.value.disk_cache_bytes)
+    runners = {Kind.LLAMA: Runner(partial(_open_llama, prompts))}
     if has_mlx():
-        runners[Kind.MLX] = Runner(_open_mlx, _end_mlx)
+        runners[Kind.MLX] = Runner(partial(_open_mlx, prompts), _end_mlx)
     residency = Residency(
         store.find,
         runners,
@@ -73,7 +77,7 @@ def open_everything(home: Path) -> Services:
         context_length=settings.value.context_length,
         make_counter=partial(_counter, home),
     )
-    services = Services(store, residency, Records(home), settings)
+    services = Services(store, residency, Records(home), settings, prompts)
     settings.watch(lambda _was, now: _configure(services, now))
     return services
 
@@ -100,16 +104,16 @@ def api_server(services: Services, host: str, ports: Sequence[int]) -> "ApiServe
 # -- The engines, imported when something is asked of them: no start needs them ------
 
 
-def _open_llama(spec: LoadSpec, wake: Callable[[], None]) -> Backend:
+def _open_llama(prompts: PromptFiles, spec: LoadSpec, wake: Callable[[], None]) -> Backend:
     from models.engine.llama import open_llama  # noqa: PLC0415
 
-    return open_llama(spec, wake, command=worker_command())
+    return open_llama(spec, wake, command=worker_command(), prompts=prompts)
 
 
-def _open_mlx(spec: LoadSpec, wake: Callable[[], None]) -> Backend:
+def _open_mlx(prompts: PromptFiles, spec: LoadSpec, wake: Callable[[], None]) -> Backend:
     from models.engine.mlx import open_mlx  # noqa: PLC0415
 
-    return open_mlx(spec, wake)
+    return open_mlx(spec, wake, prompts=prompts)
 
 
 def _end_mlx() -> None:
@@ -128,3 +132,4 @@ def _configure(services: Services, settings: Settings) -> None:
     services.residency.configure(
         keep_alive_seconds=settings.keep_alive_seconds, context_length=settings.context_length
     )
+    services.prompts.most_bytes = settings.disk_cache_bytes

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 _T = TypeVar("_T")
 
@@ -226,6 +226,40 @@ class Tokens:
 
     def show(self, value: int | None) -> str:
         return "auto" if value is None else str(value)
+
+
+class Bytes:
+    """None: as the program finds right. 0: none at all."""
+
+    _WRONG = "This is a size, such as 500 MB or 20 GB, or 'auto', or 'off'."
+    _UNITS: ClassVar = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+
+    def read(self, saved: object) -> int | None:
+        if saved is None:
+            return None
+        if isinstance(saved, bool) or not isinstance(saved, int) or saved < 0:
+            raise ValueError(self._WRONG)
+        return saved
+
+    def write(self, value: int | None) -> object:
+        return value
+
+    def parse(self, typed: str) -> int | None:
+        word = typed.strip().lower()
+        if word in ("auto", "off"):
+            return None if word == "auto" else 0
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]b)?", word)
+        if found is None:
+            raise ValueError(self._WRONG)
+        return int(float(found[1]) * self._UNITS[found[2] or ""])
+
+    def show(self, value: int | None) -> str:
+        if not value:
+            return "auto" if value is None else "off"
+        for unit, size in reversed(self._UNITS.items()):
+            if value % size == 0:
+                return f"{value // size} {unit.upper()}".rstrip()
+        raise AssertionError(value)
 
 
 def _words(typed: str) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
 from app.setting_kinds import (
+    Bytes,
     Flag,
     HostNames,
     OneOf,
@@ -102,6 +103,20 @@ class Settings:
             ("131,072 tokens", 131072),
         ),
         unit="tokens",
+    )
+    disk_cache_bytes: int | None = setting(
+        None,
+        Bytes(),
+        label="Remember prompts on the disk",
+        explanation="What a model has read it need not read again after a restart. Some of every "
+        "disk stays free; 'ingle cache' shows what is there.",
+        choices=(
+            ("By the room that is free", None),
+            ("Never", 0),
+            ("Up to 5 GB", 5 * 10**9),
+            ("Up to 20 GB", 20 * 10**9),
+            ("Up to 100 GB", 100 * 10**9),
+        ),
     )
     model: str = setting(
         "", Word(optional=True), explanation="The model that was chosen last in the window."

@@ -42,12 +42,23 @@ def sentence(error: Exception) -> str | None:
             return None
 
 
+def left_out(dropped_messages: int) -> str:
+    """Tell that a chat has grown too long for a model; "" where it has not."""
+    match dropped_messages:
+        case 0:
+            return ""
+        case 1:
+            return "The oldest message no longer fits and was left out"
+        case count:
+            return f"The {count:,} oldest messages no longer fit and were left out"
+
+
 def in_a_chat(error: InferenceError) -> str:
     """Return an error as who reads it in the window can act on it: they see no prompt."""
     if isinstance(error, ContextOverflow):
         return (
-            f"This chat is longer than the {error.context_length:,} tokens that the model has "
-            "room for: begin a new one, or choose another context length in the settings."
+            f"This message is longer than the {error.context_length:,} tokens that the model has "
+            "room for: shorten it, or choose another context length in the settings."
         )
     return str(error)
 

@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.random_models import CONTEXT_LENGTH
 from models.engine.llama_process import decode_threads
 
-SEQUENCES = 8
+SEQUENCES = 32
 RunBatch = Callable[[list[str], int], int]  # prompts and max_tokens to tokens written
 
 
@@ -34,7 +34,7 @@ def open_llama(path: str) -> RunBatch:
     params.model.path = path
     params.n_parallel = SEQUENCES
     params.n_ctx = CONTEXT_LENGTH * SEQUENCES
-    params.kv_unified = False
+    params.kv_unified = True
     params.ctx_shift = False
     params.fit_params = False
     params.n_batch = params.n_ubatch = 256

@@ -1,11 +1,12 @@
 """How much of a library's speed is left behind our engine, and behind our HTTP server.
 
-    python -m benchmarks.engine [--rounds N]
+    python -m benchmarks.engine [--rounds N] [--engines llama mlx] [--at-once 1 4 16 32]
 
-For each engine, with 1, 4 and 8 requests at once, three sides take turns: the bare library
-in a process of its own, our engine in this one, and `ingle serve` with a plain client. All
-have the same model of random weights, the same settings, and write as many tokens. A ratio
-is the median of those of each turn, so that a slow minute of the computer slows all sides.
+For each engine, with 1 to 32 requests at once, four sides take turns: the bare library in a
+process of its own, our engine in this one, `ingle serve`, and the server that the library
+brings along, the two with the same plain client. All have the same model of random weights,
+the same settings, and write as many tokens. A ratio is the median of those of each turn, so
+that a slow minute of the computer slows all sides.
 """
 
 import argparse
@@ -14,26 +15,27 @@ import queue
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from time import perf_counter
 from typing import TypeAlias
 
 from app.services import Services, open_everything
-from benchmarks.measure import REPOSITORY, Runs, Server, machine, print_table, ratios, serve
-from benchmarks.random_models import SMALL, TINY, write_gguf, write_mlx
+from benchmarks import peers
+from benchmarks.measure import REPOSITORY, Runs, machine, print_table, ratios
+from benchmarks.peers import Peer
+from benchmarks.random_models import CONTEXT_LENGTH, SHAPES, SMALL, write_gguf, write_mlx
 from models import chat
 from models.chat import GenerateRequest, Origin, SamplingParams
 from models.events import Event, Failed, Finished
 
-CONCURRENT = (1, 4, 8)
+CONCURRENT = (1, 4, 16, 32)
 MAX_TOKENS = 96
 # What the template of random_models.py makes of a prompt.
 RENDERED = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
-GOALS = {"engine / library": 0.97, "HTTP / engine": 0.95}
+GOALS = {"engine / library": 0.97, "HTTP / engine": 0.95, "HTTP / peer": 0.97}
 
 Side: TypeAlias = Callable[[list[str]], float]
 """Runs these prompts at once; returns tokens a second, from the first byte in to the last out."""
@@ -43,49 +45,74 @@ _nonces = count(1)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what engine and server cost.")
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds: int = parser.parse_args().rounds
-    print(f"{machine()}; {MAX_TOKENS} tokens a request, median (lowest–highest) of {rounds}\n")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--engines", nargs="+", default=["llama", "mlx"])
+    parser.add_argument("--at-once", type=int, nargs="+", default=CONCURRENT)
+    parser.add_argument("--mlx-model", choices=SHAPES, default="tiny")
+    parser.add_argument("--dtype", default="float32", help="of the MLX weights")
+    asked = parser.parse_args()
+    print(
+        f"{machine()}; {MAX_TOKENS} tokens a request, median (lowest–highest) of {asked.rounds}\n"
+    )
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         with open_everything(home) as services:
-            gguf, mlx = Path(folder) / "small.gguf", Path(folder) / "tiny"
-            write_gguf(gguf, SMALL)
-            write_mlx(mlx, TINY)
-            services.store.import_path(gguf, "small")
-            services.store.import_path(mlx, "tiny")
-            compare("llama.cpp, 135M Q8_0", "llama", gguf, services, home, rounds)
-            compare("MLX, 5M fp32", "mlx", mlx, services, home, rounds)
+            for kind in asked.engines:
+                path = Path(folder) / kind
+                if kind == "llama":
+                    title, path = "llama.cpp, 135M Q8_0", path.with_suffix(".gguf")
+                    write_gguf(path, SMALL)
+                else:
+                    title = f"MLX, {asked.mlx_model} {asked.dtype}"
+                    write_mlx(path, SHAPES[asked.mlx_model], dtype=asked.dtype)
+                services.store.import_path(path, kind)
+                compare(title, kind, path, services, home, asked.at_once, asked.rounds)
 
 
-def compare(title: str, kind: str, path: Path, services: Services, home: Path, rounds: int) -> None:
+def compare(
+    title: str,
+    kind: str,
+    path: Path,
+    services: Services,
+    home: Path,
+    at_once: Sequence[int],
+    rounds: int,
+) -> None:
     with ExitStack() as stack:
+        peer = stack.enter_context(the_peer(kind, path))
         sides = (
             stack.enter_context(library_side(kind, path)),
-            engine_side(services, path.stem),
-            http_side(stack.enter_context(serve(home)), path.stem),
+            engine_side(services, kind),
+            server_side(stack.enter_context(peers.ours(home, kind))),
+            server_side(peer),
         )
         for side in sides:  # load, and see every size of batch once
-            for concurrent in CONCURRENT:
+            for concurrent in at_once:
                 side(prompts(concurrent))
-        rows = [measure(concurrent, sides, rounds) for concurrent in CONCURRENT]
-    print(f"### {title}\n")
-    goals = [f"{name} (goal ≥ {goal})" for name, goal in GOALS.items()]
-    print_table(["at once", "library tok/s", "engine tok/s", "HTTP tok/s", *goals], rows)
+        print(f"### {title}; the peer is {peer.name}\n")
+        goals = [f"{name} (goal ≥ {goal})" for name, goal in GOALS.items()]
+        header = ["at once", "library tok/s", "engine tok/s", "HTTP tok/s", "peer tok/s", *goals]
+        print_table(header, (measure(concurrent, sides, rounds) for concurrent in at_once))
 
 
-def measure(concurrent: int, sides: tuple[Side, Side, Side], rounds: int) -> list[str]:
+def the_peer(kind: str, path: Path) -> AbstractContextManager[Peer]:
+    if kind == "llama":
+        return peers.llama_server(path, sequences=32, cells=32 * CONTEXT_LENGTH)
+    return peers.mlx_server(path)
+
+
+def measure(concurrent: int, sides: tuple[Side, ...], rounds: int) -> list[str]:
     speeds: tuple[list[float], ...] = tuple([] for _ in sides)
     turns = list(zip(sides, speeds, strict=True))
     for _ in range(rounds):
         for side, values in turns:
             values.append(side(prompts(concurrent)))
         turns.reverse()  # nobody is always the one after the pause
-    library, engine, http = map(Runs, speeds)
-    found = [ratios(engine, library), ratios(http, engine)]
+    library, engine, http, peer = map(Runs, speeds)
+    found = [ratios(engine, library), ratios(http, engine), ratios(http, peer)]
     return [
         str(concurrent),
-        *(runs.text(digits=1) for runs in (library, engine, http)),
+        *(runs.text(digits=1) for runs in (library, engine, http, peer)),
         *(
             f"{ratio.text(digits=3)}: {'met' if ratio.median >= goal else 'MISSED'}"
             for ratio, goal in zip(found, GOALS.values(), strict=True)
@@ -161,36 +188,13 @@ def engine_side(services: Services, model: str) -> Side:
     return run
 
 
-def http_side(server: Server, model: str) -> Side:
-    def run_one(prompt: str) -> int:
-        body = {
-            "model": model,
-            "messages": [{"role": "user", "content": prompt}],
-            "temperature": 0,
-            "max_tokens": MAX_TOKENS,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        return completion_tokens(server.stream("/v1/chat/completions", body))
-
+def server_side(peer: Peer) -> Side:
     def run(prompts: list[str]) -> float:
-        started = perf_counter()
-        with ThreadPoolExecutor(len(prompts)) as pool:
-            tokens = sum(pool.map(run_one, prompts))
-        seconds = perf_counter() - started
-        check(tokens, len(prompts))
-        return tokens / seconds
+        speed, answers = peer.ask_all(prompts, MAX_TOKENS)
+        check(sum(each.tokens for each in answers), len(prompts))
+        return speed
 
     return run
-
-
-def completion_tokens(lines: Iterator[bytes]) -> int:
-    """What the stream says of itself at its end. The rest is read and not parsed."""
-    last = b""
-    for line in lines:
-        if line.startswith(b"data: {"):
-            last = line
-    return json.loads(last.removeprefix(b"data: "))["usage"]["completion_tokens"]
 
 
 def check(tokens: int, concurrent: int) -> None:

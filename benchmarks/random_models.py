@@ -52,15 +52,18 @@ class Shape:
 
 # SmolLM2-135M's. 8-bit, one thread of this class of computer decodes some 50 tokens/s.
 SMALL = Shape(49_152, width=576, layers=30, heads=9, kv_heads=3, feed_forward=1536)
+# Qwen2.5-1.5B's, for a GPU: 3 GB in 16 bit.
+LARGE = Shape(151_936, width=1536, layers=28, heads=12, kv_heads=2, feed_forward=8960)
 # For MLX, whose CPU kernels are slow: a token costs it about as much as the other's does.
 TINY = Shape(8_192, width=256, layers=4, heads=4, kv_heads=2, feed_forward=768)
+SHAPES = {"tiny": TINY, "small": SMALL, "large": LARGE}
 
 
-def write_gguf(path: Path, shape: Shape) -> None:
+def write_gguf(path: Path, shape: Shape, context_length: int = CONTEXT_LENGTH) -> None:
     """Write a Q8_0 file that llama.cpp loads."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name(path.stem)
-    writer.add_context_length(CONTEXT_LENGTH)
+    writer.add_context_length(context_length)
     writer.add_embedding_length(shape.width)
     writer.add_block_count(shape.layers)
     writer.add_feed_forward_length(shape.feed_forward)
@@ -95,8 +98,10 @@ def write_gguf(path: Path, shape: Shape) -> None:
     writer.close()
 
 
-def write_mlx(folder: Path, shape: Shape) -> None:
-    """Write an MLX folder of 32-bit weights: what MLX on a CPU is fastest with."""
+def write_mlx(
+    folder: Path, shape: Shape, context_length: int = CONTEXT_LENGTH, dtype: str = "float32"
+) -> None:
+    """Write an MLX folder, of 32-bit weights unless told: what MLX on a CPU is fastest with."""
     folder.mkdir()
     config = {
         "model_type": "llama",
@@ -108,11 +113,11 @@ def write_mlx(folder: Path, shape: Shape) -> None:
         "head_dim": shape.head_width,
         "intermediate_size": shape.feed_forward,
         "vocab_size": shape.vocabulary,
-        "max_position_embeddings": CONTEXT_LENGTH,
+        "max_position_embeddings": context_length,
         "rope_theta": ROPE_BASE,
         "rms_norm_eps": RMS_EPSILON,
         "tie_word_embeddings": True,
-        "torch_dtype": "float32",
+        "torch_dtype": dtype,
         "bos_token_id": 0,
         "eos_token_id": 2,
     }
@@ -128,6 +133,7 @@ def write_mlx(folder: Path, shape: Shape) -> None:
     _write_json(folder / "tokenizer_config.json", tokenizer_config)
     mx.random.seed(0)
     model = llama.Model(llama.ModelArgs.from_dict(config))
+    model.set_dtype(getattr(mx, dtype))
     weights: dict[str, mx.array] = {
         name: value
         for name, value in cast("list[tuple[str, mx.array]]", tree_flatten(model.parameters()))

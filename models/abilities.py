@@ -37,12 +37,22 @@ class Ability(StrEnum):
     TYPICAL_P = "typical_p"
 
 
+_BOTH = frozenset(
+    {
+        Ability.COMPLETION,
+        Ability.EMBEDDING,
+        Ability.GRAMMAR,
+        Ability.INSERT,
+        Ability.LOGIT_BIAS,
+        Ability.LOGPROBS,
+        Ability.RERANK,
+        Ability.TYPICAL_P,
+    }
+)
 # What each engine can do by now, with a model that can.
 ENGINES: Mapping[Kind, frozenset[Ability]] = {
-    Kind.LLAMA: frozenset(
-        {Ability.COMPLETION, Ability.TYPICAL_P, Ability.EMBEDDING, Ability.RERANK}
-    ),
-    Kind.MLX: frozenset({Ability.COMPLETION, Ability.EMBEDDING, Ability.RERANK}),
+    Kind.LLAMA: _BOTH,
+    Kind.MLX: _BOTH,
 }
 
 
@@ -75,7 +85,7 @@ def _needed_to_generate(request: GenerateRequest) -> frozenset[Ability]:
         Ability.VISION: _has_images(request.prompt),
         Ability.INSERT: bool(request.suffix),
         Ability.GRAMMAR: request.constraint is not None,
-        Ability.LOGPROBS: request.top_logprobs is not None,
+        Ability.LOGPROBS: request.top_logprobs is not None or request.prompt_logprobs,
         Ability.LOGIT_BIAS: bool(request.sampling.logit_bias),
         Ability.TYPICAL_P: request.sampling.typical_p not in (None, 1.0),
     }

@@ -160,7 +160,8 @@ class Overflow(StrEnum):
     """What to do with a prompt that is longer than the context."""
 
     REFUSE = "refuse"  # ContextOverflow
-    TRUNCATE = "truncate"  # drop the oldest exchanges, or the middle of a plain prompt
+    DROP = "drop"  # the oldest exchanges go, whole; ContextOverflow where the last is too long
+    TRUNCATE = "truncate"  # likewise, and of what alone is too long the middle goes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import cast
 
 from models.errors import LoadFailed
 
+_MOST_LAYERS = 4096  # llama.cpp takes 512 (LLAMA_MAX_LAYERS)
 _LARGEST = 1 << 40  # of any count in a model: what is larger is damage
 
 
@@ -34,6 +35,13 @@ class Counts:
         """Return 0 where the keys are missing, and the largest where each layer has its own."""
         return max(self.each(*keys), default=0)
 
+    def layers(self, *keys: str) -> int:
+        """As ``optional``, of a number so small that one can go through it."""
+        count = self.optional(*keys)
+        if count > _MOST_LAYERS:
+            raise LoadFailed(f"{self._source} is damaged: {count} layers make no sense.")
+        return count
+
     def each(self, *keys: str) -> Sequence[int]:
         """Return what each layer has, or one number for all; nothing where it is missing."""
         for key in keys:
@@ -50,11 +58,6 @@ class Counts:
         if isinstance(value, int | float) and 0 <= value <= _LARGEST and value == int(value):
             return int(value)
         raise LoadFailed(f"{self._source} is damaged: {self._prefix}{key} makes no sense.")
-
-
-def kv_heads_of_all_layers(layers: int, kv_heads: Sequence[int]) -> int:
-    """``kv_heads`` has one entry a layer, or one for all of them."""
-    return sum(kv_heads) if len(kv_heads) > 1 else layers * sum(kv_heads)
 
 
 def commonest_type(tensors: Iterable[tuple[str, int]]) -> str:

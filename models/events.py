@@ -71,6 +71,7 @@ class Started:
 
     prompt_tokens: int
     dropped_messages: int = 0  # the oldest, for want of room in the context
+    cut: bool = False  # the middle of what alone was too long is missing too
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,26 +6,22 @@ from pathlib import Path
 from typing import Any, cast
 
 from models import pooling, safetensors
-from models.counts import Counts, commonest_type, kv_heads_of_all_layers
+from models.counts import Counts, commonest_type
 from models.errors import InvalidRequest, LoadFailed
-from models.gguf_facts import FILL_IN_TOKENS, of_gguf, projector_beside
+from models.fill_in import SPELLINGS
+from models.gguf_facts import of_gguf, projector_beside
 from models.json_file import read_object, text_of
+from models.mlx_cache import WIDTH, cache_facts
 from models.model import Details, Files, Kind
 from models.template_signs import knows_thinking, knows_tools
 
-VERSION = 2
+VERSION = 3
 """Raised whenever a fact is added or read in another way: what is older is read again."""
 
-_KV_BYTES = 2  # a number of a 16-bit KV cache
 _LARGEST_GROUP = 1 << 20  # weights with one scale; 32 to 128 are usual
 # Read a text as a whole and embed it: they have no way to go on with one.
 ENCODERS = frozenset(("bert", "distilbert", "modernbert", "nomic_bert", "roberta", "xlm-roberta"))
 # How the configurations that mlx_lm reads (mlx_lm/models) spell the same number.
-_LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer", "num_transformer_layers")
-_WIDTH = ("hidden_size", "n_embd", "d_model", "model_dim", "dim")
-_HEADS = ("num_attention_heads", "n_heads", "n_head", "num_heads", "num_query_heads")
-_KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_kv_heads", "multi_query_group_num")
-_HEAD_WIDTH = ("head_dim", "kv_channels", "hidden_size_per_head")
 _CONTEXT = (
     "max_position_embeddings",
     "n_positions",
@@ -109,8 +105,8 @@ def of_mlx(folder: Path) -> Details:
         parameter_count=_unpacked_count(tensors, group_size),
         quantization=quantization,
         context_length=_context(folder, counts, architecture, completes),
-        embedding_length=counts.optional(*_WIDTH),
-        kv_bytes_per_token=_kv_bytes(counts),
+        embedding_length=counts.optional(*WIDTH),
+        **cache_facts(counts, str(own.get("model_type") or architecture), own)._asdict(),
         chat=completes and template is not None,
         completes=completes,
         pooling=pooled or "",
@@ -234,15 +230,7 @@ def _fills_in(folder: Path) -> bool:
         raw = (folder / "tokenizer.json").read_bytes()
     except OSError:
         return False  # its tokenizer is in another file: that knows no such tokens
-    return any(f'"{text}"'.encode() in raw for text in FILL_IN_TOKENS)
-
-
-def _kv_bytes(counts: Counts) -> int:
-    """Return 0 where the configuration does not tell enough."""
-    layers, heads = counts.optional(*_LAYERS), counts.optional(*_HEADS)
-    kv_heads: Sequence[int] = counts.each(*_KV_HEADS) or [heads]
-    width = counts.optional(*_HEAD_WIDTH) or counts.optional(*_WIDTH) // max(1, heads)
-    return kv_heads_of_all_layers(layers, kv_heads) * 2 * width * _KV_BYTES
+    return any(all(f'"{text}"'.encode() in raw for text in each.texts) for each in SPELLINGS)
 
 
 def _quantization(

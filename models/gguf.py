@@ -1,20 +1,26 @@
 """Reads the header of a GGUF file: what it says of itself, and where its tensors are."""
 
+import math
 import os
 import re
 import struct
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from models.errors import LoadFailed
+from models.fill_in import FillIn, find
 from models.gguf_header import STRING, Header, HeaderReader, LongArray, NotReadable, Value
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateSource:
-    """A chat template, what its ``bos_token`` and ``eos_token`` stand for, and its tokenizer."""
+    """A chat template, what its ``bos_token`` and ``eos_token`` stand for, and its tokenizer.
+
+    ``sampling`` is what the file recommends, by the names of ``SamplingParams``.
+    """
 
     text: str | None  # None: the model has no chat template
     bos_token: str
@@ -24,6 +30,24 @@ class TemplateSource:
     longest_token_bytes: int = 0  # 0: it has no vocabulary
     tokenizer_model: str = ""  # "gpt2", "llama", "bert", "t5"
     pre_tokenizer: str = ""  # "qwen2": how "gpt2" cuts a text up first
+    vocabulary_size: int = 0  # tokens
+    fill_in: FillIn | None = None
+    sampling: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+# In newer files and in older ones (gguf-py, gguf/constants.py).
+_FILL_IN_KEYS = (("fim_pre", "fim_suf", "fim_mid"), ("prefix", "suffix", "middle"))
+# llama.cpp's names in a file (common/common.cpp, COMMON_PARAMS_SAMPLING_CONFIG) and ours.
+_SAMPLING_KEYS = {
+    "general.sampling.temp": "temperature",
+    "general.sampling.top_k": "top_k",
+    "general.sampling.top_p": "top_p",
+    "general.sampling.min_p": "min_p",
+    "general.sampling.xtc_probability": "xtc_probability",
+    "general.sampling.xtc_threshold": "xtc_threshold",
+    "general.sampling.penalty_last_n": "repeat_last_n",
+    "general.sampling.penalty_repeat": "repeat_penalty",
+}
 
 
 def read(path: Path) -> Header:
@@ -43,7 +67,8 @@ def read_template(path: Path) -> TemplateSource:
         LoadFailed: as ``read``.
     """
     with _opened(path) as reader:
-        metadata = reader.header().metadata
+        header = reader.header()
+        metadata = header.metadata
         text = metadata.get("tokenizer.chat_template")
         tokens = metadata.get("tokenizer.ggml.tokens")
         return TemplateSource(
@@ -53,28 +78,74 @@ def read_template(path: Path) -> TemplateSource:
             tokens.longest_bytes if isinstance(tokens, LongArray) else 0,
             _text(metadata, "tokenizer.ggml.model"),
             _text(metadata, "tokenizer.ggml.pre"),
+            tokens.length if isinstance(tokens, LongArray) else 0,
+            fill_in(path, header),
+            _recommended(metadata),
         )
 
 
-def has_token(path: Path, header: Header, texts: Iterable[str]) -> bool:
-    """Whether one of ``texts``, as the file spells them, is in the vocabulary of ``header``.
+def fill_in(path: Path, header: Header) -> FillIn | None:
+    """Return the tokens of fill-in-the-middle of the file whose header this is; None: none.
 
     Raises:
         LoadFailed: the file cannot be read.
     """
     tokens = header.metadata.get("tokenizer.ggml.tokens")
     if not isinstance(tokens, LongArray) or tokens.element_type != STRING:
-        return False
+        return None
+    for keys in _FILL_IN_KEYS:
+        named = [header.metadata.get(f"tokenizer.ggml.{key}_token_id") for key in keys]
+        ids = [each for each in named if isinstance(each, int) and 0 <= each < tokens.length]
+        if len(ids) == len(keys):
+            return FillIn(ids[0], ids[1], ids[2])
     with _opened(path) as reader:
         raw = reader.raw(tokens)
-    wanted = (text.encode() for text in texts)
-    # A length and a text behind it stand nowhere but where a token begins.
-    return any(struct.pack("<Q", len(each)) + each in raw for each in wanted)
+
+    @cache  # most have none of them: then nothing is gone through
+    def id_of(text: str) -> int | None:
+        written = text.encode()
+        # A length and a text behind it stand nowhere but where a token begins.
+        if struct.pack("<Q", len(written)) + written not in raw:
+            return None
+        return next((id for id, each in enumerate(_strings(raw)) if each == written), None)
+
+    return find(id_of)
+
+
+def read_tokens(path: Path) -> list[bytes]:
+    """Read the vocabulary of a GGUF file, in the order of its ids, as the file spells it.
+
+    Raises:
+        LoadFailed: as ``read``.
+    """
+    with _opened(path) as reader:
+        tokens = reader.header().metadata.get("tokenizer.ggml.tokens")
+        if not isinstance(tokens, LongArray) or tokens.element_type != STRING:
+            return []
+        raw = reader.raw(tokens)
+    return list(_strings(raw))
+
+
+def _strings(raw: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(raw):
+        (length,) = struct.unpack_from("<Q", raw, at)
+        at += 8 + length
+        yield raw[at - length : at]
 
 
 def _text(metadata: Mapping[str, Value], key: str) -> str:
     value = metadata.get(key)
     return value if isinstance(value, str) else ""
+
+
+def _recommended(metadata: Mapping[str, Value]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for key, ours in _SAMPLING_KEYS.items():
+        value = metadata.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            found[ours] = value
+    return found
 
 
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)

@@ -1,16 +1,15 @@
 """What a GGUF file says of its model: architecture, size, quantisation, what it is able to do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from models import gguf, pooling
-from models.counts import Counts, commonest_type, kv_heads_of_all_layers
+from models.counts import Counts, commonest_type
 from models.errors import LoadFailed
+from models.gguf_cache import cache_facts
 from models.gguf_header import Header, Value
 from models.model import Details, Files
 from models.template_signs import knows_thinking, knows_tools
-
-_KV_BYTES = 2  # a number of a 16-bit KV cache
 
 # llama.cpp ends the whole process over these (llama-model.cpp: no memory for a decoder
 # that reads an encoder's output).
@@ -31,20 +30,6 @@ _ENCODERS = frozenset(
         "t5encoder",
     )
 )
-# The first token of fill-in-the-middle, in the spellings that llama.cpp knows
-# (src/llama-vocab.cpp) when no key names it.
-_FILL_IN_KEYS = ("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id")
-FILL_IN_TOKENS = (
-    "<|fim_prefix|>",
-    "<fim-prefix>",
-    "<fim_prefix>",
-    "<\uff5cfim\u2581begin\uff5c>",
-    "<PRE>",
-    "▁<PRE>",
-    "<|code_prefix|>",
-    "<|prefix|>",
-)
-
 # llama_ftype (include/llama.h) as Ollama writes it (fs/ggml/type.go).
 _FILE_TYPES = {
     0: "F32",
@@ -112,14 +97,14 @@ def of_gguf(files: Files) -> Details:
         or commonest_type((each.type_name, each.element_count) for each in tensors),
         context_length=counts.required("context_length"),
         embedding_length=counts.required("embedding_length"),
-        kv_bytes_per_token=_kv_bytes(counts),
+        **cache_facts(counts, architecture, metadata)._asdict(),
         chat=completes and template is not None,
         completes=completes,
         pooling=pooled,
         vision=bool(files.projector) or bool(counts.optional("vision.block_count")),
         tools=knows_tools(template),
         thinking=knows_thinking(template),
-        insert=completes and _fills_in(path, headers[0]),
+        insert=completes and gguf.fill_in(path, headers[0]) is not None,
     )
 
 
@@ -170,21 +155,6 @@ def _template(metadata: Mapping[str, Value]) -> str | None:
     return text if isinstance(text, str) and text.strip() else None
 
 
-def _fills_in(path: Path, header: Header) -> bool:
-    named = any(key in header.metadata for key in _FILL_IN_KEYS)
-    return named or gguf.has_token(path, header, FILL_IN_TOKENS)
-
-
 def _file_type(metadata: Mapping[str, Value]) -> str | None:
     value = metadata.get("general.file_type")
     return _FILE_TYPES.get(value) if isinstance(value, int) else None
-
-
-def _kv_bytes(counts: Counts) -> int:
-    layers = counts.required("block_count")
-    heads = counts.optional("attention.head_count")
-    kv_heads: Sequence[int] = counts.each("attention.head_count_kv") or [heads]
-    fallback = counts.required("embedding_length") // max(1, heads)
-    key = counts.optional("attention.key_length") or fallback
-    value = counts.optional("attention.value_length") or fallback
-    return kv_heads_of_all_layers(layers, kv_heads) * (key + value) * _KV_BYTES

@@ -16,6 +16,14 @@ class Kind(StrEnum):
     LLAMA = "llama"  # a GGUF file
 
 
+class KvType(StrEnum):
+    """How the numbers of a KV cache are stored, in llama.cpp's words (ggml/src/ggml.c)."""
+
+    F16 = "f16"
+    Q8_0 = "q8_0"
+    Q4_0 = "q4_0"
+
+
 @dataclass(frozen=True, slots=True)
 class Files:
     """Where a model lies. The names are those of files in ``folder``."""
@@ -44,7 +52,10 @@ class Details:
     quantization: str  # "Q4_K_M", "F16", "4bit"
     context_length: int  # tokens the model was trained to read
     embedding_length: int  # width of the hidden state
-    kv_bytes_per_token: int  # of a 16-bit KV cache, all layers together
+    kv_bytes_per_token: int  # of a 16-bit KV cache, all layers that keep every token
+    window_bytes_per_token: int = 0  # likewise, of those that keep the last ones alone
+    window_tokens: int = 0  # so many
+    state_bytes: int = 0  # of a sequence, at any length: what layers without a KV cache keep
     chat: bool  # completes, and has a chat template
     description: str = ""
     completes: bool = True  # goes on with a text; an embedding model does not

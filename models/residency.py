@@ -3,11 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from models import abilities, needs
+from models import abilities
 from models.chat import (
     GenerateRequest,
     LoadRequest,
@@ -16,17 +16,17 @@ from models.chat import (
     Request,
     UnloadRequest,
 )
-from models.engine.backend import LoadSpec, key_of
+from models.engine.backend import key_of
 from models.engine.job import Group, Job
 from models.engine.lane import Lane
 from models.engine.roster import Runner
 from models.errors import EngineClosed, InferenceError, LoadFailed, ModelNotFound
 from models.events import Event, Failed, Last, Sink
-from models.ledger import Ledger, Need, Reservation
+from models.ledger import Ledger
 from models.model import Kind, Model
 from models.names import ModelName
-from models.needs import Wish
-from models.resident import Resident, Running
+from models.planner import Planner
+from models.resident import Resident
 
 if TYPE_CHECKING:
     from models.engine.prompt import Prompter
@@ -43,6 +43,16 @@ class Counting(Protocol):
     def prompter(self, model: Model) -> "Prompter": ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A request that has not ended, as seen from outside."""
+
+    ticket: int
+    model: str
+    origin: Origin
+    submitted: float  # time.monotonic()
 
 
 class Residency:
@@ -70,9 +80,12 @@ class Residency:
     ) -> None:
         self._find = find
         self._runners = runners
-        self._keep_alive_seconds = keep_alive_seconds
-        self._context_length = context_length
-        self._ledger = ledger or Ledger()
+        self._planner = Planner(
+            ledger or Ledger(),
+            self._evict_one,
+            keep_alive_seconds=keep_alive_seconds,
+            context_length=context_length,
+        )
         self._make_counter = make_counter
         self._counter: Counting | None = None  # once something is to be counted
         self._tickets = count(1)
@@ -80,7 +93,6 @@ class Residency:
         self._lanes: dict[str, Lane] = {}
         self._closed = False
         self._running: dict[int, tuple[Lane, Running]] = {}  # one operation each: no lock
-        self._reservations: dict[str, Reservation] = {}  # by LoadSpec.key, likewise
 
     # -- Requests -------------------------------------------------------------
 
@@ -138,8 +150,9 @@ class Residency:
 
     def configure(self, *, keep_alive_seconds: float, context_length: int | None) -> None:
         """Change the defaults: the context's for models that are loaded from now on."""
-        self._keep_alive_seconds = keep_alive_seconds
-        self._context_length = context_length
+        self._planner.configure(
+            keep_alive_seconds=keep_alive_seconds, context_length=context_length
+        )
         for lane in self._all_lanes():
             lane.refresh()
 
@@ -242,43 +255,8 @@ class Residency:
             if self._closed:
                 raise EngineClosed("The program is shutting down.")
             if name not in self._lanes:
-                self._lanes[name] = Lane(name, runner, self)
+                self._lanes[name] = Lane(name, runner, self._planner)
             return self._lanes[name]
-
-    # -- What a roster asks: see ``models.engine.roster.House`` ---------------
-
-    def keep_alive_seconds(self) -> float:
-        return self._keep_alive_seconds
-
-    def plan(
-        self, waiter: object, look: Callable[[], None], model: Model, asked_context: int | None
-    ) -> LoadSpec | None:
-        wish = Wish(asked_context, self._context_length)
-        smallest = needs.least(model, wish)
-        spec = smallest
-
-        def choose(spare_bytes: int) -> Need:
-            nonlocal spec
-            spec = needs.roomiest(smallest, wish, spare_bytes)
-            return spec.need
-
-        what = f"Model '{model.name}' with a context of {smallest.context_length} tokens"
-        reservation = self._ledger.reserve(what, waiter, look, least=smallest.need, choose=choose)
-        if reservation is None:
-            self._evict_one()
-            return None
-        self._reservations[spec.key] = reservation
-        return spec
-
-    def loaded(self, spec: LoadSpec) -> None:
-        self._ledger.took(self._reservations[spec.key])
-
-    def let_go(self, spec: LoadSpec) -> None:
-        if reservation := self._reservations.pop(spec.key, None):
-            self._ledger.release(reservation)
-
-    def gave_up(self, waiter: object) -> None:
-        self._ledger.give_up(waiter)
 
     def _evict_one(self) -> None:
         """Let the least recently used idle model go. With none idle, waiting is all there is."""

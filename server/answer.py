@@ -21,6 +21,7 @@ from server.faults import UNEXPECTED, not_able
 from server.fields import Json
 from server.framing import Chunk, reply
 from server.ignored import ignored_headers
+from server.overflow import overflow_headers
 from server.streams import Running, Streams
 from server.wires import Wire
 
@@ -83,14 +84,15 @@ async def _answer(wire: Wire, asked: Asked, running: Running, headers: dict[str,
     if asked.stream:
         frames = Frames(wire, asked.encoder, running)
         await frames.begin()
-        return Response(frames, headers=headers, content_type=wire.stream_type)
-    with running:
-        body = await _whole(asked.encoder, running)
-    return reply(body, wire.content_type, headers=headers)
-
-
-async def _whole(encoder: Encoder, running: Running) -> Json:
+        told = headers | overflow_headers(frames.started)
+        return Response(frames, headers=told, content_type=wire.stream_type)
     said = Reply()
+    with running:
+        body = await _whole(asked.encoder, running, said)
+    return reply(body, wire.content_type, headers=headers | overflow_headers(said.started))
+
+
+async def _whole(encoder: Encoder, running: Running, said: Reply) -> Json:
     async for event in running.events():
         said.take(event)
         if isinstance(event, _ENDS):
@@ -121,7 +123,7 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
         self._encoder = encoder
         self._running = running
         self._ready: list[bytes] = []
-        self._started = False  # the model has
+        self.started: Started | None = None  # once the model has
         self._begun = False  # the head of the answer is sent, or about to be
         self._over = False
         self._quiet = True  # nothing has been sent since the clock looked last
@@ -134,7 +136,7 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
             InferenceError: the request failed before that.
         """
         try:
-            while not (self._ready or self._started or self._over):
+            while not (self._ready or self.started or self._over):
                 self._take(await self._running.arrived())
         except BaseException:
             self._leave()
@@ -170,7 +172,8 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
             for event in events:
                 if isinstance(event, Failed):
                     raise event.error
-                self._started = self._started or isinstance(event, Started)
+                if isinstance(event, Started):
+                    self.started = event
                 for chunk in self._encoder.encode(event):
                     self._ready.append(self._frame(chunk))
                 if isinstance(event, _ENDS):

@@ -102,7 +102,11 @@ def read_top_logprobs(fields: Fields) -> int | None:
     count = fields.integer("top_logprobs") or 0
     if not 0 <= count <= _MOST_TOP_LOGPROBS:
         raise InvalidRequest(f"top_logprobs must be between 0 and {_MOST_TOP_LOGPROBS}")
-    return count if fields.flag("logprobs") else None
+    if fields.flag("logprobs"):
+        return count
+    if count:
+        fields.ignore("top_logprobs")
+    return None
 
 
 def read_images(fields: Fields) -> tuple[Image, ...]:

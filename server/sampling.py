@@ -1,29 +1,20 @@
 """How a request wants its tokens drawn: the same names in every family that has them."""
 
-from models.chat import SamplingParams
-from server.fields import Fields
+from dataclasses import replace
 
-_MOST_REPEAT_LAST_N = 1 << 20  # llama.cpp sets aside memory for each of them
-_LARGEST_PENALTY = 100.0
-_LEAST_REPEAT_PENALTY = 0.01  # logits are divided by it
+from models.chat import SamplingParams
+from models.errors import InvalidRequest
+from models.sampling_ranges import LONGEST_BREAKER_BYTES, MOST_BREAKERS, RANGES, from_numbers
+from server.fields import Fields
 
 
 def read_sampling(fields: Fields) -> SamplingParams:
     """Raises InvalidRequest."""
-    top_k = fields.integer("top_k")
-    seed = fields.integer("seed")
-    last_n = fields.integer("repeat_last_n", least=-1, most=_MOST_REPEAT_LAST_N)
-    return SamplingParams(
-        temperature=fields.number("temperature", least=0),
-        top_p=fields.number("top_p", least=0, most=1),
-        top_k=None if top_k is None else max(0, top_k),  # -1 is llama.cpp's "all of them"
-        min_p=fields.number("min_p", least=0, most=1),
-        typical_p=fields.number("typical_p", least=0, most=1),
-        seed=None if seed is None or seed < 0 else seed,  # -1 is everybody's "any"
-        repeat_penalty=fields.number("repeat_penalty", least=_LEAST_REPEAT_PENALTY),
-        repeat_last_n=_MOST_REPEAT_LAST_N if last_n == -1 else last_n,  # -1: the whole context
-        presence_penalty=_penalty(fields, "presence_penalty"),
-        frequency_penalty=_penalty(fields, "frequency_penalty"),
+    numbers = {name: _number(fields, name) for name in RANGES}
+    return replace(
+        from_numbers(numbers),
+        dry_sequence_breakers=_breakers(fields),
+        ignore_eos=bool(fields.flag("ignore_eos")),
     )
 
 
@@ -37,5 +28,24 @@ def read_stop(fields: Fields) -> tuple[str, ...]:
     return tuple(text for text in fields.texts("stop") if text)
 
 
-def _penalty(fields: Fields, name: str) -> float | None:
-    return fields.number(name, least=-_LARGEST_PENALTY, most=_LARGEST_PENALTY)
+def _number(fields: Fields, name: str) -> float | None:
+    least, most, whole = RANGES[name]
+    if whole:
+        return fields.integer(name, least=int(least), most=int(most))
+    return fields.number(name, least=least, most=most)
+
+
+def _breakers(fields: Fields) -> tuple[str, ...] | None:
+    """None where nothing is said: the usual ones."""
+    field = "dry_sequence_breakers"
+    if fields.value(field) is None:
+        return None
+    breakers = tuple(text for text in fields.texts(field) if text)
+    longest = max((len(each.encode("utf-8", "replace")) for each in breakers), default=0)
+    if len(breakers) > MOST_BREAKERS or longest > LONGEST_BREAKER_BYTES:
+        name = fields.name(field)
+        raise InvalidRequest(
+            f'"{name}" may have at most {MOST_BREAKERS} texts of {LONGEST_BREAKER_BYTES} bytes.',
+            field=name,
+        )
+    return breakers

@@ -9,6 +9,7 @@ from pathlib import Path
 from models.chat import GenerateRequest, Origin, Request
 from models.engine.backend import (
     Admitted,
+    Counters,
     Decoded,
     EmbedWork,
     LoadSpec,
@@ -82,6 +83,10 @@ class ScriptedBackend:
     @property
     def loaded_bytes(self) -> int:
         return 0
+
+    @property
+    def counters(self) -> Counters:
+        return Counters(waiting_sequences=len(self._new))
 
     def load(self) -> bool:
         if self.fail_load:

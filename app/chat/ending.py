@@ -1,4 +1,4 @@
-"""What stands below a reply: what is happening, what went wrong, and how it ended."""
+"""What stands around a reply: what is happening, what went wrong, and how it ended."""
 
 from collections.abc import Callable
 
@@ -46,6 +46,23 @@ class Status(QLabel):
     def _tick(self) -> None:
         self._dots = self._dots % 3 + 1
         self.setText(self._words + " " + "." * self._dots)
+
+
+class Note(QLabel):
+    """A quiet line above a reply."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setObjectName("small")
+        self.setWordWrap(True)
+        self.hide()
+
+    def say(self, sentence: str) -> None:
+        self.setText(sentence)
+        self.setVisible(bool(sentence))
+
+    def fit(self, width: int) -> int:
+        return self.heightForWidth(width)
 
 
 class Failure(QFrame):

@@ -6,6 +6,7 @@ from PySide6.QtCore import QRect, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QWidget
 
+from app import words
 from app.chat.blocks import (
     LIST_INDENT,
     QUOTE_INDENT,
@@ -14,7 +15,7 @@ from app.chat.blocks import (
     TextBlock,
     widget_for,
 )
-from app.chat.ending import Failure, Footer, Status, stats_of
+from app.chat.ending import Failure, Footer, Note, Status, stats_of
 from app.chat.markdown import Block, Blocks
 from app.chat.session import State
 from app.theme import Theme
@@ -104,6 +105,7 @@ class ReplyRow(Row):
         self._parser = Blocks()
         self._shown: list[_Shown] = []
         self._bars: list[QRect] = []  # beside quotes
+        self._left_out = Note(self)
         self._status = Status(self)
         self._failure = Failure(self.retry_asked.emit, self)
         self._footer = Footer(theme, self)
@@ -115,6 +117,7 @@ class ReplyRow(Row):
     def grow(self, turn: Turn) -> None:
         """Show more of the reply. Blocks that have not changed are not touched."""
         self._turn = turn
+        self._left_out.say(words.left_out(turn.dropped_messages))
         self._status.say("")
         self._show_text()
         self._touch()
@@ -171,6 +174,7 @@ class ReplyRow(Row):
 
     def _show_outcome(self, *, last: bool) -> None:
         turn = self._turn
+        self._left_out.say(words.left_out(turn.dropped_messages))
         self.setAccessibleName(f"{turn.model}: {turn.text}")
         writing = turn.outcome is Outcome.WRITING
         self._footer.setVisible(not writing and bool(turn.text or not turn.error))
@@ -194,6 +198,10 @@ class ReplyRow(Row):
     def _place_blocks(self, left: int, width: int) -> int:
         self._bars = []
         y, bottom = _ROW_GAP, 0
+        if not self._left_out.isHidden():
+            height = self._left_out.fit(width)
+            self._left_out.setGeometry(left, y, width, height)
+            y += height + _BLOCK_GAP
         above: list[int] = []  # where the block above has bars: they go on without a gap
         for shown in self._shown:
             y += _HEADING_GAP if y > _ROW_GAP and shown.block.heading else 0

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from app import background, words
 from app.bridge import Generation
 from app.chat.keeper import Keeper
-from models.chat import GenerateRequest, Message
+from models.chat import GenerateRequest, Message, Overflow
 from models.errors import InvalidModelName
 from models.events import (
     Event,
@@ -190,7 +190,9 @@ class ChatSession(QObject):
     # -- Generating -----------------------------------------------------------
 
     def _submit(self) -> None:
-        request = GenerateRequest(model=self.model, prompt=_messages(self._turns))
+        request = GenerateRequest(
+            model=self.model, prompt=_messages(self._turns), overflow=Overflow.DROP
+        )
         turn = Turn(role="assistant", parts=(), outcome=Outcome.WRITING, model=self.model)
         self._turns.append(turn)
         self._reply = Reply()
@@ -217,7 +219,8 @@ class ChatSession(QObject):
             match event:
                 case Progress():
                     self._on_progress(event)
-                case Started():
+                case Started(dropped_messages=dropped):
+                    self._turns[-1] = replace(self._turns[-1], dropped_messages=dropped)
                     self._set_state(State.READING)
                 case _:
                     pass

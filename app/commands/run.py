@@ -6,12 +6,13 @@ from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
+from app import words
 from app.commands import INTERRUPTED, CommandFailed, terminal
 from app.services import open_everything
 from models import chat, paths
 from models.chat import GenerateRequest, Message, Origin, Overflow, SamplingParams
 from models.errors import InferenceError
-from models.events import Event, Failed, Finished, TextDelta
+from models.events import Event, Failed, Finished, Started, TextDelta
 from models.residency import Residency
 
 _CHECK_SECONDS = 0.2
@@ -81,7 +82,7 @@ class Conversation:
             prompt="",
             sampling=question.sampling,
             max_tokens=question.max_tokens,
-            overflow=Overflow.TRUNCATE,
+            overflow=Overflow.DROP,
         )
         self._system = (chat.system(question.system),) if question.system else ()
         self._messages: tuple[Message, ...] = ()
@@ -102,9 +103,14 @@ class Conversation:
         try:
             with closing(_events(self._residency, request)) as events:
                 for event in events:
-                    if isinstance(event, TextDelta):
-                        pieces.append(event.text)
-                        _write(event.text)
+                    match event:
+                        case Started(dropped_messages=dropped) if dropped:
+                            print(f"ingle: {words.left_out(dropped)}.", file=sys.stderr)
+                        case TextDelta(text):
+                            pieces.append(text)
+                            _write(text)
+                        case _:
+                            pass
         except KeyboardInterrupt:
             whole = False
         _write("\n")

@@ -10,7 +10,7 @@ from models.engine.grammar import CompiledGrammar
 from models.errors import InferenceError
 from models.events import FinishReason, TokenLogprob
 from models.ledger import Need
-from models.model import Model
+from models.model import KvType, Model
 
 if TYPE_CHECKING:  # it brings Jinja along, which no start of the program needs
     from models.engine.prompt import Prompter
@@ -24,7 +24,11 @@ class LoadSpec:
     context_length: int  # tokens a sequence may hold
     max_sequences: int  # that run at the same time; further ones wait in the backend
     need: Need
+    # Of the KV cache that all sequences share; None: each has one of its own, for a context.
+    shared_tokens: int | None = None
     prompt_cache_bytes: int = 0  # for finished prompts, where the library keeps them itself
+    kv_type: KvType = KvType.F16
+    prompt_cache_bytes: int = 0  # for prompts whose sequences have ended, of need.cache_bytes
 
     @property
     def key(self) -> str:
@@ -127,6 +131,16 @@ class SequenceFailed:
 Output: TypeAlias = Admitted | Prefilling | Prefilled | Decoded | Pooled | SequenceFailed
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """What a backend keeps at this moment, and what has come of that since it was loaded."""
+
+    prompt_cache_bytes: int = 0  # in memory, of prompts whose sequence has ended
+    prompt_cache_hits: int = 0  # sequences that found a part of their prompt there, or on the disk
+    prompt_cache_misses: int = 0  # those that found nothing
+    waiting_sequences: int = 0  # inserted, and kept back until there is a place or memory
+
+
 class Backend(Protocol):
     """One model, loaded or loading. Only its lane's thread calls it: it needs no locks.
 
@@ -143,6 +157,11 @@ class Backend(Protocol):
     @property
     def loaded_bytes(self) -> int:
         """Of the weights, those that are in memory; 0 where that is not known."""
+        ...
+
+    @property
+    def counters(self) -> Counters:
+        """For ``ps``: asked often, so it must be quick. Also before ``load`` has said True."""
         ...
 
     def load(self) -> bool:

@@ -55,7 +55,7 @@ class Generation:
         match output:
             case Admitted(_, prompt_tokens):
                 self._prompt_tokens = prompt_tokens
-                yield Started(prompt_tokens, self._prompt.dropped_messages)
+                yield Started(prompt_tokens, self._prompt.dropped_messages, self._prompt.cut)
             case Prefilling(_, done, total):
                 yield Progress(Stage.PREFILL, done, total)
             case Prefilled(_, cached_tokens, logprobs, at):

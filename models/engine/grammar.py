@@ -5,7 +5,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CompiledGrammar:
-    """A grammar that has been checked: of the whole output, or from a trigger on."""
+    """A grammar that has been checked: as llguidance reads it, special tokens by their ids."""
 
-    lark: str  # as llguidance reads it, with special tokens by their ids
-    trigger: int | None = None  # the token behind which it begins; before that all is free
+    lark: str  # of the whole output, up to the token that ends it
+    # Of what is said, for whoever has its bytes and not its tokens; "": bytes do not tell.
+    # Where ``behind`` stands in it, of what follows.
+    text: str = ""
+    behind: str = ""
+    # The token up to which everything is free, and the grammar of what comes behind it: an
+    # engine that can wait for a token reads none of what comes before.
+    trigger: int | None = None
+    tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The special tokens of a model that a grammar has to do with."""
+
+    end: tuple[int, ...] = ()  # each of them ends a turn
+    think_start: int | None = None
+    think_end: int | None = None  # None: it does not think, or not between two tokens
+    think_end_text: str = ""

@@ -18,6 +18,7 @@ from models.engine.tokenizer import (
     joint_of,
     pieces,
 )
+from models.fill_in import FillIn, find
 
 # What a normaliser may make of a text: at the most, so many times fewer bytes. NFC joins a
 # letter and its marks, as the three parts of a Korean syllable. What is not here may take any
@@ -55,6 +56,8 @@ class Tokenizers(Protocol):
     def get_vocab_size(self) -> int: ...
 
     def id_to_token(self, id: int) -> str | None: ...
+
+    def token_to_id(self, token: str) -> int | None: ...
 
 
 class Slow(Protocol):
@@ -176,6 +179,12 @@ def tokenizer_of(loaded: Slow, *, whole: bool = False) -> Tokenizer:
         fast.no_truncation()
         fast.no_padding()
     return HfTokenizer(fast, bos_token=loaded.bos_token) if fast else SlowTokenizer(loaded)
+
+
+def fill_in_of(loaded: Slow) -> FillIn | None:
+    """Return the tokens of fill-in-the-middle of what transformers has loaded; None: none."""
+    fast: Tokenizers | None = getattr(loaded, "backend_tokenizer", None)
+    return find(fast.token_to_id) if fast else None
 
 
 def _shortened_by(fast: Tokenizers) -> int | None:

@@ -2,15 +2,17 @@
 
 The child (``llama_worker.py``) runs llama.cpp's own server on a loopback port that only
 who has the key can use; ``llama_process.py`` starts and ends it, ``llama_stream.py`` reads
-one answer of it.
+one answer of it. What runs and what waits is ``llama_slots.py``'s to know.
 """
 
 import queue
-from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import count, groupby
 
 from models.engine.backend import (
     Admitted,
+    Counters,
     Decoded,
     EmbedWork,
     LoadSpec,
@@ -18,61 +20,94 @@ from models.engine.backend import (
     SequenceFailed,
     Work,
 )
-from models.engine.llama_client import JSON
-from models.engine.llama_embed import LlamaEmbeddings
+from models.engine.llama_disk import LlamaDisk
+from models.engine.llama_embed import LlamaEmbeddings, LlamaQuestion
+from models.engine.llama_grammar import LlamaGrammars
 from models.engine.llama_process import LlamaProcess
+from models.engine.llama_recall import Recall
+from models.engine.llama_request import Asked, LlamaRequests
+from models.engine.llama_sequence import Sequence, run_of_seeds
+from models.engine.llama_slots import Slots, Turn
 from models.engine.llama_stream import LlamaStream
 from models.engine.llama_tokenizer import LlamaTokenizer
 from models.engine.prompt import Prompter
-from models.engine.sampling import Sampling, resolve
 from models.engine.template import ChatTemplate
 from models.gguf import TemplateSource, read_template
+from models.pooling import reads_whole
+from models.prompt_files import PromptFiles
 from models.worker import PYTHON, Command
 
 
 def open_llama(
-    spec: LoadSpec, wake: Callable[[], None], *, command: Command = PYTHON
+    spec: LoadSpec,
+    wake: Callable[[], None],
+    *,
+    command: Command = PYTHON,
+    prompts: PromptFiles | None = None,
 ) -> "LlamaBackend":
-    """Start loading a GGUF file; returns at once. Raises LoadFailed, OutOfMemory."""
-    return LlamaBackend(spec, read_template(spec.model.path), wake, command)
+    """Start loading a GGUF file; returns at once. Raises LoadFailed, OutOfMemory.
+
+    ``prompts`` outlive it; None: they do not.
+    """
+    disk = LlamaDisk(prompts, spec) if prompts else None
+    return LlamaBackend(spec, read_template(spec.model.path), wake, command, disk)
 
 
 class LlamaBackend:
     """A ``Backend`` whose model runs in a child process.
 
-    A thread for each running sequence reads its stream and leaves what came in an outbox,
-    which ``step`` empties. At most ``max_sequences`` run; the others wait here.
+    A thread for each running request reads its stream and leaves what came in an outbox,
+    which ``step`` empties.
     """
 
     def __init__(
-        self, spec: LoadSpec, source: TemplateSource, wake: Callable[[], None], command: Command
+        self,
+        spec: LoadSpec,
+        source: TemplateSource,
+        wake: Callable[[], None],
+        command: Command,
+        disk: LlamaDisk | None,
     ) -> None:
         self._spec = spec
         self._wake = wake
-        # Stream threads put, the lane's thread takes.
-        self._outbox: queue.SimpleQueue[Output] = queue.SimpleQueue()
+        # Stream threads put, the lane's thread takes. None: the turn has left the child.
+        self._outbox: queue.SimpleQueue[tuple[Turn, Output | None]] = queue.SimpleQueue()
         self._admitted: list[Output] = []
-        self._streams: dict[int, LlamaStream] = {}
-        self._waiting: deque[tuple[int, JSON]] = deque()
+        self._next_order = partial(next, count())
+        self._sequences: dict[int, Sequence] = {}  # those that have not ended, by ticket
+        self._slots = Slots(spec.max_sequences, spec.shared_tokens)
+        self._streams: dict[Turn, LlamaStream | LlamaQuestion] = {}
+        details = spec.model.details
+        self._embeddings = LlamaEmbeddings(
+            keeps_nothing=reads_whole(details.pooling), generates=details.completes
+        )
         template = _compiled(source)
         self._process = LlamaProcess(
             {
                 "model": str(spec.model.path),
                 "context_length": spec.context_length,
                 "max_sequences": spec.max_sequences,
+                "shared_tokens": spec.shared_tokens,
                 "prompt_cache_bytes": spec.prompt_cache_bytes,
                 # Of a model that completes, the last token's vector: it costs its texts nothing.
-                "pooling": spec.model.details.pooling or "last",
+                "pooling": details.pooling or "last",
+                "slot_folder": str(disk.folder) if disk else "",
             },
             model_name=str(spec.model.name),
             on_change=wake,
             command=command,
         )
-        self._embeddings = LlamaEmbeddings(
-            self._process, self._put, generates=spec.model.details.completes
-        )
+        self._recall = Recall(disk, self._process) if disk else None
         tokenizer = LlamaTokenizer(self._process, source)
-        self._prompter = Prompter(template, tokenizer, spec.context_length)
+        self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
+        self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
+        self._prompter = Prompter(
+            template,
+            tokenizer,
+            spec.context_length,
+            fill_in=source.fill_in,
+            grammars=self._grammars.maker,
+        )
 
     @property
     def prompter(self) -> Prompter:
@@ -81,6 +116,10 @@ class LlamaBackend:
     @property
     def loaded_bytes(self) -> int:
         return 0  # llama.cpp does not tell
+
+    @property
+    def counters(self) -> Counters:
+        return Counters(waiting_sequences=self._slots.waiting)
 
     @property
     def pid(self) -> int:
@@ -93,73 +132,164 @@ class LlamaBackend:
         return self._process.key
 
     def load(self) -> bool:
-        return self._process.ready()
+        ready = self._process.ready()
+        if self._streams and self._is_stuck():
+            raise self._process.end_and_explain()
+        return ready
 
     def insert(self, works: Mapping[int, Work]) -> None:
-        for ticket, work in works.items():
-            self._insert(ticket, work)
+        for work in works.values():
+            self._requests.check(work)
+        inserted = [self._sequence(ticket, work) for ticket, work in works.items()]
+        for _, group in groupby(enumerate(inserted), key=run_of_seeds):
+            self._wait([sequence for _, sequence in group])
         self._start_waiting()
 
-    def _insert(self, ticket: int, work: Work) -> None:
-        body: JSON = {
-            "prompt": work.tokens,
-            "n_predict": work.max_tokens,
-            "stream": True,
-            "return_tokens": True,
-            "return_progress": True,
-            "cache_prompt": True,
-            **_sampling_fields(resolve(work.sampling, {})),
-        }
-        self._admitted.append(Admitted(ticket, len(work.tokens)))
-        self._waiting.append((ticket, body))
-
     def embed(self, ticket: int, work: EmbedWork) -> None:
-        self._embeddings.add(ticket, work)
+        for turn in self._embeddings.add(ticket, work, self._next_order):
+            self._slots.wait(turn)
+        self._start_waiting()
 
     def has_work(self) -> bool:
         return bool(self._admitted) or not self._outbox.empty() or self._process.dead
 
     def step(self) -> list[Output]:
-        outputs, self._admitted = self._admitted, []
+        outputs = [each for each in self._admitted if each.ticket in self._sequences]
+        self._admitted.clear()
         while not self._outbox.empty():
-            output = self._outbox.get()
-            if output.ticket in self._embeddings:
-                self._embeddings.took(output)
-                outputs.append(output)
-            if output.ticket not in self._streams:
-                continue  # it was removed meanwhile
-            outputs.append(output)
-            if isinstance(output, SequenceFailed) or (
-                isinstance(output, Decoded) and output.finish
-            ):
-                del self._streams[output.ticket]
+            turn, output = self._outbox.get()
+            self._process.pulse.beat()
+            if self._recall:
+                self._recall.heard(turn)
+            if output is None:
+                self._end(turn)
+            elif told := self._take(turn, output):
+                outputs.append(told)
         self._start_waiting()
         if not outputs and self._process.dead:
             raise self._process.end_and_explain()
         return outputs
 
     def remove(self, ticket: int) -> None:
-        self._embeddings.remove(ticket)
-        if stream := self._streams.pop(ticket, None):
-            stream.cancel()
-        elif self._waiting:
-            self._waiting = deque(each for each in self._waiting if each[0] != ticket)
-        self._start_waiting()
+        if self._sequences.pop(ticket, None) is None and not self._embeddings.remove(ticket):
+            return
+        while self._slots.forget(ticket):
+            pass  # of texts to embed there are several turns
+        for turn, stream in self._streams.items():
+            if ticket in turn.tickets and not self._left_in(turn):
+                stream.cancel()  # llama.cpp cannot end one of several
 
     def close(self) -> None:
         for stream in self._streams.values():
             stream.cancel()
-        self._streams.clear()
-        self._embeddings.close()
+        self._sequences.clear()
+        self._grammars.close()
+        if self._recall:
+            self._recall.close()
         self._process.close()
 
-    def _start_waiting(self) -> None:
-        while self._waiting and len(self._streams) < self._spec.max_sequences:
-            ticket, body = self._waiting.popleft()
-            self._streams[ticket] = LlamaStream(self._process, ticket, body, self._put)
+    # -- Inside ---------------------------------------------------------------
 
-    def _put(self, output: Output) -> None:  # called on a stream's thread
-        self._outbox.put(output)
+    def _is_stuck(self) -> bool:
+        pulse = self._process.pulse
+        # Of a long text to embed nothing comes before it is done.
+        embeds = any(turn.places for turn in self._streams)
+        return pulse.is_idle() if embeds else pulse.is_stuck()
+
+    def _sequence(self, ticket: int, work: Work) -> Sequence:
+        sequence = Sequence(
+            ticket,
+            work,
+            self._next_order(),
+            context_length=self._spec.context_length,
+            shares_cells=self._spec.shared_tokens is not None,
+        )
+        self._sequences[ticket] = sequence
+        return sequence
+
+    def _wait(self, group: list[Sequence]) -> None:
+        """Queue the next turn of sequences that have one prompt."""
+        first = group[0]
+        turn = Turn(
+            tickets=tuple(each.ticket for each in group),
+            prompt_tokens=first.prompt_tokens,
+            most_tokens=first.turn_tokens,
+            order=first.order,
+            urgent=first.work.urgent,
+            asks_beside=first.work.top_logprobs is not None,
+        )
+        if self._recall and (cells := self._recall.cells(first.work.tokens)):
+            self._slots.keep(cells)
+        self._slots.wait(turn)
+
+    def _start_waiting(self) -> None:
+        while (not self._recall or self._recall.may_begin) and (turn := self._slots.start_next()):
+            if not self._streams:
+                self._process.pulse.start()
+            self._streams[turn] = self._question(turn) if turn.places else self._stream(turn)
+
+    def _question(self, turn: Turn) -> LlamaQuestion:
+        if self._recall:
+            self._recall.begin_other(turn)
+        return self._embeddings.start(self._process, turn, partial(self._put, turn))
+
+    def _stream(self, turn: Turn) -> LlamaStream:
+        asked = self._asked(turn)
+        return LlamaStream(
+            self._process,
+            turn.tickets,
+            asked,
+            self._grammars.watch(asked.work.grammar, partial(self._put, turn)),
+            partial(self._put, turn, None),
+            self._begun(turn),
+        )
+
+    def _asked(self, turn: Turn) -> Asked:
+        first = self._sequences[turn.tickets[0]]
+        for sequence in self._left_in(turn):
+            if not sequence.begun:
+                sequence.begun = True
+                self._admitted.append(Admitted(sequence.ticket, sequence.prompt_tokens))
+        body = first.continued(self._requests.completion(first.work))
+        body["n_cmpl"] = len(turn.tickets)
+        return Asked(
+            work=first.work, body=body, requests=self._requests, asks_beside=turn.asks_beside
+        )
+
+    def _begun(self, turn: Turn) -> Callable[[], object] | None:
+        """Return what is to be done before it is sent."""
+        first = self._sequences[turn.tickets[0]]
+        return self._recall.begin(turn, first.work.tokens) if self._recall else None
+
+    def _left_in(self, turn: Turn) -> list[Sequence]:
+        return [self._sequences[each] for each in turn.tickets if each in self._sequences]
+
+    def _take(self, turn: Turn, output: Output) -> Output | None:
+        if turn.places:
+            return output if output.ticket in self._embeddings else None
+        sequence = self._sequences.get(output.ticket)
+        if sequence is None:
+            return None  # it was removed meanwhile
+        if isinstance(output, Decoded):
+            self._slots.has_read(turn)
+        told = sequence.take(output)
+        if isinstance(told, SequenceFailed) or (isinstance(told, Decoded) and told.finish):
+            del self._sequences[output.ticket]
+        return told
+
+    def _end(self, turn: Turn) -> None:
+        stream = self._streams.pop(turn)
+        if self._recall:
+            self._recall.end(turn, stream.slot)
+        self._slots.end(turn)
+        for sequence in self._left_in(turn):
+            self._wait([sequence])
+        if turn.places:
+            for more in self._embeddings.after(turn.tickets[0], self._next_order):
+                self._slots.wait(more)
+
+    def _put(self, turn: Turn, output: Output | None) -> None:  # called on a stream's thread
+        self._outbox.put((turn, output))
         self._wake()
 
 
@@ -167,19 +297,3 @@ def _compiled(source: TemplateSource) -> ChatTemplate | None:
     if source.text is None:
         return None
     return ChatTemplate(source.text, bos_token=source.bos_token, eos_token=source.eos_token)
-
-
-def _sampling_fields(sampling: Sampling) -> JSON:
-    """What llama.cpp's server calls them (tools/server/README.md)."""
-    return {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-        "typical_p": sampling.typical_p,
-        "seed": sampling.seed,
-        "repeat_penalty": sampling.repeat_penalty,
-        "repeat_last_n": sampling.repeat_last_n,
-        "presence_penalty": sampling.presence_penalty,
-        "frequency_penalty": sampling.frequency_penalty,
-    }

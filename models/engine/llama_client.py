@@ -26,13 +26,18 @@ class LlamaClient:
     def sock(self) -> socket.socket | None:
         return self._http.sock
 
+    def get(self, path: str) -> http.client.HTTPResponse:
+        self._http.request("GET", path, headers=self._key)
+        return self._http.getresponse()
+
     def post(self, path: str, body: JSON) -> http.client.HTTPResponse:
-        headers = {
-            "Authorization": f"Bearer {self._process.key}",
-            "Content-Type": "application/json",
-        }
+        headers = {**self._key, "Content-Type": "application/json"}
         self._http.request("POST", path, json.dumps(body), headers)
         return self._http.getresponse()
+
+    @property
+    def _key(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._process.key}"}
 
     def close(self) -> None:
         self._http.close()

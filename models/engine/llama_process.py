@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import psutil
 
+from models.engine.llama_pulse import Pulse
 from models.errors import InferenceError, LoadFailed, ModelCrashed, OutOfMemory
 from models.worker import PYTHON, Command
 
@@ -82,6 +83,7 @@ class LlamaProcess:
             env=_environment(),
             start_new_session=True,  # a Ctrl-C in the terminal is meant for us alone
         )
+        self.pulse = Pulse(self._child.pid)
         self._threads = [
             threading.Thread(target=target, name=f"llama-{name}-{self._child.pid}", daemon=True)
             for name, target in (("watch", self._watch), ("stderr", self._keep_last_lines))
@@ -103,6 +105,12 @@ class LlamaProcess:
             return True
         if self._answer or self.dead:
             raise self._load_failure()
+        if self.pulse.is_idle():
+            self._child.kill()
+            raise LoadFailed(
+                f"Model '{self._model_name}' cannot be loaded: it came to a stop while it was "
+                "read; please try again."
+            )
         return False
 
     def end_and_explain(self) -> ModelCrashed:

@@ -5,94 +5,138 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-from models.engine.backend import Decoded, Output, Prefilled, Prefilling, SequenceFailed
+from models.engine.backend import Output, Prefilling, SequenceFailed
+from models.engine.llama_answer import LlamaAnswer
 from models.engine.llama_client import JSON, LlamaClient
+from models.engine.llama_echo import PromptReader
 from models.engine.llama_process import LlamaProcess
+from models.engine.llama_request import Asked
 from models.errors import InferenceError, InvalidRequest
-from models.events import FinishReason
+from models.events import TokenLogprob
 
 log = logging.getLogger(__name__)
 
-FINISH_REASONS = {
-    "eos": FinishReason.END_OF_TURN,
-    "limit": FinishReason.MAX_TOKENS,
-}
-
 
 class LlamaStream(threading.Thread):
-    """Reads from its making; ``put`` takes what it means, on this thread."""
+    """Reads from its making; ``put`` takes what it means, on this thread.
+
+    ``tickets`` are those of the sequences that the request starts: all of one prompt. ``ended``
+    is called last, when they have left the child. ``first`` is done before it asks.
+
+    ``slot`` is where the child has what was read and written, once that is all.
+    """
+
+    slot: int | None = None
 
     def __init__(
-        self, process: LlamaProcess, ticket: int, body: JSON, put: Callable[[Output], None]
+        self,
+        process: LlamaProcess,
+        tickets: Sequence[int],
+        asked: Asked,
+        put: Callable[[Output], None],
+        ended: Callable[[], None],
+        first: Callable[[], object] | None = None,
     ) -> None:
-        super().__init__(name=f"llama-stream-{ticket}", daemon=True)
+        super().__init__(name=f"llama-stream-{tickets[0]}", daemon=True)
         self._process = process
-        self._ticket = ticket
-        self._body = body
+        self._tickets = tickets
+        self._asked = asked
         self._put = put
-        self._tokens = 0
+        self._ended = ended
+        self._first = first
+        self._running = set(tickets)
         self._cancelled = threading.Event()
-        self._client = LlamaClient(process, timeout_seconds=None)
+        self._clients: list[LlamaClient] = []  # those that wait for an answer
         self.start()
 
     def cancel(self) -> None:
-        """End it: the child sees the connection go, and frees the slot. Any thread."""
+        """End it: the child sees that nobody will ask more, and frees its slots. Any thread.
+
+        What it says is read on to its end: when that has come, it has noted the cancel.
+        """
         self._cancelled.set()
-        if sock := self._client.sock:
-            with suppress(OSError):  # it may have ended by itself just now
-                sock.shutdown(socket.SHUT_RDWR)
+        for client in list(self._clients):
+            if sock := client.sock:
+                with suppress(OSError):  # it may have ended by itself just now
+                    sock.shutdown(socket.SHUT_WR)
 
     def run(self) -> None:
         try:
-            self._client.connect()
+            if self._first:
+                self._first()
             if not self._cancelled.is_set():
                 self._read()
         except InferenceError as error:
-            self._put(SequenceFailed(self._ticket, error))
+            self._fail(error)
         except (OSError, http.client.HTTPException):
             if not self._cancelled.is_set():
-                self._put(SequenceFailed(self._ticket, self._process.end_and_explain()))
+                self._fail(self._process.end_and_explain())
         except Exception:  # what it says is not understood: this sequence's trouble alone
-            log.exception("An answer of llama.cpp could not be read")
-            error = InferenceError("The engine's answer could not be understood: see the log.")
-            self._put(SequenceFailed(self._ticket, error))
+            if not self._cancelled.is_set():  # or it was broken off
+                log.exception("An answer of llama.cpp could not be read")
+            self._fail(InferenceError("The engine's answer could not be understood: see the log."))
         finally:
-            self._client.close()
+            self._ended()
+
+    def _fail(self, error: InferenceError) -> None:
+        for ticket in self._running:
+            self._put(SequenceFailed(ticket, error.again()))
 
     def _read(self) -> None:
-        response = self._client.post("/completion", self._body)
-        if response.status != http.HTTPStatus.OK:
-            raise _refusal(json.load(response))
-        for chunk in _server_sent(response):
-            if "error" in chunk:
-                raise _refusal(chunk)
-            for output in self._outputs(chunk):
+        read = tuple(self._read_prompt()) if self._asked.reads_prompt else ()
+        answers = [LlamaAnswer(each, self._asked, self._ask, read) for each in self._tickets]
+        for chunk in self._stream(self._asked.body):
+            if self._cancelled.is_set():
+                continue
+            index: int = chunk.get("index", 0)
+            for output in answers[index].outputs(chunk):
                 self._put(output)
             if chunk.get("stop"):
-                return
+                self.slot = chunk["id_slot"]
+                self._running.discard(self._tickets[index])
+
+    def _read_prompt(self) -> Sequence[TokenLogprob]:
+        reader = PromptReader(self._asked, self._stream, self._ask)
+        for done in reader.read():
+            for ticket in self._tickets:
+                self._put(Prefilling(ticket, done, len(self._asked.prompt)))
+        return reader.logprobs
+
+    def _stream(self, body: JSON) -> Iterator[JSON]:
+        """Yield the chunks of an answer, to its end. Raises OSError where it has none."""
+        left: int = body.get("n_cmpl", 1)  # that have not ended
+        with self._answer(body) as response:
+            for chunk in _server_sent(response):
+                if "error" in chunk:
+                    raise _refusal(chunk)
+                yield chunk
+                left -= bool(chunk.get("stop"))
+                if not left:
+                    return
         raise http.client.IncompleteRead(b"")
 
-    def _outputs(self, chunk: JSON) -> Iterator[Output]:
-        if progress := chunk.get("prompt_progress"):
-            yield self._progress(progress)
-            return
-        count = chunk["tokens_predicted"] - self._tokens
-        self._tokens += count
-        ids: list[int] = chunk["tokens"]
-        # Of a character in several tokens llama.cpp tells the last id alone.
-        known = tuple(ids) if len(ids) == count else None
-        finish = FINISH_REASONS[chunk["stop_type"]] if chunk["stop"] else None
-        yield Decoded(self._ticket, chunk["content"].encode(), known, finish, count)
+    def _ask(self, body: JSON) -> JSON:
+        with self._answer(body) as response:
+            return json.load(response)
 
-    def _progress(self, progress: dict[str, Any]) -> Output:
-        done, total = progress["processed"], progress["total"]
-        if done >= total:
-            return Prefilled(self._ticket, progress["cache"])
-        return Prefilling(self._ticket, done, total)
+    @contextmanager
+    def _answer(self, body: JSON) -> Generator[http.client.HTTPResponse]:
+        client = LlamaClient(self._process, timeout_seconds=None)
+        self._clients.append(client)
+        try:
+            client.connect()
+            if self._cancelled.is_set():
+                raise http.client.NotConnected
+            response = client.post("/completion", body)
+            if response.status != http.HTTPStatus.OK:
+                raise _refusal(json.load(response))
+            yield response
+        finally:
+            self._clients.remove(client)
+            client.close()
 
 
 def _server_sent(lines: http.client.HTTPResponse) -> Iterator[JSON]:

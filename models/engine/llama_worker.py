@@ -6,9 +6,11 @@ and it is alone in importing xllamacpp. The parent writes one line of JSON on st
     {"model": PATH, "context_length": N, "max_sequences": N, "prompt_cache_bytes": N,
      "pooling": "" | "mean" | "cls" | "last" | "rank", "threads": N, "key": SECRET}
 
-and gets one line of JSON on stdout, ``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's
-own messages go to stderr. The model is then spoken to over HTTP on that loopback port,
-with the key. When stdin ends, because the parent closed it or died, so does this process.
+in which may also be "shared_tokens" (N: the KV cache that all sequences share; without it each
+has its own) and "slot_folder" (PATH: where slots are saved and restored), and gets one line of
+JSON on stdout, ``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's own messages go to stderr.
+The model is then spoken to over HTTP on that loopback port, with the key. When stdin ends,
+because the parent closed it or died, so does this process.
 """
 
 # xllamacpp has no type stubs.
@@ -17,8 +19,10 @@ with the key. When stdin ends, because the parent closed it or died, so does thi
 
 import json
 import os
+import platform
 import sys
 from types import ModuleType
+from typing import Any
 
 
 def main() -> None:
@@ -32,18 +36,22 @@ def main() -> None:
         params = xllamacpp.CommonParams()
         params.verbosity = 2  # errors and warnings: the parent keeps the last of them
         params.model.path = config["model"]
-        # Each sequence has a KV cache of its own: a shared one that fills up fails them all.
         params.n_parallel = config["max_sequences"]
-        params.n_ctx = config["context_length"] * config["max_sequences"]
-        params.kv_unified = False
+        shared = config.get("shared_tokens")
+        params.n_ctx = shared or config["context_length"] * config["max_sequences"]
+        # A shared KV cache that fills up fails all sequences: the parent sees to it.
+        params.kv_unified = bool(shared)
+        params.kv_unified_per_slot = config["context_length"]
+        # In a shared one, what has ended makes room at each start; it is found in memory.
+        params.cache_idle_slots = bool(shared)
         params.ctx_shift = False
         params.fit_params = False  # the parent has planned what fits
         # A prompt is read in pieces: between them the others' tokens go on, and a cancel counts.
-        params.n_batch = params.n_ubatch = 256
-        if config["pooling"]:
-            _embed(params, xllamacpp, config["pooling"], config["context_length"])
-        # Finished prompts are kept in memory: 8 GiB of it unless told otherwise.
-        params.cache_ram_mib = config["prompt_cache_bytes"] >> 20
+        params.n_batch = params.n_ubatch = _prefill_chunk()
+        _embed(params, xllamacpp, config["pooling"], config["context_length"])
+        # Finished prompts are kept in memory: 8 GiB of it unless told otherwise. With 0 they
+        # would not make room in a shared KV cache.
+        params.cache_ram_mib = max(1 if shared else 0, config["prompt_cache_bytes"] >> 20)
         # Of sliding windows and recurrent states, for each sequence: 32 unless told otherwise.
         params.n_ctx_checkpoints = 4
         params.warmup = False  # a first token late is better than every load late
@@ -52,9 +60,7 @@ def main() -> None:
         params.hostnames = ["127.0.0.1"]
         params.port = 0
         params.api_keys = [config["key"]]
-        params.ui = False
-        params.endpoint_slots = False
-        params.endpoint_props = False
+        _set_endpoints(params, config.get("slot_folder"))
         # The parent renders the prompts. The model's own template would be tried out at load,
         # and one that does not end would keep it from ever being ready.
         params.use_jinja = False
@@ -71,14 +77,33 @@ def main() -> None:
     os._exit(0)
 
 
+def _set_endpoints(params: Any, slot_folder: str | None) -> None:  # noqa: ANN401 - no stubs
+    params.ui = False
+    params.endpoint_props = False
+    params.endpoint_slots = True  # which are busy, and nothing of what is in them
+    if slot_folder:  # llama.cpp puts a file's name behind it as it is
+        params.slot_save_path = os.path.join(slot_folder, "")
+
+
 def _embed(params: object, xllamacpp: ModuleType, pooling: str, context_length: int) -> None:
-    """Have it make embeddings too."""
+    """Have it make embeddings too, where there is a ``pooling``."""
+    if not pooling:
+        return
     params.embedding = True
     # enum llama_pooling_type; what the file says is not enough for "rank".
     number = ("none", "mean", "cls", "last", "rank").index(pooling)
     params.pooling_type = xllamacpp.llama_pooling_type(number)
     if pooling != "last":  # all of a text goes through the model at once
         params.n_batch = params.n_ubatch = context_length
+
+
+def _prefill_chunk() -> int:
+    """Tokens: the fewest that have nine tenths of the best speed (docs/decisions/llama-child.md).
+
+    By the device alone, so that a prompt is cut the same way on every day.
+    """
+    on_gpu = sys.platform == "darwin" and platform.machine() == "arm64"
+    return 512 if on_gpu else 128
 
 
 if __name__ == "__main__":

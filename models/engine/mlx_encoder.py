@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from models import safetensors
-from models.engine.backend import EmbedWork, LoadSpec, Output, Work
+from models.engine.backend import Counters, EmbedWork, LoadSpec, Output, Work
 from models.engine.hf_tokenizer import tokenizer_of
 from models.engine.mlx_bert import Bert
 from models.engine.mlx_embed import (
@@ -48,6 +48,10 @@ class MlxEncoder:
     @property
     def loaded_bytes(self) -> int:
         return self._loading.loaded_bytes if self._loading else 0
+
+    @property
+    def counters(self) -> Counters:
+        return Counters()
 
     def load(self) -> bool:
         if self._embeddings:

@@ -36,6 +36,7 @@ def _library() -> Library:
     # ``import mlx_lm.generate as generate`` would give the function of that name.
     generate = import_module("mlx_lm.generate")
     utils = import_module("mlx_lm.utils")
+    caches = import_module("mlx_lm.models.cache")
     _never_wire_memory(generate)
     _keep_transformers_quiet()
     mx.set_cache_limit(_CACHE_LIMIT_BYTES)
@@ -45,7 +46,8 @@ def _library() -> Library:
         load_model=utils.load_model,
         model_classes=vars(utils)["_get_classes"],
         load_tokenizer=utils.load_tokenizer,
-        make_prompt_cache=import_module("mlx_lm.models.cache").make_prompt_cache,
+        make_prompt_cache=caches.make_prompt_cache,
+        load_layers=caches.load_prompt_cache,
         flatten=import_module("mlx.utils").tree_flatten,
     )
 

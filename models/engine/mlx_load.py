@@ -48,23 +48,40 @@ class TokenResponse(Protocol):
     uid: int
     token: int
     finish_reason: str | None  # "stop", "length"
+    # With the last token: what the batch had of the sequence, not computed yet.
+    prompt_cache: list[Any] | None
+    all_tokens: list[int] | None
+
+
+class Decoding(Protocol):
+    """mlx_lm's GenerationBatch."""
+
+    uids: list[int]
+    _next_tokens: Any  # drawn, and not handed out
 
 
 class Batch(Protocol):
     """mlx_lm's BatchGenerator."""
+
+    stream: Any  # that it runs on
+    _generation_batch: Decoding
 
     def insert(
         self,
         prompts: list[list[int]],
         max_tokens: list[int],
         *,
+        caches: list[list[Any]],
+        all_tokens: list[list[int]],
         samplers: Sequence[Sampler | None],
         logits_processors: list[list[LogitsProcessor]],
     ) -> list[int]: ...
 
     def next(self) -> tuple[list[PromptResponse], list[TokenResponse]]: ...
 
-    def remove(self, uids: list[int]) -> object: ...
+    def remove(
+        self, uids: list[int], return_prompt_caches: bool
+    ) -> dict[int, tuple[list[Any], list[int]]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +94,7 @@ class Library:
     load_tokenizer: Callable[..., MlxTokenizer]
     make_prompt_cache: Callable[[Module], list[Any]]
     model_classes: Callable[[dict[str, Any]], tuple[type[Any], type[Any]]]  # of a configuration
+    load_layers: Callable[[str], list[Any]]  # mlx_lm.models.cache.load_prompt_cache
     flatten: Callable[[Any], list[tuple[str, Any]]]  # mlx.utils.tree_flatten
 
 

@@ -1,17 +1,17 @@
-"""How the MLX engine picks a token: penalties on the logits, filters, and a draw.
+"""How the MLX engine picks a token: what a row does to its logits, and a draw of its own.
 
-The order is llama.cpp's, so that one request means the same in both engines:
-penalties, top-k, top-p, min-p, then temperature. mlx_lm's own samplers filter in
-another order and share one random state, so a seed would not repeat in a batch.
+The order is llama.cpp's (``sampling.py``), so that one request means the same in both
+engines. mlx_lm's own samplers filter in another order and share one random state, so a seed
+would not repeat in a batch.
 
 Nothing here imports mlx: whoever owns the GPU passes ``mlx.core`` in.
 """
 
-import math
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, TypeAlias
 
+from models.engine.mlx_filters import changes_the_best, has_filters, has_xtc, keep
 from models.engine.sampling import Sampling
 
 Array: TypeAlias = Any
@@ -24,69 +24,57 @@ LogitsProcessor: TypeAlias = Callable[[Array, Array], Array]
 """The sequence's tokens so far, and its logits (1, vocabulary), to other logits."""
 
 _UINT64 = (1 << 64) - 1
+_LEAST_TEMPERATURE = 1e-6  # below it a quotient is no longer a 32-bit number
 
 
-def make_sampler(mx: ModuleType, sampling: Sampling) -> Sampler | None:
-    """Return a sampler with a key of its own; None for greedy.
+def make_sampler(mx: ModuleType, sampling: Sampling) -> "Draw | None":
+    """Return None where a draw is the best token: such rows share mlx_lm's one call."""
+    greedy = sampling.temperature <= 0
+    return None if greedy and not changes_the_best(sampling) else Draw(mx, sampling)
 
-    The batch that a sequence runs in cannot change what it draws. Its own sampler is
-    a call for each row, so the greedy ones are left to share mlx_lm's.
+
+class Draw:
+    """A sampler of one sequence. What it draws depends on nothing but the log-probabilities,
+    the seed and the place: not on the batch, nor on whether a draw is made a second time.
+
+    ``place`` is that of the next token, from 0; whoever takes a token back sets it back.
     """
-    if sampling.temperature <= 0:
-        return None
-    key = mx.random.key(sampling.seed & _UINT64)
-    filters = sampling.top_k > 0 or sampling.top_p < 1 or sampling.min_p > 0
 
-    def draw(logprobs: Array) -> Array:
-        nonlocal key
-        key, now = mx.random.split(key)
+    def __init__(self, mx: ModuleType, sampling: Sampling) -> None:
+        self.place = 0
+        self._mx = mx
+        self._sampling = sampling
+        self._filters = has_filters(sampling)
+
+    def __call__(self, logprobs: Array) -> Array:
+        self.place += 1
+        return self.at(self.place - 1, logprobs)
+
+    def at(self, place: int, logprobs: Array) -> Array:
+        """Return the token (1,) of this place."""
+        mx, sampling = self._mx, self._sampling
         logprobs = logprobs.astype(mx.float32)
-        if filters:
-            logprobs = mx.where(logprobs < _lowest_kept(mx, logprobs, sampling), -mx.inf, logprobs)
+        if self._filters:
+            chance = self._chance(place) if has_xtc(sampling) else None
+            logprobs = keep(mx, logprobs, sampling, chance)
+        if sampling.temperature <= 0:
+            return mx.argmax(logprobs, axis=-1)
+        below_best = logprobs - mx.max(logprobs, axis=-1, keepdims=True)
         # Over the whole vocabulary and not over the few that are kept: there the noise
         # would belong to a rank, which rounding in another batch can change.
-        return mx.random.categorical(logprobs / sampling.temperature, key=now)
+        scaled = below_best / max(sampling.temperature, _LEAST_TEMPERATURE)
+        return mx.random.categorical(scaled, key=self._key(2 * place))
 
-    return draw
+    def _chance(self, place: int) -> Array:
+        return self._mx.random.uniform(key=self._key(2 * place + 1))
 
-
-def _lowest_kept(mx: ModuleType, logprobs: Array, sampling: Sampling) -> Array:
-    """Return the log-probability (1, 1) of the last token that the filters keep."""
-    best = logprobs
-    if 0 < sampling.top_k < logprobs.shape[-1]:
-        best = mx.topk(logprobs, sampling.top_k, axis=-1)
-    best = -mx.sort(-best, axis=-1)
-    share = mx.softmax(best, axis=-1)
-    before = mx.cumsum(share, axis=-1) - share
-    # The best token always stays: ``before`` is 0 for it. At the far end it may round to
-    # more than 1, which is not to cost a token where top_p is off.
-    top_p = sampling.top_p if sampling.top_p < 1 else math.inf
-    kept = (before <= top_p) & (share >= min(sampling.min_p, 1.0) * share[:, :1])
-    return mx.min(mx.where(kept, best, mx.inf), axis=-1, keepdims=True)
+    def _key(self, number: int) -> Array:
+        return self._mx.random.key(_mixed(self._sampling.seed, number))
 
 
-def make_penalties(mx: ModuleType, sampling: Sampling) -> LogitsProcessor | None:
-    """Return what the three penalties do to the logits; None where they do nothing.
-
-    As in llama.cpp they look back on the prompt too, ``repeat_last_n`` below 0 looks
-    back on everything, and 0 on nothing.
-    """
-    idle = (
-        sampling.repeat_penalty == 1
-        and sampling.presence_penalty == 0
-        and sampling.frequency_penalty == 0
-    )
-    if idle or sampling.repeat_last_n == 0:
-        return None
-
-    def penalise(tokens: Array, logits: Array) -> Array:
-        # Everything stays lazy: reading a token's value here would stall the whole batch.
-        recent = tokens[-sampling.repeat_last_n :] if sampling.repeat_last_n > 0 else tokens
-        counts = mx.zeros(logits.shape[-1], dtype=logits.dtype).at[recent].add(1)
-        repeated = mx.where(
-            logits <= 0, logits * sampling.repeat_penalty, logits / sampling.repeat_penalty
-        )
-        penalty = counts * sampling.frequency_penalty + sampling.presence_penalty
-        return mx.where(counts > 0, repeated - penalty, logits)
-
-    return penalise
+def _mixed(seed: int, number: int) -> int:
+    """Return 64 bits that look unlike those of any near seed or number (splitmix64)."""
+    bits = (seed + (number + 1) * 0x9E3779B97F4A7C15) & _UINT64
+    bits = ((bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9) & _UINT64
+    bits = ((bits ^ (bits >> 27)) * 0x94D049BB133111EB) & _UINT64
+    return bits ^ (bits >> 31)

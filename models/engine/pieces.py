@@ -143,7 +143,7 @@ def _spelling(decoder: Decoder) -> Spelling | None:
     whole: dict[str, Any] = json.loads(decoder.__getstate__())
     steps: list[dict[str, Any]] = whole.get("decoders", [whole])
     if any(step["type"] == "ByteLevel" for step in steps):
-        return _spell_byte_level
+        return spell_byte_level
     spaces: list[str] = []  # what stands for a space
     has_byte_tokens = False
     for step in steps:
@@ -169,7 +169,7 @@ def _spelling(decoder: Decoder) -> Spelling | None:
     return spell
 
 
-def _spell_byte_level(written: str) -> bytes:
+def spell_byte_level(written: str) -> bytes:
     try:
         return bytes(_BYTES[character] for character in written)
     except KeyError:

@@ -1,8 +1,10 @@
 """Prompt: what goes into a model. Apart from what makes it, which takes long to import."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.engine.grammar import CompiledGrammar
+from models.errors import InvalidRequest
 
 # llama.cpp rounds a context up to this many tokens (src/llama-context.cpp), and Ollama
 # with it: a smaller ``num_ctx`` cuts the prompt, and not the answer.
@@ -16,8 +18,21 @@ class Prompt:
     dropped_messages: int = 0  # the oldest, for want of room
     checkpoints: tuple[int, ...] = ()  # see ``Work``
     grammar: CompiledGrammar | None = None
+    cut: bool = False  # the middle of what alone was too long is missing
 
 
 def rounded_up(context: int) -> int:
     """Return a context as llama.cpp would have it: of whole steps, in tokens."""
     return -(-context // CONTEXT_STEP) * CONTEXT_STEP
+
+
+def refuse_unknown(tokens: Sequence[int], vocabulary_size: int) -> None:
+    """Raise InvalidRequest where ``tokens`` are not all in the vocabulary.
+
+    Neither library tells: MLX would read whatever lies there, and llama.cpp takes 2^40 for 0.
+    """
+    if min(tokens) < 0 or max(tokens) >= vocabulary_size:
+        raise InvalidRequest(
+            "The prompt has token numbers that this model does not know: "
+            "they may come from another model's context."
+        )

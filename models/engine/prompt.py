@@ -4,23 +4,36 @@ Nothing is rendered or tokenised that cannot fit: see docs/decisions/admission.m
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from models.chat import GenerateRequest, Message, Overflow
+from models.engine.checkpoints import ends, places, without_oldest
 from models.engine.counted import (
     LONG_CHARACTERS,
     TooLong,
     all_tokens,
+    readable,
     refuse_by_size,
     tokens_within,
 )
+from models.engine.grammar_maker import GrammarMaker
 from models.engine.history import History, room_for_cut, size_of, texts_of, without_middle
+from models.engine.infill import infill_tokens
 from models.engine.prepared import Prompt, rounded_up
 from models.engine.template import ChatTemplate
 from models.engine.tokenizer import Tokenizer
 from models.errors import ContextOverflow, InvalidRequest
+from models.fill_in import FillIn
 
 _SMALLEST_CONTEXT = 4  # Ollama's own minimum for num_ctx
+_USUAL_ANSWER = 1024  # tokens that are left for one, where a chat is cut to fit
 _LIKELY_CHARACTERS = 8  # a token: a text that is no longer is tokenised as a whole
+
+
+class _Fitted(NamedTuple):
+    tokens: list[int]
+    dropped_messages: int = 0
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +47,43 @@ class Prompter:
     template: ChatTemplate | None  # None: a base model, which goes on from what it is given
     tokenizer: Tokenizer
     context_length: int  # tokens that a sequence may hold, prompt and completion together
+    marks: bool = False  # whether ``Prompt.checkpoints`` are wanted
+    fill_in: FillIn | None = None
+    grammars: GrammarMaker | None = None  # None: it only counts
 
     def prepare(self, request: GenerateRequest) -> Prompt:
         """Apply the chat template, tokenise, and make it fit.
 
         Raises:
             ContextOverflow: the prompt is too long, and the request does not want it cut.
-            InvalidRequest: there is nothing to read, or the template refuses the messages.
+            InvalidRequest: there is nothing to read, the template refuses the messages, there
+                is a suffix and the model has no tokens for it, or no answer can be as it is
+                asked for.
             ModelCrashed: the tokenizer went with its process.
         """
         context = max(_SMALLEST_CONTEXT, request.context_length or self.context_length)
         room = min(context, self.context_length) - 1  # at least one token must follow
         try:
-            tokens, dropped = self._within(request, room)
+            fitted = self._within(request, room)
         except TooLong as error:
             raise ContextOverflow(
                 prompt_tokens=error.tokens, context_length=room + 1, at_least=not error.exact
             ) from None
+        tokens = fitted.tokens
         if not tokens:
             raise InvalidRequest("The prompt is empty.")
         whole = min(rounded_up(context), self.context_length) - len(tokens)
-        return Prompt(tuple(tokens), min(whole, request.max_tokens or whole), dropped)
+        checkpoints = ()
+        if self.marks and not fitted.cut:
+            checkpoints = self._checkpoints(request, fitted.dropped_messages, tokens)
+        return Prompt(
+            tuple(tokens),
+            min(whole, request.max_tokens or whole),
+            fitted.dropped_messages,
+            checkpoints,
+            self.grammars.make(request, tokens) if self.grammars else None,
+            fitted.cut,
+        )
 
     def count(self, request: GenerateRequest) -> int:
         """Return how many tokens the prompt has, uncut.
@@ -70,31 +99,39 @@ class Prompter:
                 tokens = all_tokens(self.tokenizer, self._render(request, messages))
                 return len(request.preceding_tokens) + len(self._behind(request, tokens))
 
-    def _within(self, request: GenerateRequest, room: int) -> tuple[list[int], int]:
-        """Return tokens that fit, and how many messages were dropped. Raises TooLong."""
-        before = list(request.preceding_tokens)
+    def _within(self, request: GenerateRequest, room: int) -> _Fitted:
+        """Raises TooLong."""
+        if request.suffix:
+            before = list(request.preceding_tokens)
+            return _Fitted(before + self._around(request, room - len(before)))
         prompt = self._read(request)
         if isinstance(prompt, str):
-            tokens, dropped = self._plain(request, prompt, room), 0
+            fitted = self._plain(request, prompt, room)
         elif request.overflow is Overflow.REFUSE:
-            tokens, dropped = self._behind(request, self._whole(request, prompt, room)), 0
+            fitted = _Fitted(self._whole(request, prompt, room))
         else:
-            tokens, dropped = self._newest(request, prompt, room)
-            tokens = self._behind(request, tokens)
-        tokens = before + tokens
-        if len(tokens) > room:  # with what went before
-            if request.overflow is Overflow.REFUSE:
-                raise TooLong(len(tokens), exact=True)
-            tokens = without_middle(tokens, room)
-        return tokens, dropped
+            fitted = self._newest(request, prompt, room)
+        tokens = fitted.tokens if isinstance(prompt, str) else self._behind(request, fitted.tokens)
+        tokens = [*request.preceding_tokens, *tokens]
+        if len(tokens) <= room:
+            return fitted._replace(tokens=tokens)
+        if request.overflow is not Overflow.TRUNCATE:
+            raise TooLong(len(tokens), exact=True)
+        return _Fitted(without_middle(tokens, room), fitted.dropped_messages, cut=True)
 
     def _read(self, request: GenerateRequest) -> str | tuple[Message, ...]:
         """Return the messages, or the text that is to be read as it stands."""
         if isinstance(request.prompt, str):
             return request.prompt
-        if self.template is None:
-            return "\n\n".join(each.text for each in request.prompt)
+        if self.template is None and request.overflow is not Overflow.DROP:
+            return _joined(request.prompt)
         return request.prompt
+
+    def _around(self, request: GenerateRequest, room: int) -> list[int]:
+        if self.fill_in is None:
+            raise InvalidRequest("This model cannot fill in the middle: leave out the suffix.")
+        room -= len(self._begun(request, []))
+        return self._begun(request, infill_tokens(request, self.fill_in, self.tokenizer, room))
 
     # -- A chat ----------------------------------------------------------------
 
@@ -107,21 +144,48 @@ class Prompter:
             # It would be long work for the template too.
             said = (text for message in messages for text in texts_of(message))
             tokens_within(self.tokenizer, "\n".join(said), room)
-        return tokens_within(self.tokenizer, self._render(request, messages), room)
+        tokens = tokens_within(self.tokenizer, self._render(request, messages), room)
+        return tokens if self.template else self._begun(request, tokens)
 
     def _newest(
         self, request: GenerateRequest, messages: tuple[Message, ...], room: int
-    ) -> tuple[list[int], int]:
-        history = History(messages, lambda some, most: self._whole(request, some, most), room)
-        kept, tokens = history.newest()
-        if tokens is not None:
-            return tokens, len(messages) - len(kept)
-        return history.with_texts_cut(kept), len(messages) - len(kept)
+    ) -> _Fitted:
+        """Return the newest exchanges; cut, where that is wanted and the last is too long."""
 
-    def _render(self, request: GenerateRequest, messages: tuple[Message, ...]) -> str:
-        assert self.template is not None, "or it would be text"
+        def measure(some: tuple[Message, ...], most: int) -> list[int]:
+            return self._whole(request, some, most)
+
+        if request.overflow is Overflow.DROP:
+            # What is full to the brim fits, and can be answered with one token.
+            answer = min(request.max_tokens or _USUAL_ANSWER, room // 4)
+            kept, tokens = History(messages, measure, room - answer).newest()
+            tokens = measure(kept, room) if tokens is None else tokens
+            return _Fitted(tokens, len(messages) - len(kept))
+        history = History(messages, measure, room)
+        kept, tokens = history.newest()
+        dropped = len(messages) - len(kept)
+        if tokens is not None:
+            return _Fitted(tokens, dropped)
+        return _Fitted(history.with_texts_cut(kept), dropped, cut=True)
+
+    def _render(
+        self, request: GenerateRequest, messages: tuple[Message, ...], *, ask: bool = True
+    ) -> str:
+        if self.template is None:
+            return _joined(messages)
         tools = () if request.tool_choice.mode == "none" else request.tools
-        return self.template.render(messages, tools, request.thinking)
+        return self.template.render(messages, tools, request.thinking, ask=ask)
+
+    def _checkpoints(
+        self, request: GenerateRequest, dropped: int, tokens: list[int]
+    ) -> tuple[int, ...]:
+        prompt = self._read(request)
+        if isinstance(prompt, str) or request.preceding_tokens:
+            return ()
+        messages = without_oldest(prompt, dropped)
+        text = readable(self._render(request, messages))
+        found = ends(messages, text, lambda some: readable(self._render(request, some, ask=False)))
+        return places(self.tokenizer, text, tokens, found)
 
     def _behind(self, request: GenerateRequest, tokens: list[int]) -> list[int]:
         """Leave out the BOS that a template writes: behind a context it is in the middle."""
@@ -133,17 +197,17 @@ class Prompter:
 
     # -- A plain prompt --------------------------------------------------------
 
-    def _plain(self, request: GenerateRequest, text: str, room: int) -> list[int]:
+    def _plain(self, request: GenerateRequest, text: str, room: int) -> _Fitted:
         tokenizer = self.tokenizer
-        if request.overflow is Overflow.REFUSE:
-            return self._begun(request, tokens_within(tokenizer, text, room))
+        if request.overflow is not Overflow.TRUNCATE:
+            return _Fitted(self._begun(request, tokens_within(tokenizer, text, room)))
         if len(text) <= room * _LIKELY_CHARACTERS:
             tokens = self._begun(request, all_tokens(tokenizer, text))
-            return tokens if len(tokens) <= room else without_middle(tokens, room)
+            return _Fitted(without_middle(tokens, room), cut=len(tokens) > room)
         try:
-            return self._begun(request, tokens_within(tokenizer, text, room))
+            return _Fitted(self._begun(request, tokens_within(tokenizer, text, room)))
         except TooLong:
-            return self._ends(request, text, room)
+            return _Fitted(self._ends(request, text, room), cut=True)
 
     def _ends(self, request: GenerateRequest, text: str, room: int) -> list[int]:
         """Return what ``without_middle`` keeps of the tokens, reading little more than that."""
@@ -165,3 +229,8 @@ class Prompter:
         if bos is None or request.preceding_tokens or tokens[:1] == [bos]:
             return tokens
         return [bos, *tokens]
+
+
+def _joined(messages: tuple[Message, ...]) -> str:
+    """What a model without a template reads of a chat."""
+    return "\n\n".join(each.text for each in messages)

@@ -77,8 +77,10 @@ class ChatTemplate:
         messages: Sequence[Message],
         tools: Sequence[Tool] = (),
         thinking: Thinking = None,
+        *,
+        ask: bool = True,
     ) -> str:
-        """Return the prompt that asks for the next reply.
+        """Return the prompt that asks for the next reply; without ``ask`` the messages alone.
 
         Where the last message is the assistant's, the prompt ends with its text, so
         that the model goes on from there. ``thinking`` is what templates know as
@@ -88,7 +90,7 @@ class ChatTemplate:
             InvalidRequest: the template refuses these messages, or does not end.
         """
         last = messages[-1] if messages else None
-        if last and last.role == "assistant" and not _calls(last):
+        if ask and last and last.role == "assistant" and not _calls(last):
             begun = (*(part for part in last.parts if not isinstance(part, Text)), Text(_CONTINUED))
             marked = (*messages[:-1], replace(last, parts=begun))
             text = self._render(marked, tools, thinking, ask=False)
@@ -96,7 +98,7 @@ class ChatTemplate:
             if not found:
                 raise InvalidRequest("The model's chat template cannot continue a reply.")
             return before + last.text
-        return self._render(tuple(messages), tools, thinking, ask=True)
+        return self._render(tuple(messages), tools, thinking, ask=ask)
 
     def _render(
         self, messages: tuple[Message, ...], tools: Sequence[Tool], thinking: Thinking, *, ask: bool

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from quart import Blueprint, Response, request
 
-from models.chat import GenerateRequest, Message, Overflow, Part, Reasoning, Role, Text, ToolResult
+from models.chat import GenerateRequest, Message, Part, Reasoning, Role, Text, ToolResult
 from models.errors import InvalidRequest
 from server.answer import Asked, answer
 from server.body import read_asked
@@ -25,6 +25,7 @@ from server.openai_fields import (
     read_thinking,
     read_top_logprobs,
 )
+from server.overflow import read_overflow
 from server.sampling import read_limit, read_sampling, read_stop
 from server.streams import Streams
 from server.tools import read_function_call, read_tool_calls
@@ -67,7 +68,7 @@ def parse(body: Json) -> Asked:
         stop=read_stop(fields),
         top_logprobs=read_top_logprobs(fields),
         context_length=_context_length(fields),
-        overflow=Overflow.REFUSE,
+        overflow=read_overflow(fields),
         keep_alive_seconds=read_keep_alive(fields),
     )
     encoder = Encoder(model, with_usage=_wants_usage(fields), legacy=legacy)

@@ -26,6 +26,7 @@ from models.hub_errors import PullCancelled, PullFailed
 from models.hub_progress import PullProgress
 from models.hub_search import HubModel
 from models.model import Kind, Model
+from models.prompt_files import PromptFiles
 from models.records.records import Records
 from models.records.values import Turn
 from models.store import Store
@@ -99,7 +100,10 @@ class Desk:
         self.store = Store(home, POCKET)
         self.residency = scripted_residency(backend, *self.store.list())
         self.records = Records(home)
-        self.services = Services(self.store, self.residency, self.records, self.settings)
+        self.prompts = PromptFiles(home)
+        self.services = Services(
+            self.store, self.residency, self.records, self.settings, self.prompts
+        )
         self.chats = Chats(self.residency, self.records, "pocket:latest")
         self.library = Library(self.store, self.residency)
         self.hub = FakeHub(self.store)

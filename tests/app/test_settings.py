@@ -104,6 +104,8 @@ def test_the_table_has_every_setting_with_words_and_a_default_of_its_kind() -> N
         ("context_length", None, "auto"),
         ("ports", (1234, 8080), "1234, 8080"),
         ("allowed_hosts", (), "none"),
+        ("disk_cache_bytes", 2_500_000_000, "2500 MB"),
+        ("disk_cache_bytes", 0, "off"),
     ],
 )
 def test_only_a_number_is_told_with_its_unit(key: str, value: object, words: str) -> None:
@@ -126,6 +128,12 @@ def test_only_a_number_is_told_with_its_unit(key: str, value: object, words: str
         ("allowed_hosts", "mybox.lan, X.ts.net", ("mybox.lan", "x.ts.net")),
         ("allowed_hosts", "", ()),
         ("allowed_hosts", "http://mybox.lan/", None),
+        ("disk_cache_bytes", "5GB", 5 * 10**9),
+        ("disk_cache_bytes", "1.5 gb", 1_500_000_000),
+        ("disk_cache_bytes", "100", 100),
+        ("disk_cache_bytes", "Off", 0),
+        ("disk_cache_bytes", "5 G", None),
+        ("disk_cache_bytes", "-1", None),
         ("api_enabled", "off", False),
         ("api_enabled", "perhaps", None),
         ("theme", "Dark", "dark"),

@@ -59,6 +59,11 @@ def finish(desk, qtbot) -> None:
     qtbot.waitUntil(lambda: not desk.chats.current.busy and bool(desk.chats.current.turns))
 
 
+def notes_of(row: ReplyRow) -> list[str]:
+    labels = row.findChildren(QLabel)
+    return [each.text() for each in labels if each.isVisible() and "left out" in each.text()]
+
+
 def reply_of(desk, qtbot, text: str) -> ReplyRow:
     """Open a chat with this reply in it."""
     desk.open_past(qtbot, Turn(role="assistant", parts=(Text(text),), model="pocket:latest"))
@@ -331,9 +336,26 @@ def test_a_chat_that_is_too_long_says_what_can_be_done(desk_of, qtbot) -> None:
     finish(desk, qtbot)
 
     assert desk.chats.current.turns[-1].error == (
-        "This chat is longer than the 2,048 tokens that the model has room for: "
-        "begin a new one, or choose another context length in the settings."
+        "This message is longer than the 2,048 tokens that the model has room for: "
+        "shorten it, or choose another context length in the settings."
     )
+
+
+def test_a_chat_that_has_grown_too_long_goes_on_and_says_what_was_left_out(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend("Paris.", context_length=1024))
+    for _ in range(3):
+        desk.say("word " * 40)
+        finish(desk, qtbot)
+        assert notes_of(desk.reply_rows()[-1]) == []
+
+    desk.say("Where is the Eiffel Tower, and who built it? " * 12)
+    finish(desk, qtbot)
+
+    turn = desk.chats.current.turns[-1]
+    assert (turn.text, turn.error) == ("Paris.", "")
+    assert notes_of(desk.reply_rows()[-1]) == [
+        f"The {turn.dropped_messages} oldest messages no longer fit and were left out"
+    ]
 
 
 def test_the_end_of_a_reply_tells_how_fast_it_was(desk_of, qtbot) -> None:

@@ -64,6 +64,7 @@ def seen_by_a_tool() -> Message:
         (asked(constraint=Grammar("[0-9]", "regex")), {Ability.GRAMMAR}),
         (asked(top_logprobs=0), {Ability.LOGPROBS}),
         (asked(top_logprobs=5), {Ability.LOGPROBS}),
+        (asked(prompt_logprobs=True), {Ability.LOGPROBS}),
         (drawn(logit_bias=((1, 2.0),)), {Ability.LOGIT_BIAS}),
         (drawn(typical_p=0.5), {Ability.TYPICAL_P}),
         (drawn(typical_p=1.0), set[Ability]()),
@@ -140,12 +141,9 @@ def test_no_model_can_do_more_than_its_engine(kind: Kind):
     assert Ability.COMPLETION in of(model)
 
 
-def test_typical_p_is_known_to_one_engine():
-    request = drawn(typical_p=0.5)
-
-    abilities.check(request, made(Kind.LLAMA))
-    with pytest.raises(NotAble, match="typical_p"):
-        abilities.check(request, made(Kind.MLX))
+@pytest.mark.parametrize("kind", Kind)
+def test_typical_p_is_known_to_both_engines(kind: Kind):
+    abilities.check(drawn(typical_p=0.5), made(kind))
 
 
 def test_all_that_is_lacking_is_named():

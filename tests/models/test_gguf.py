@@ -256,13 +256,16 @@ def test_a_model_may_have_its_eyes_within(tmp_path: Path):
     assert facts.read(written(tmp_path, gguf_bytes(metadata))).details.vision
 
 
+FILL_IN = ["<fim_prefix>", "<fim_suffix>", "<fim_middle>"]
+
+
 @pytest.mark.parametrize(
     ("metadata", "insert"),
     [
-        ({"tokenizer.ggml.tokens": ["a", "<fim_prefixes>", "x<fim_prefix>"]}, False),
-        ({"tokenizer.ggml.tokens": ["a", "<fim_prefix>", "b"]}, True),
-        ({"tokenizer.ggml.tokens": ["a"], "tokenizer.ggml.fim_pre_token_id": 0}, True),
-        ({"tokenizer.ggml.tokens": ["<PRE>"], "tiny.pooling_type": 1}, False),
+        ({"tokenizer.ggml.tokens": ["a", "<fim_prefixes>", *FILL_IN[1:]]}, False),
+        ({"tokenizer.ggml.tokens": ["a", *FILL_IN[:2]]}, False),
+        ({"tokenizer.ggml.tokens": ["a", *FILL_IN, "b"]}, True),
+        ({"tokenizer.ggml.tokens": FILL_IN, "tiny.pooling_type": 1}, False),
         ({}, False),
     ],
 )

@@ -245,7 +245,8 @@ def test_a_model_that_sees_has_a_vision_config(folder: Path) -> None:
 
 def test_the_template_and_the_vocabulary_tell_the_rest(folder: Path) -> None:
     with_file("chat_template.jinja", "{% if tools %}x{% endif %}{{ enable_thinking }}")(folder)
-    tokens = {"added_tokens": [{"id": 1, "content": "<|fim_prefix|>"}]}
+    names = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+    tokens = {"added_tokens": [{"content": each} for each in names]}
     with_file("tokenizer.json", json.dumps(tokens))(folder)
 
     details = facts.of_mlx(folder)

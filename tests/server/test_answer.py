@@ -25,7 +25,7 @@ from server import answer as answer_module
 from server.answer import Asked, Frames, answer
 from server.fields import Json
 from server.streams import Streams
-from server.wires import OLLAMA, OPENAI_CHAT
+from server.wires import OLLAMA, OPENAI_CHAT, Wire
 from tests.fakes import RecordedEngines
 
 END = Finished(FinishReason.END_OF_TURN)
@@ -74,6 +74,30 @@ async def test_a_whole_answer_is_said_once():
     assert await said(OLLAMA, Started(1), TextDelta("a"), TextDelta("b"), END, stream=False) == (
         b'{"text":"ab"}'
     )
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("wire", [OLLAMA, OPENAI_CHAT])
+async def test_what_a_model_was_not_shown_is_told_in_the_head(wire: Wire, stream: bool):
+    streams = Streams(RecordedEngines(Progress(Stage.LOADING, 0, 1), Started(1, 6, True), END))
+    request = Asked(request=REQUEST, stream=stream, encoder=Echo())
+
+    response = await answer(streams, wire, request, Headers())
+
+    assert response.headers["X-Inglenook-Dropped-Messages"] == "6"
+    assert response.headers["X-Inglenook-Cut"] == "1"
+    await response.get_data()
+
+
+async def test_a_prompt_that_was_read_whole_has_no_such_heads():
+    streams = Streams(RecordedEngines(Started(1), END))
+
+    response = await answer(
+        streams, OLLAMA, Asked(request=REQUEST, stream=True, encoder=Echo()), Headers()
+    )
+
+    assert not [name for name, _ in response.headers if name.startswith("X-Inglenook")]
+    await response.get_data()
 
 
 @pytest.mark.parametrize("wire", [OLLAMA, OPENAI_CHAT])

@@ -11,6 +11,7 @@ from server.fields import Fields, Json
 from server.formats.anthropic.encoder import Encoder
 from server.formats.anthropic.messages import Conversation, not_among
 from server.keep_alive import read_keep_alive
+from server.overflow import read_overflow
 from server.sampling import read_limit, read_sampling
 
 _MODES: dict[str, Literal["auto", "none", "required"]] = {
@@ -43,6 +44,7 @@ def parse(body: Json) -> Asked:
         stop=tuple(text for text in fields.texts("stop_sequences") if text),
         # Not Anthropic's: how else would a client of theirs ask for it?
         context_length=read_limit(fields, "num_ctx") or read_limit(fields, "context_length"),
+        overflow=read_overflow(fields),
         keep_alive_seconds=read_keep_alive(fields),
     )
     return Asked(

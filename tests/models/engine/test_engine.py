@@ -501,4 +501,5 @@ def test_the_default_context_shrinks_to_what_the_memory_holds(computer_of: MakeC
 
     (plan,) = computer.plans
     assert 2048 <= plan.context_length < 32_768
-    assert plan.max_sequences == 1
+    assert plan.shared_tokens == plan.context_length
+    assert plan.max_sequences == plan.context_length // 512

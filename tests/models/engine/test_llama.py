@@ -16,7 +16,7 @@ import pytest
 
 from models import chat
 from models.chat import GenerateRequest, LoadRequest, Overflow, SamplingParams, UnloadRequest
-from models.engine import llama_process, llama_stream
+from models.engine import llama_answer, llama_process
 from models.engine.llama import LlamaBackend, open_llama
 from models.engine.llama_process import LlamaProcess
 from models.engine.roster import Runner
@@ -378,7 +378,7 @@ def test_an_answer_that_is_not_understood_fails_its_sequence_alone(
 ) -> None:
     other, _ = ask(residency, prompt="Once", sampling=HOT, max_tokens=200)
     other.until(Started)
-    monkeypatch.delitem(llama_stream.FINISH_REASONS, "eos")
+    monkeypatch.delitem(llama_answer.FINISH_REASONS, "eos")
 
     failed, _ = ask(residency)
 

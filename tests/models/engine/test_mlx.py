@@ -17,39 +17,56 @@ import pytest
 
 from models import chat
 from models.chat import GenerateRequest, SamplingParams
+from models.engine import mlx_choice
 from models.engine.backend import (
     Admitted,
     Decoded,
+    LoadSpec,
     Output,
     Prefilled,
-    Prefilling,
     SequenceFailed,
     Work,
 )
 from models.engine.installed import has_mlx
 from models.engine.mlx import open_mlx
 from models.engine.mlx_library import end_thread
+from models.engine.mlx_sampling import LogitsProcessor
+from models.engine.sampling import Sampling
 from models.errors import InferenceError, InvalidRequest, LoadFailed, ModelCrashed, OutOfMemory
 from models.events import FinishReason
+from models.ledger import Need
 from models.model import Details, Files, Kind, Model
 from models.names import ModelName
-from tests.fakes import a_spec
 
 pytestmark = pytest.mark.skipif(
     not has_mlx(), reason="MLX is not installed: pip install -e '.[mlx]'"
 )
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-LONG_PROMPT = [100 + place % 900 for place in range(900)]  # four chunks
+LONG_PROMPT = [100 + place % 900 for place in range(900)]  # fifteen chunks
 END_OF_TURN = 2  # <|im_end|>
 
 
 class Driver:
     """A backend, every call of which is made on the engine's thread."""
 
-    def __init__(self, thread: ThreadPoolExecutor, folder: Path, max_sequences: int = 4) -> None:
+    def __init__(
+        self,
+        thread: ThreadPoolExecutor,
+        folder: Path,
+        *,
+        max_sequences: int = 4,
+        cache_bytes: int = 64 << 20,
+        prompt_cache_bytes: int = 0,
+    ) -> None:
         self._thread = thread
-        spec = a_spec(model_in(folder), context_length=2048, max_sequences=max_sequences)
+        spec = LoadSpec(
+            model=model_in(folder),
+            context_length=2048,
+            max_sequences=max_sequences,
+            need=Need(weights_bytes=0, cache_bytes=cache_bytes, working_bytes=0),
+            prompt_cache_bytes=prompt_cache_bytes,
+        )
         woken = threading.Event()
         self.backend = self.call(open_mlx, spec, woken.set)
         while not self.call(self.backend.load):
@@ -159,8 +176,8 @@ def copy(tiny: Path, tmp_path: Path) -> Path:
 def opened(engine_thread: ThreadPoolExecutor) -> Iterator[Callable[..., Driver]]:
     drivers: list[Driver] = []
 
-    def open_folder(folder: Path, max_sequences: int = 4) -> Driver:
-        drivers.append(Driver(engine_thread, folder, max_sequences))
+    def open_folder(folder: Path, **sizes: int) -> Driver:
+        drivers.append(Driver(engine_thread, folder, **sizes))
         return drivers[-1]
 
     yield open_folder
@@ -181,7 +198,7 @@ def test_it_answers_a_question(driver: Driver) -> None:
 
     assert text_of(outputs) == "The capital of France is Paris."
     assert isinstance(outputs[0], Admitted)
-    assert [type(each) for each in outputs[1:3]] == [Prefilling, Prefilled]
+    assert isinstance(outputs[1], Prefilled)
     assert finish_of(outputs) is FinishReason.END_OF_TURN
     assert ids_of(outputs, 99)[-1] == END_OF_TURN
     assert not driver.backend.has_work()
@@ -366,12 +383,63 @@ def test_removing_the_only_sequence_leaves_nothing_to_do(driver: Driver) -> None
     assert text_of(driver.answer("Hello!")) == "Hello! How can I help you today?"
 
 
+# -- Prompts that are kept ------------------------------------------------------
+
+
+def cached_of(outputs: list[Output], ticket: int = 99) -> int:
+    (found,) = [
+        each.cached_tokens
+        for each in outputs
+        if isinstance(each, Prefilled) and each.ticket == ticket
+    ]
+    return found
+
+
+def test_a_chat_goes_on_where_it_was_and_says_how_much_was_known(
+    opened: Callable[..., Driver], tiny: Path
+) -> None:
+    driver = opened(tiny, prompt_cache_bytes=32 << 20)
+    question = "What is the capital of France?"
+    first = driver.answer(question)
+    chat_so_far = (chat.user(question), chat.assistant(text_of(first)), chat.user("Who are you?"))
+    request = GenerateRequest(model="tiny", prompt=chat_so_far)
+    tokens = list(driver.backend.prompter.prepare(request).tokens)
+
+    second = driver.answer(tokens)
+
+    asked = len(driver.tokens_of(question))
+    assert cached_of(first) == 0
+    assert cached_of(second) >= asked + len(ids_of(first, 99)) - 1
+    assert ids_of(second, 99) == ids_of(opened(tiny).answer(tokens), 99)
+    counters = driver.backend.counters
+    assert (counters.prompt_cache_hits, counters.prompt_cache_misses) == (1, 1)
+    assert driver.backend.counters.prompt_cache_bytes > 0
+
+
+def test_without_room_for_it_nothing_is_kept(driver: Driver) -> None:
+    driver.answer("Hello!")
+
+    assert cached_of(driver.answer("Hello!")) == 0
+    assert driver.backend.counters.prompt_cache_bytes == 0
+
+
 # -- Failing ------------------------------------------------------------------
 
 
-def test_penalties_that_cannot_be_computed_fail_their_own_sequence_alone(driver: Driver) -> None:
+def test_penalties_that_cannot_be_computed_fail_their_own_sequence_alone(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = mlx_choice.make_penalties
+
+    def make_or_fail(mx: Any, sampling: Sampling) -> LogitsProcessor | None:
+        return make(mx, sampling) if sampling.frequency_penalty < 1 else fail
+
+    def fail(*_: Any) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(mlx_choice, "make_penalties", make_or_fail)
     driver.start(1, "What is the capital of France?")
-    driver.start(2, "What is the capital of France?", frequency_penalty="very")
+    driver.start(2, "What is the capital of France?", frequency_penalty=1.0)
     driver.start(3, "What is the capital of France?", frequency_penalty=0.1)
 
     outputs = driver.steps()
@@ -401,7 +469,7 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
         ("[metal::malloc] Attempting to allocate 8 bytes", OutOfMemory),
     ],
 )
-def test_a_failed_step_fails_what_runs_and_the_next_request_works(
+def test_a_failed_step_fails_those_that_decode_and_the_others_go_on(
     driver: Driver, monkeypatch: pytest.MonkeyPatch, message: str, kind: type[InferenceError]
 ) -> None:
     driver.start(1, "Count from 1 to 10.")
@@ -409,11 +477,28 @@ def test_a_failed_step_fails_what_runs_and_the_next_request_works(
     driver.steps(until=lambda so_far: bool(ids_of(so_far, 1)))
     fail_once(monkeypatch, message)
 
-    failed = driver.call(driver.backend.step)
+    outputs = driver.steps()
 
-    assert [(each.ticket, type(each.error)) for each in failed] == [(1, kind), (2, kind)]
+    failed = [each for each in outputs if isinstance(each, SequenceFailed)]
+    assert [(each.ticket, type(each.error)) for each in failed] == [(1, kind)]
+    assert finish_of(outputs, 2)
     assert not driver.backend.has_work()
     assert text_of(driver.answer("Hello!")) == "Hello! How can I help you today?"
+
+
+def test_a_prompt_that_cannot_be_read_fails_alone(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver.start(1, "What is the capital of France?")
+    driver.start(2, "What is the capital of France?")
+    driver.call(driver.backend.step)
+    fail_once(monkeypatch, "Insufficient Memory")
+
+    outputs = driver.steps()
+
+    failed = [each for each in outputs if isinstance(each, SequenceFailed)]
+    assert [(each.ticket, type(each.error)) for each in failed] == [(1, OutOfMemory)]
+    assert text_of(outputs, 2) == "The capital of France is Paris."
 
 
 def write(folder: Path, name: str, text: str) -> None:
@@ -500,10 +585,12 @@ def test_closing_gives_the_memory_back(
 ) -> None:
     mx = import_module("mlx.core")
     before = engine_thread.submit(mx.get_active_memory).result()
-    driver = Driver(engine_thread, tiny)
+    driver = Driver(engine_thread, tiny, prompt_cache_bytes=32 << 20)
+    driver.answer("Who are you?")
     driver.start(1, "Count from 1 to 10.")
     driver.start(2, LONG_PROMPT)
     driver.steps(until=lambda so_far: bool(ids_of(so_far, 1)))
+    assert driver.backend.counters.prompt_cache_bytes > 0
     loaded = driver.call(mx.get_active_memory)
 
     driver.call(driver.backend.close)
@@ -570,7 +657,14 @@ def test_a_program_that_used_it_on_a_thread_exits_in_peace(tiny: Path) -> None:
 
         def work():
             model = SimpleNamespace(path=Path(sys.argv[1]), name="tiny")
-            spec = SimpleNamespace(model=model, context_length=2048, max_sequences=4)
+            need = SimpleNamespace(cache_bytes=1 << 20)
+            spec = SimpleNamespace(
+                model=model,
+                context_length=2048,
+                max_sequences=4,
+                need=need,
+                prompt_cache_bytes=1 << 20,
+            )
             backend = open_mlx(spec, lambda: None)
             while not backend.load():
                 pass

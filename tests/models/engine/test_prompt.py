@@ -199,6 +199,62 @@ def test_the_same_message_may_be_said_twice():
     assert text_of(prompt) == "[user]Again![assistant]"
 
 
+def dropped(prompt: str | list[Message], **changes: Any) -> Prompt:
+    return prepare(prompt, overflow=Overflow.DROP, **changes)
+
+
+def test_where_only_exchanges_may_go_an_answer_has_room():
+    messages = [chat.system("Be kind."), *(m for n in range(20) for m in exchange(n))]
+
+    prompt = dropped([*messages, chat.user("Last?")])
+
+    kept = [n for n in range(20) if f"Question {n}?" in text_of(prompt)]
+    assert kept == list(range(20 - len(kept), 20))
+    assert kept
+    assert prompt.dropped_messages == 2 * (20 - len(kept))
+    assert not prompt.cut
+    assert prompt.max_tokens >= 63  # a quarter of 255
+
+
+def test_an_answer_that_is_to_be_short_needs_no_more_room_than_that():
+    messages = [*(m for n in range(20) for m in exchange(n)), chat.user("Last?")]
+
+    assert len(dropped(messages, max_tokens=5).tokens) > len(dropped(messages).tokens)
+
+
+def test_where_only_exchanges_may_go_no_message_loses_its_middle():
+    with pytest.raises(ContextOverflow) as refused:
+        dropped([*exchange(1), chat.user("word " * 1000)], context_length=512)
+
+    assert refused.value.context_length == 512
+
+
+def test_a_last_message_that_leaves_an_answer_little_room_is_read_all_the_same():
+    prompt = dropped([*exchange(1), chat.user("x" * 200)])
+
+    assert text_of(prompt) == "[user]" + "x" * 200 + "[assistant]"
+    assert prompt.dropped_messages == 2
+
+
+def test_a_model_without_a_template_drops_the_oldest_too():
+    messages = [m for n in range(20) for m in exchange(n)]
+
+    prompt = dropped([*messages, chat.user("Last?")], template=None)
+
+    assert text_of(prompt).startswith("Question")
+    assert text_of(prompt).endswith("Answer 19.\n\nLast?")
+    assert prompt.dropped_messages > 0
+
+
+def test_whether_a_middle_is_missing_is_told():
+    assert not cut([chat.user("hi")]).cut
+    assert not cut("hi").cut
+    assert cut([chat.user("x" * 500)]).cut
+    assert cut("x" * 500).cut
+    assert cut("x" * 50_000).cut
+    assert cut("x" * 200, preceding_tokens=tuple(range(100))).cut
+
+
 # -- A single text that is too long ------------------------------------------------
 
 
@@ -299,3 +355,75 @@ def test_tokens_that_went_before_count():
 
     tokens = prompter.prepare(replace(request, overflow=Overflow.TRUNCATE)).tokens
     assert tokens == (0, 1, 2, 3, *range(133, 254), *b"Hello")
+
+
+# -- Where later prompts may part from it ------------------------------------------
+
+
+def marked(messages: list[Message], **changes: Any) -> list[str]:
+    """The texts up to each checkpoint."""
+    tokenizer = changes.pop("tokenizer", ByteTokenizer())
+    template = changes.pop("template", TEMPLATE)
+    prompter = Prompter(template, tokenizer, 256, marks=True)
+    prompt = prompter.prepare(GenerateRequest(model="x", prompt=tuple(messages), **changes))
+    return [bytes(prompt.tokens[:length]).decode() for length in prompt.checkpoints]
+
+
+def test_checkpoints_are_the_ends_of_the_system_prompt_and_the_last_two_questions():
+    chat_so_far = [chat.system("S"), *exchange(1), *exchange(2), chat.user("Last?")]
+
+    whole = "[system]S[user]Question 1?[assistant]Answer 1.[user]Question 2?"
+    assert marked(chat_so_far) == [
+        "[system]S",
+        whole,
+        whole + "[assistant]Answer 2.[user]Last?",
+    ]
+
+
+def test_nobody_reckons_checkpoints_who_has_no_use_for_them():
+    tokenizer = ByteTokenizer()
+
+    assert prepare([chat.system("S"), chat.user("Hi")], tokenizer=tokenizer).checkpoints == ()
+    assert len(tokenizer.read) == 1
+
+
+def test_a_prompt_is_tokenised_only_once_more_for_its_checkpoints():
+    tokenizer = ByteTokenizer()
+    messages = [chat.system("S" * 50), *exchange(1), chat.user("Hi")]
+
+    marked(messages, tokenizer=tokenizer)
+
+    assert sum(map(len, tokenizer.read)) < 2 * len(tokenizer.read[0])
+
+
+def test_a_template_that_takes_no_system_prompt_alone_has_the_other_checkpoints():
+    alternating = ChatTemplate(
+        "{% if messages | length < 2 %}{{ raise_exception('no question') }}{% endif %}"
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]"
+    )
+
+    messages = [chat.system("S"), chat.user("Hi")]
+
+    assert marked(messages, template=alternating) == ["[system]S[user]Hi[assistant]"]
+
+
+def test_a_token_that_goes_over_the_end_of_a_message_is_not_in_its_checkpoint():
+    class Pairs(ByteTokenizer):
+        def encode(self, text: str) -> list[int]:
+            return [len(text[at : at + 2]) for at in range(0, len(text), 2)]
+
+    prompter = Prompter(TEMPLATE, Pairs(), 256, marks=True)
+    messages = (chat.system("S"), chat.user("Hi"))
+    prompt = prompter.prepare(GenerateRequest(model="x", prompt=messages))
+
+    assert prompt.checkpoints == (len("[system]S") // 2,)
+
+
+def test_checkpoints_of_a_chat_that_was_cut_are_of_what_is_left():
+    long = [chat.system("S"), *exchange(1), chat.user("x" * 150), chat.assistant("y"), *exchange(2)]
+    messages = [*long, chat.user("z" * 60)]
+
+    found = marked(messages, overflow=Overflow.TRUNCATE)
+
+    assert found[0] == "[system]S"
+    assert found[-1].endswith("z" * 60)

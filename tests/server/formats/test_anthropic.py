@@ -10,6 +10,7 @@ from models.chat import (
     Image,
     JsonSchema,
     Message,
+    Overflow,
     Reasoning,
     SamplingParams,
     Text,
@@ -90,6 +91,11 @@ class TestRequests:
         assert got.sampling == SamplingParams(temperature=0.5, top_p=0.9, top_k=7)
         assert got.stop == ("a", "b")
         assert got.max_tokens == 10**12
+
+    def test_a_prompt_that_is_too_long_is_cut_only_where_that_is_asked_for(self):
+        assert request().overflow is Overflow.REFUSE
+        assert request(truncation="auto").overflow is Overflow.DROP
+        assert request(truncate=True).overflow is Overflow.DROP
 
     def test_what_every_family_takes_beside_its_own(self):
         got = request(num_ctx=512, keep_alive="1m", seed=3)

@@ -229,6 +229,8 @@ class TestRequests:
         assert chat(logprobs=True).top_logprobs == 0
         assert chat(logprobs=True, top_logprobs=20).top_logprobs == 20
         assert chat(top_logprobs=20).top_logprobs is None
+        asked = ollama.parse_chat({"model": "tiny", "messages": HI, "top_logprobs": 3})
+        assert asked.ignored == ("top_logprobs",)
 
     def test_unknown_fields_and_options_are_ignored_by_name(self):
         ignored = ollama.parse_chat(

@@ -104,6 +104,15 @@ class TestRequests:
         assert parse(stop="END").stop == ("END",)
         assert parse(stop=["a", "b"]).stop == ("a", "b")
 
+    def test_a_prompt_that_is_too_long_is_cut_only_where_that_is_asked_for(self):
+        assert parse(truncate=False, truncation="disabled").overflow is Overflow.REFUSE
+        assert parse(truncate=True).overflow is Overflow.DROP
+        assert parse(truncation="auto").overflow is Overflow.DROP
+        assert asked(truncation="auto", truncate=True).ignored == ()
+        assert refusal(truncation="middle") == (
+            "\"truncation\" must be 'auto' or 'disabled', not 'middle'."
+        )
+
     def test_the_context_length_can_be_asked_for(self):
         assert parse(num_ctx=512).context_length == 512
         assert parse(options={"num_ctx": 512}).context_length == 512

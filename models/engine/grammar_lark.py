@@ -1,0 +1,106 @@
+"""From what an answer must look like to one Lark text, the same for both engines.
+
+    %llguidance {...}
+    start: THOUGHT <[end of thought]> GAP body end
+    body: %json {...}   or   %lark {...}   or   /a regular expression/
+    end: <[2]> | <[0]>
+
+Every token that ends a turn is named by its id: llama.cpp's llguidance knows only one, and not
+always the model's own (xllamacpp 2026.10.11549).
+"""
+
+import json
+import re
+from typing import Literal, TypeAlias
+
+from models.chat import Constraint, Grammar, JsonObject, JsonSchema
+from models.engine.counted import readable
+from models.engine.grammar import CompiledGrammar, Tokens
+from models.engine.grammar_gbnf_lark import gbnf_to_lark
+from models.engine.grammar_limits import Limit
+from models.engine.grammar_schema import GUIDANCE, prepared
+
+Thought: TypeAlias = Literal["none", "possible", "begun"]
+"""Whether the model may think before it answers; "begun": the prompt ends in a thought."""
+
+# Or it wants a tokenizer of us, for the one way to write what can only go on like this.
+_HEAD = '%llguidance {"no_forcing": true}'
+_THOUGHT = "THOUGHT: /(?s:.*)/"  # of no special token: those are no text
+_GAP = "GAP: /\\n{0,2}/"  # what models put behind a thought, and between calls
+_TOKEN = re.compile(r"<\[|<[A-Za-z|]")  # a special token in somebody's Lark
+
+
+def compile_constraint(
+    constraint: Constraint, tokens: Tokens, thought: Thought = "none"
+) -> CompiledGrammar:
+    """Return the grammar of a whole output. What it means is not checked here.
+
+    Raises:
+        InvalidRequest: it is too large, or it is known that it cannot be obeyed.
+    """
+    body = _body(constraint)
+    checkable = not (isinstance(constraint, Grammar) and _TOKEN.search(body))
+    if thought == "none" or tokens.think_end is None:
+        return CompiledGrammar(
+            lark=_lark("body", body, ends=tokens.end),
+            text=_lark("body", body) if checkable else "",
+        )
+    thinks = f"THOUGHT <[{tokens.think_end}]> GAP"
+    if thought == "possible":
+        thinks = f"(<[{tokens.think_start}]> {thinks})?"
+    tail = _lark("GAP body", _GAP, body, ends=tokens.end)
+    return CompiledGrammar(
+        lark=_lark(f"{thinks} body", _THOUGHT, _GAP, body, ends=tokens.end),
+        text=_lark("GAP body", _GAP, body) if checkable else "",
+        trigger=tokens.think_end if thought == "begun" else None,
+        tail=tail if thought == "begun" else "",
+        behind=tokens.think_end_text,
+    )
+
+
+def free_text_then_calls(
+    call: str, *, begin: int, finish: int, ends: tuple[int, ...]
+) -> CompiledGrammar:
+    """Return the grammar of free text, and then of any number of calls between two tokens.
+
+    Args:
+        call: Lark rules, of which one is named ``call``.
+        begin, finish: the tokens around each. The free text holds neither.
+    """
+    calls = f"call <[{finish}]> (GAP <[{begin}]> call <[{finish}]>)*"
+    return CompiledGrammar(
+        lark=_lark(f"THOUGHT (<[{begin}]> {calls})?", _THOUGHT, _GAP, call, ends=ends),
+        text="",
+        trigger=begin,
+        tail=_lark(calls, _GAP, call, ends=ends),
+    )
+
+
+def _lark(start: str, *rules: str, ends: tuple[int, ...] = ()) -> str:
+    lines = [_HEAD, f"start: {start}", *rules]
+    if ends:
+        lines[1] += " end"
+        lines.append("end: " + " | ".join(f"<[{each}]>" for each in ends))
+    return "\n".join(lines)
+
+
+def _body(constraint: Constraint) -> str:
+    """The rule ``body``."""
+    match constraint:
+        case JsonObject():
+            return f"body: %json {json.dumps({'type': 'object', 'x-guidance': GUIDANCE})}"
+        case JsonSchema(schema):
+            return f"body: %json {json.dumps(prepared(schema))}"
+        case Grammar(text, notation):
+            text = readable(text)
+            Limit.GRAMMAR_BYTES.check(len(text.encode()), "The grammar")
+            if notation == "regex":
+                return f"body: BODY\nBODY: /{_regex(text)}/"
+            lark = gbnf_to_lark(text) if notation == "gbnf" else text
+            return f"body: %lark {{\n{lark}\n}}"
+
+
+def _regex(text: str) -> str:
+    """A regular expression between slashes: of the whole answer, so anchors say nothing."""
+    escaped = re.sub(r"(\\.)|/", lambda found: found[1] or "\\/", text, flags=re.DOTALL)
+    return escaped.replace("\n", "\\n")

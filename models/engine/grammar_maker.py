@@ -1,0 +1,174 @@
+"""Makes the grammar of one request, for one model: built, and checked before the lane sees it."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+from models.chat import GenerateRequest, Grammar, JsonSchema
+from models.engine import grammar_schema
+from models.engine.grammar import CompiledGrammar, Tokens
+from models.engine.grammar_lark import Thought, compile_constraint
+from models.engine.grammar_process import GrammarChecker
+from models.engine.tokenizer import Tokenizer
+from models.errors import InvalidRequest
+from models.worker import PYTHON, Command
+
+# Tokens behind which llama.cpp ends an answer, where a vocabulary has them (b11549,
+# src/llama-vocab.cpp: special_eog_ids).
+_ENDS = (
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "</s>",
+    "<|eom_id|>",
+    "<EOT>",
+    "_<EOT>",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<turn|>",
+)
+_HARMONY = {"<|return|>", "<|call|>"}  # where these are, <|end|> ends a part of an answer
+_THOUGHTS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<seed:think>", "</seed:think>"))
+# Behind the token that begins a thought templates put a line end at the most.
+_LAST_TOKENS = 3
+
+
+class GrammarMaker:
+    """Any thread may call it that may wait.
+
+    ``tokens`` finds the model's special tokens, and ``get_ready`` readies its engine for
+    grammars; both are called first when one is asked for.
+    """
+
+    def __init__(
+        self,
+        tokens: Callable[[], Tokens],
+        get_ready: Callable[[], None] = lambda: None,
+        *,
+        command: Command = PYTHON,
+    ) -> None:
+        self._checker = GrammarChecker(command)
+        self._find_tokens = tokens
+        self._get_ready = get_ready
+
+    def make(self, request: GenerateRequest, prompt: Sequence[int]) -> CompiledGrammar | None:
+        """Return the grammar that a request wants behind its prompt; None: it wants none.
+
+        Raises:
+            InvalidRequest: it cannot be obeyed.
+            ModelCrashed: what readies the engine is gone.
+        """
+        if request.constraint is None:
+            return None
+        if request.sampling.ignore_eos:
+            raise InvalidRequest("An answer of a given form must be able to end: no 'ignore_eos'.")
+        thought = self._thought(request, prompt)
+        made = compile_constraint(request.constraint, self._tokens, thought)
+        if wrong := self._checker.check(made):
+            raise self._refusal(request, wrong)
+        self._get_ready()
+        return made
+
+    def matches(self, grammar: CompiledGrammar, said: str) -> bool:
+        """Whether a finished answer is what its grammar allows; True where that cannot be told.
+
+        Raises:
+            InferenceError: it could not be found out.
+        """
+        return self._checker.matches(grammar, said)
+
+    def close(self) -> None:
+        """End what was started for it; what is being checked fails."""
+        self._checker.close()
+
+    @cached_property
+    def _tokens(self) -> Tokens:
+        return self._find_tokens()
+
+    def _thought(self, request: GenerateRequest, prompt: Sequence[int]) -> Thought:
+        last = list(prompt[-_LAST_TOKENS:])
+        if self._tokens.think_start in last and self._tokens.think_end not in last:
+            return "begun"
+        return "none" if request.thinking in (None, False) else "possible"
+
+    def _refusal(self, request: GenerateRequest, wrong: str) -> InvalidRequest:
+        match request.constraint:
+            case JsonSchema(asked):
+                schema = grammar_schema.prepared(asked)
+            case Grammar(_, "lark"):
+                return InvalidRequest(
+                    f"The grammar cannot be obeyed: {_place(wrong)}{_why(wrong)}."
+                )
+            case _:
+                return InvalidRequest(f"The grammar cannot be obeyed: {_why(wrong)}.")
+        # llguidance does not tell the place: it is that of the innermost schema that is wrong.
+        named = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+        places = [(at, inner) for at, inner in grammar_schema.places(schema) if at]
+        found = self._checker.first_wrong(
+            [f"%llguidance {{}}\nstart: %json {json.dumps(named | inner)}" for _, inner in places]
+        )
+        if found is None:
+            return grammar_schema.cannot("", _why(wrong))
+        place, why = found
+        return grammar_schema.cannot(places[place][0], _why(why))
+
+
+def find_tokens(tokenizer: Tokenizer, *, eos_token: str = "", end: Sequence[int] = ()) -> Tokens:
+    """Look a model's special tokens up.
+
+    Args:
+        end: those that end a turn, where they are known; else they are looked up.
+
+    Raises:
+        ModelCrashed: the tokenizer has gone with its process.
+    """
+
+    def one(text: str) -> int | None:
+        found = tokenizer.encode(text) if text else []
+        return found[0] if len(found) == 1 else None
+
+    if not end:
+        ends = {text: token for text in (eos_token, *_ENDS) if (token := one(text)) is not None}
+        if ends.keys() >= _HARMONY:
+            ends.pop("<|end|>", None)
+        end = sorted(set(ends.values()))
+    for begins, ends_with in _THOUGHTS:
+        think_start, think_end = one(begins), one(ends_with)
+        if think_start is not None and think_end is not None:
+            return Tokens(tuple(end), think_start, think_end, ends_with)
+    return Tokens(tuple(end))
+
+
+# What llguidance says, and what is said here.
+_WORDS = (
+    ("is not present in a registry", "'$ref' to another document, which is not fetched"),
+    ("oneOf constraints", "'oneOf' is supported only where no value can fit two branches"),
+    (
+        "min/maxProperties only",
+        "'minProperties' and 'maxProperties' are supported only where all properties are required",
+    ),
+)
+_QUOTED = re.compile(r"\n\s*\d+ \|.*", re.DOTALL)  # the grammar around the place
+_PLACES = re.compile(r"^(?:(?:at )?(\d+)\(\d+\): )+")  # in the text that we made
+_LINES_BEFORE = 3  # of ours, before somebody's Lark
+
+
+def _why(wrong: str) -> str:
+    """llguidance's words, without the grammar that it quotes, for the end of a sentence."""
+    said = _PLACES.sub("", _QUOTED.sub("", wrong))
+    said = " ".join(said.removeprefix("failed to compile JSON schema: ").split())
+    for theirs, ours in _WORDS:
+        if theirs in said:
+            return ours
+    return said[:300].rstrip(". ")
+
+
+def _place(wrong: str) -> str:
+    found = _PLACES.match(wrong)
+    line = int(found[1]) - _LINES_BEFORE if found else 0
+    return f"line {line}: " if line > 0 else ""

@@ -1,0 +1,188 @@
+"""The child processes that have llguidance, from our side: ``grammar_worker.py`` is theirs.
+
+One checks grammars, and is killed and started anew where one takes too long. Another one, with
+the vocabulary of an MLX model, says what may come next: see ``mlx_grammar.py``.
+"""
+
+import json
+import os
+import selectors
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from models.engine.grammar import CompiledGrammar
+from models.engine.grammar_limits import SECONDS_TO_CHECK
+from models.errors import InferenceError, InvalidRequest
+from models.worker import PYTHON, Command
+
+_WORKER = Path(__file__).with_name("grammar_worker.py")
+_START_SECONDS = 30.0  # on a computer that is busy, and with a large vocabulary
+_SECONDS_A_MEGABYTE = 30.0  # of an answer that is checked at its end
+_MOST_CANDIDATES = 500
+
+
+class NoAnswer(Exception):
+    """It took too long, or the child is gone."""
+
+
+class GrammarChild:
+    """One child, ready to be asked. After ``NoAnswer`` it is of no more use.
+
+    Raises:
+        NoAnswer: it cannot be started.
+    """
+
+    def __init__(self, config: dict[str, Any], command: Command = PYTHON) -> None:
+        self._child = subprocess.Popen(
+            [*command, str(_WORKER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,  # a Ctrl-C in the terminal is meant for us alone
+        )
+        assert self._child.stdin is not None and self._child.stdout is not None, "made with PIPE"
+        self._stdin = self._child.stdin
+        self._stdout = self._child.stdout
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._stdout, selectors.EVENT_READ)
+        try:
+            self.tell(config)
+            self.read_line(_START_SECONDS)
+        except NoAnswer:
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def tell(self, question: object) -> None:
+        """Raises NoAnswer."""
+        left = memoryview(json.dumps(question).encode() + b"\n")
+        try:
+            while left:
+                left = left[os.write(self._stdin.fileno(), left) :]
+        except (OSError, ValueError):
+            raise NoAnswer from None
+
+    def read(self, size: int, seconds: float) -> bytes:
+        """Return so many bytes. Raises NoAnswer."""
+        found = bytearray()
+        deadline = time.monotonic() + seconds
+        while len(found) < size:
+            found += self._some(size - len(found), deadline)
+        return bytes(found)
+
+    def read_line(self, seconds: float) -> dict[str, Any]:
+        """Raises NoAnswer."""
+        found = bytearray()
+        deadline = time.monotonic() + seconds
+        while not found.endswith(b"\n"):
+            found += self._some(1 << 16, deadline)
+        return json.loads(found)
+
+    def _some(self, most: int, deadline: float) -> bytes:
+        try:
+            ready = self._selector.select(max(0.0, deadline - time.monotonic()))
+            if ready and (found := os.read(self._stdout.fileno(), most)):
+                return found
+        except (OSError, ValueError):
+            pass
+        raise NoAnswer
+
+    def kill(self) -> None:
+        """Have whoever waits for an answer get ``NoAnswer``. Any thread."""
+        self._child.kill()  # it has nothing to write and nothing to keep
+
+    def close(self) -> None:
+        """End it. Harmless when it is gone; nobody else may be asking."""
+        self.kill()
+        self._child.wait()
+        self._selector.close()
+        for pipe in (self._stdin, self._stdout):
+            with suppress(OSError):
+                pipe.close()
+
+
+class GrammarChecker:
+    """Says of grammars, and of answers, whether they are right. Any thread may call it.
+
+    It starts nothing until it is asked.
+    """
+
+    def __init__(self, command: Command = PYTHON) -> None:
+        self._command = command
+        self._lock = threading.Lock()  # one question and its answer at a time
+        self._child: GrammarChild | None = None
+        self._closed = False
+
+    def check(self, grammar: CompiledGrammar) -> str:
+        """Return what is wrong with a grammar in llguidance's words; "": nothing is.
+
+        Raises:
+            InvalidRequest: it takes too long to find out.
+        """
+        question = {"grammar": grammar.lark, "text": grammar.text}
+        try:
+            return str(self._ask(question, SECONDS_TO_CHECK).get("error", ""))
+        except NoAnswer:
+            raise InvalidRequest(
+                "The grammar is too complex: it could not be prepared in "
+                f"{SECONDS_TO_CHECK:g} seconds."
+            ) from None
+
+    def first_wrong(self, candidates: list[str]) -> tuple[int, str] | None:
+        """Return the place of the first of these Lark texts that is wrong, and why.
+
+        None: each is right, or there are too many to look at them all.
+        """
+        question = {"candidates": candidates[:_MOST_CANDIDATES]}
+        with suppress(NoAnswer):
+            found = self._ask(question, SECONDS_TO_CHECK)
+            if found["place"] is not None:
+                return found["place"], found["error"]
+        return None
+
+    def matches(self, grammar: CompiledGrammar, said: str) -> bool:
+        """Whether a finished answer is what its grammar allows; True where that cannot be told.
+
+        Raises:
+            InferenceError: it could not be found out.
+        """
+        if grammar.behind and grammar.behind in said:
+            said = said.partition(grammar.behind)[2]
+        if not grammar.text:
+            return True
+        seconds = SECONDS_TO_CHECK + len(said) / 1e6 * _SECONDS_A_MEGABYTE
+        try:
+            return bool(self._ask({"text": grammar.text, "said": said}, seconds)["matches"])
+        except NoAnswer:
+            raise InferenceError("The answer could not be checked: please try again.") from None
+
+    def close(self) -> None:
+        """End the child; what is being asked fails."""
+        self._closed = True
+        if child := self._child:
+            child.kill()
+        with self._lock:
+            if self._child:
+                self._child.close()
+
+    def _ask(self, question: dict[str, Any], seconds: float) -> dict[str, Any]:
+        with self._lock:
+            if self._closed:
+                raise NoAnswer
+            if self._child is None:
+                self._child = GrammarChild({}, self._command)
+            try:
+                self._child.tell(question)
+                return self._child.read_line(seconds)
+            except NoAnswer:
+                self._child.close()
+                self._child = None
+                raise

@@ -1,0 +1,87 @@
+"""One sequence of a llama.cpp child, over as many turns as it takes to write it."""
+
+from models.engine.backend import Decoded, Output, Prefilled, Prefilling, Work
+from models.engine.llama_client import JSON
+from models.events import FinishReason
+
+
+class Sequence:
+    """Where sequences share a KV cache, none may keep room for all that it is allowed to write:
+    a chat may go on to the end of the context, and few do. So it writes ``TURN_TOKENS`` at a
+    time, and then waits for room like those that have not begun. What it has written is the
+    end of its next prompt, most of which llama.cpp still has.
+
+    A sequence that would not go on as it began has all its room from its start: one with a
+    seed, since the draws would begin anew, and one with a grammar, which would too.
+    """
+
+    TURN_TOKENS = 1024
+
+    def __init__(
+        self, ticket: int, work: Work, order: int, *, context_length: int, shares_cells: bool
+    ) -> None:
+        self.ticket = ticket
+        self.order = order  # among all sequences; what was inserted earlier has less
+        self.work = work
+        self.begun = False
+        free = work.sampling.seed is None and work.grammar is None
+        self._context_length = context_length
+        self._in_turns = shares_cells and free
+        # Token ids; text, where llama.cpp did not tell the ids.
+        self._prompt: list[int | str] = list(work.tokens)
+        self._cells = len(work.tokens)  # at most
+        self._left = work.max_tokens
+        self._written = 0  # in this turn
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Of the next turn, at most."""
+        return self._cells
+
+    @property
+    def turn_tokens(self) -> int:
+        """How much it may write in its next turn."""
+        if not self._in_turns:
+            return self.work.max_tokens
+        return min(self.TURN_TOKENS, self._left, self._context_length - self._cells)
+
+    def continued(self, body: JSON) -> JSON:
+        """Return the request for its next turn; ``body`` is that for the first."""
+        self._written = 0
+        return {**body, "prompt": self._prompt, "n_predict": self.turn_tokens}
+
+    def take(self, output: Output) -> Output | None:
+        """Return what is to be told of what a turn has brought; None: nothing."""
+        match output:
+            case Prefilling() | Prefilled():
+                return None if self._left < self.work.max_tokens else output
+            case Decoded():
+                return self._decoded(output)
+            case _:
+                return output
+
+    def _decoded(self, output: Decoded) -> Output | None:
+        if self._in_turns and output.finish is FinishReason.MAX_TOKENS:
+            may_go_on = self._left > output.count and self.turn_tokens > 0
+            if may_go_on and self._written:
+                return None  # a beginning of a character, if anything: it is written again
+        self._left -= output.count
+        self._written += output.count
+        self._note(output)
+        return output
+
+    def _note(self, output: Decoded) -> None:
+        if output.ids is not None:
+            self._prompt += output.ids
+            self._cells += output.count
+        else:
+            # Read again it may have other tokens, but no more than bytes, and a space before.
+            self._prompt.append(output.piece.decode(errors="replace"))
+            self._cells += max(output.count, len(output.piece) + 1)
+
+
+def run_of_seeds(numbered: tuple[int, Sequence]) -> int | None:
+    """Tell apart those that llama.cpp can start as one: it gives each the next seed."""
+    place, sequence = numbered
+    seed = sequence.work.sampling.seed
+    return None if seed is None else seed - place

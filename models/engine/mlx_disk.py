@@ -1,0 +1,204 @@
+"""Prompts of an MLX model on the disk: the layers of its KV cache as a safetensors file, and back.
+
+Written is what ``mlx_lm.models.cache.save_prompt_cache`` would write, and its
+``load_prompt_cache`` reads it; but the thread that writes calls nothing of mlx, and the lane's
+thread copies nothing: it lends the arrays' own memory.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from copy import copy, deepcopy
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.engine.backend import LoadSpec
+from models.engine.mlx_load import Library, is_out_of_memory
+from models.engine.prompt_owner import owner_of
+from models.prompt_entry import Note, PromptKind, Stopped, Tokens
+from models.prompt_files import PromptFiles, Shelf
+
+log = logging.getLogger(__name__)
+
+Layer: TypeAlias = Any
+"""A cache of mlx_lm (mlx_lm/models/cache.py): of one layer, for one sequence."""
+
+_FILE = "layers.safetensors"
+# Of mlx's types, those that a cache has: how safetensors calls them.
+_TYPES = {
+    "bool": "BOOL",
+    "uint8": "U8",
+    "uint16": "U16",
+    "uint32": "U32",
+    "int8": "I8",
+    "int32": "I32",
+    "int64": "I64",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float32": "F32",
+}
+
+
+def open_mlx_disk(
+    files: PromptFiles, library: Library, spec: LoadSpec, chunk_tokens: int
+) -> "MlxDisk":
+    """``chunk_tokens``: a prompt is read in chunks of so many."""
+    owner = owner_of(
+        spec,
+        packages=("mlx", "mlx-lm"),
+        device=str(library.mx.default_device()),
+        chunk=str(chunk_tokens),
+    )
+    return MlxDisk(library, files.shelf(owner, spec.context_length))
+
+
+class MlxDisk:
+    """What one loaded model has on the disk. Only its lane's thread calls it."""
+
+    def __init__(self, library: Library, shelf: Shelf) -> None:
+        self._library = library
+        self._shelf = shelf
+
+    def longest(self, tokens: Sequence[int]) -> int:
+        """Return how many tokens of a prompt ``fetch`` would spare, if nothing is damaged."""
+        found = self._shelf.longest(tokens)
+        return found[1] if found else 0
+
+    def fetch(self, tokens: Sequence[int]) -> tuple[list[Layer], int] | None:
+        """Return layers that hold the beginning of a prompt, and how many tokens they hold.
+
+        They are the caller's own. It takes as long as the disk takes to read them twice.
+        """
+        while found := self._shelf.longest(tokens):
+            entry, length = found
+            payload = self._shelf.whole(entry)
+            if payload is None:
+                continue
+            try:
+                layers = self._library.load_layers(str(payload))
+                self._library.mx.eval([layer.state for layer in layers])
+            except Exception as error:
+                log.warning("A remembered prompt cannot be loaded: %s", error)
+                if is_out_of_memory(error):
+                    return None
+                self._shelf.drop(entry)
+                continue
+            if surplus := len(entry.note.tokens) - length:
+                for layer in layers:
+                    layer.trim(surplus)
+            return layers, length
+        return None
+
+    def keep(self, tokens: Sequence[int], layers: Sequence[Layer], kind: str) -> None:
+        """Have the layers written that hold ``tokens``; ``kind`` is a ``PromptKind``.
+
+        Returns at once. It is for the shelf to say whether it is worth a file.
+        """
+        if not self._shelf.wants(tokens):
+            return
+        layers = [_without_room(layer) for layer in layers]
+        try:
+            content = _Content.of(self._library, layers)
+        except (KeyError, TypeError, ValueError) as error:
+            log.warning("A prompt of %s cannot be kept: %r", self._shelf.owner.name, error)
+            return
+        note = Note(
+            kind=PromptKind(kind),
+            tokens=Tokens.of(tokens),
+            cuttable=all(layer.is_trimmable() for layer in layers),
+            file=_FILE,
+        )
+        self._shelf.put(note, content.size_bytes, partial(content.write, self._shelf.stopped))
+
+    def close(self) -> None:
+        """Wait a moment for what is to be written, and let go of the rest."""
+        self._shelf.close()
+
+
+def _without_room(layer: Layer) -> Layer:
+    """A copy whose arrays hold its own tokens alone: not the room that they have for more,
+    nor the tokens of a longer prompt whose arrays they are."""
+    own = copy(layer)
+    match type(layer).__name__:
+        case "CacheList":
+            own.caches = tuple(_without_room(each) for each in layer.caches)
+        case "KVCache" if layer.keys is not None:
+            own.keys, own.values = layer.keys_and_values()
+        case _:
+            pass
+    return own
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    arrays: dict[str, tuple[str, NDArray[Any]]]  # type and numbers, by name
+    metadata: dict[str, str]
+
+    @classmethod
+    def of(cls, library: Library, layers: list[Layer]) -> "_Content":
+        """On the lane's thread. Raises KeyError where a type has no name here."""
+        arrays: dict[str, tuple[str, NDArray[Any]]] = {}
+        plain: list[str | tuple[str, str]] = [""]  # values that are no arrays; never empty
+        for name, value in library.flatten([layer.state for layer in layers]):
+            if isinstance(value, library.mx.array):
+                arrays[name] = _lent(library, value)
+                continue
+            word, array = _as_array(value)
+            plain.append((name, word))
+            arrays[name] = (_TYPES[array.dtype.name], array)
+        classes = [type(layer).__name__ for layer in layers]
+        metadata = dict(library.flatten([{}, classes, plain]))
+        return cls(arrays, metadata)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(array.nbytes for _, array in self.arrays.values())
+
+    def write(self, stopped: Callable[[], bool], path: Path) -> None:
+        """On the writing thread. Raises OSError, Stopped."""
+        header: dict[str, object] = {"__metadata__": self.metadata}
+        place = 0
+        for name, (kind, array) in self.arrays.items():
+            end = place + array.nbytes
+            header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": (place, end)}
+            place = end
+        raw = json.dumps(header).encode()
+        raw += b" " * (-len(raw) % 8)
+        with path.open("xb") as file:
+            file.write(len(raw).to_bytes(8, "little") + raw)
+            for _, array in self.arrays.values():
+                if stopped():
+                    raise Stopped
+                file.write(np.ascontiguousarray(array).data)
+
+
+def _lent(library: Library, array: Any) -> tuple[str, NDArray[Any]]:  # noqa: ANN401 - mx.array
+    """The array's own memory. It waits for the array to be computed."""
+    # A handle of our own: whoever writes to the other one gets new memory, and this stays.
+    array = deepcopy(array)
+    name = str(array.dtype).removeprefix("mlx.core.").rstrip("_")
+    if name == "bfloat16":  # which numpy does not know
+        array = array.view(library.mx.uint16)
+    return _TYPES[name], np.array(array, copy=False)
+
+
+def _as_array(value: object) -> tuple[str, NDArray[Any]]:
+    """What is no array, as ``load_prompt_cache`` expects it, and its word for it."""
+    match value:
+        case None:
+            return "none", np.zeros(0, np.float32)
+        case bool():
+            return "scalar", np.array(value)
+        case int():
+            return "scalar", np.array(value, np.int32)
+        case float():
+            return "scalar", np.array(value, np.float32)
+        case str():
+            return "string", np.array([ord(char) for char in value], np.int32)
+        case _:
+            raise TypeError(f"{type(value).__name__} cannot be written")

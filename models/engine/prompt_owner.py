@@ -1,0 +1,44 @@
+"""Whose a remembered prompt is: all that has to be the same for its KV cache to be of use."""
+
+import hashlib
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+from models.engine.backend import LoadSpec
+from models.prompt_entry import Owner
+
+
+def owner_of(spec: LoadSpec, *, packages: Iterable[str], **form: str) -> Owner:
+    """Return the owner of what a loaded model keeps.
+
+    Args:
+        packages: whose versions write the payload, and compute what is in it.
+        form: how else the model is run: the types of the cache, the chunks of a prompt.
+    """
+    model = spec.model
+    adapters = model.profile.adapters
+    files = model.files
+    weights = [files.path] if files.main else sorted(files.folder.glob("*.safetensors"))
+    return Owner(
+        engine=model.kind.value,
+        model=model.digest,
+        name=str(model.name),
+        adapters=adapters,
+        form={
+            **form,
+            **{package: version(package) for package in packages},
+            "platform": f"{platform.system()} {platform.machine()}",
+            "files": _stamp([*weights, *(files.folder / name for name in adapters)]),
+        },
+    )
+
+
+def _stamp(paths: Iterable[Path]) -> str:
+    """Files that are used where they lie may be replaced, and their digest is not read again."""
+    stamps: list[tuple[str, int, int]] = []
+    for path in paths:
+        about = path.stat()
+        stamps.append((path.name, about.st_size, about.st_mtime_ns))
+    return hashlib.sha256(repr(stamps).encode()).hexdigest()[:16]

@@ -1,0 +1,340 @@
+"""What MLX remembers on the disk: every kind of cache, written, read and gone on from."""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.chat import SamplingParams
+from models.engine.backend import Decoded, Prefilled, Work
+from models.engine.installed import has_mlx
+from models.engine.mlx import open_mlx
+from models.engine.mlx_disk import MlxDisk, open_mlx_disk
+from models.engine.mlx_library import end_thread, import_library
+from models.model import Files, Kind
+from models.prompt_entry import HEADER, PromptKind
+from models.prompt_files import PromptFiles
+from models.prompt_folder import PromptFolder
+from tests.fakes import a_model, a_spec
+from tests.models.engine.mlx_models import KINDS, make_model
+
+pytestmark = pytest.mark.skipif(
+    not has_mlx(), reason="MLX is not installed: pip install -e '.[mlx]'"
+)
+
+POCKET_FOLDER = Path(__file__).parents[3] / "resources/pocket/mlx"
+PROMPT = [3 + place * 37 % 250 for place in range(600)]
+LATER = [*PROMPT, 7, 8, 9, 10, 11]
+ANSWER_TOKENS = 12
+
+
+class Machine:
+    """A model and what it has on the disk; every call is made on one thread, as a lane does."""
+
+    def __init__(self, thread: ThreadPoolExecutor, home: Path, kind: str) -> None:
+        self._thread = thread
+        self.home = home
+        self.call(self._make, kind)
+        self.restart()
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return self._thread.submit(function, *arguments).result()
+
+    def restart(self, chunk_tokens: int = 256, digest: str = "0" * 64) -> None:
+        if hasattr(self, "disk"):
+            self.close()
+        model = a_model("tiny", kind=Kind.MLX)
+        spec = a_spec(
+            replace(model, files=Files(self.home, ""), digest=digest), context_length=4096
+        )
+        self.files = PromptFiles(self.home, 1 << 30)
+        self.disk: MlxDisk = self.call(open_mlx_disk, self.files, self.library, spec, chunk_tokens)
+
+    def close(self) -> None:
+        self.call(self.disk.close)
+        self.files.close()
+
+    def read(self, tokens: list[int]) -> list[Any]:
+        """Return the layers after all tokens but the last, as the batch extracts them."""
+        return self.call(self._read, tokens)
+
+    def answer(
+        self, tokens: list[int], layers: list[Any] | None = None, held: int = 0
+    ) -> list[int]:
+        return self.call(self._answer, tokens, layers, held)
+
+    def _make(self, kind: str) -> None:
+        self.library = import_library()
+        self.model = make_model(kind)
+
+    def _batch(self) -> Any:
+        return self.library.new_batch(
+            self.model, completion_batch_size=4, prefill_batch_size=1, prefill_step_size=256
+        )
+
+    def _read(self, tokens: list[int]) -> list[Any]:
+        batch = self._batch()
+        batch.insert([tokens], [1])
+        while True:
+            for prompt in batch.next()[0]:
+                if prompt.end_of_segment and not prompt.end_of_prompt:
+                    layers, read = batch.extract_cache([prompt.uid])[prompt.uid]
+                    assert read == tokens[:-1]
+                    return layers
+
+    def _answer(self, tokens: list[int], layers: list[Any] | None, held: int) -> list[int]:
+        batch = self._batch()
+        more = {"caches": [layers], "all_tokens": [tokens[:held]]} if layers else {}
+        batch.insert([tokens[held:]], [ANSWER_TOKENS], **more)
+        said: list[int] = []
+        while len(said) < ANSWER_TOKENS:
+            said += [each.token for each in batch.next()[1]]
+        return said
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Callable[..., Machine]]:
+    machines: list[Machine] = []
+    with ThreadPoolExecutor(1, thread_name_prefix="lane-mlx") as thread:
+
+        def make(kind: str = "llama") -> Machine:
+            machines.append(Machine(thread, tmp_path, kind))
+            return machines[-1]
+
+        yield make
+        for each in machines:
+            each.close()
+        machines.clear()
+        thread.submit(end_thread).result()
+
+
+def remembered(home: Path) -> list[Path]:
+    return sorted(PromptFolder(home).path.glob("[a-z]*"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_a_restart_the_text_goes_on_as_if_all_had_been_read(
+    kind: str, machine: Callable[..., Machine]
+) -> None:
+    tiny = machine(kind)
+    cold = tiny.answer(LATER)
+    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN)
+    tiny.restart()
+
+    assert tiny.call(tiny.disk.longest, LATER) == len(PROMPT) - 1
+    layers, held = tiny.call(tiny.disk.fetch, LATER)
+
+    assert held == len(PROMPT) - 1
+    assert tiny.answer(LATER, layers, held) == cold
+
+
+def test_a_prompt_that_parts_earlier_gets_what_it_has_in_common(
+    machine: Callable[..., Machine],
+) -> None:
+    tiny = machine()
+    other = [*PROMPT[:300], 1, 2, 3]
+    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN)
+    tiny.restart()
+
+    layers, held = tiny.call(tiny.disk.fetch, other)
+
+    assert held == 300
+    assert tiny.answer(other, layers, held) == tiny.answer(other)
+
+
+def test_a_view_of_a_longer_prompt_is_written_without_the_rest(
+    machine: Callable[..., Machine],
+) -> None:
+    tiny = machine()
+    layers = tiny.read(PROMPT)
+    for layer in layers:
+        layer.trim(len(PROMPT) - 1 - 400)
+
+    tiny.call(tiny.disk.keep, PROMPT[:400], layers, PromptKind.HISTORY)
+    tiny.restart()
+
+    (folder,) = remembered(tiny.home)
+    kv_bytes = 400 * 4 * 2 * 2 * 16 * 4  # layers, keys and values, heads, width, float32
+    assert 0 < (folder / "layers.safetensors").stat().st_size - kv_bytes < 4096
+    layers, held = tiny.call(tiny.disk.fetch, LATER)
+    assert tiny.answer(LATER, layers, held) == tiny.answer(LATER)
+
+
+def test_keeping_calls_nothing_of_mlx_on_another_thread(machine: Callable[..., Machine]) -> None:
+    """Each thread that does would have streams of its own, to be cleared at its end."""
+    tiny = machine()
+    threads: set[str] = set()
+    mx = tiny.library.mx
+
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            threads.add(threading.current_thread().name)
+            return getattr(mx, name)
+
+    tiny.disk._library = replace(tiny.library, mx=Watched())  # type: ignore[assignment]
+    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN)
+    tiny.restart()
+
+    assert remembered(tiny.home)
+    assert {name.rpartition("_")[0] for name in threads} == {"lane-mlx"}
+
+
+# -- Faults --------------------------------------------
+
+
+def flip_a_bit(folder: Path) -> None:
+    path = folder / "layers.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 4
+    path.write_bytes(raw)
+
+
+def cut_a_byte(folder: Path) -> None:
+    path = folder / "layers.safetensors"
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def empty_the_header(folder: Path) -> None:
+    (folder / HEADER).write_bytes(b"")
+
+
+@pytest.mark.parametrize("fault", [flip_a_bit, cut_a_byte, empty_the_header])
+def test_a_damaged_file_is_gone_and_the_prompt_is_read_again(
+    fault: Callable[[Path], None], machine: Callable[..., Machine]
+) -> None:
+    tiny = machine()
+    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN)
+    tiny.close()
+    fault(*remembered(tiny.home))
+    tiny.restart()
+
+    assert tiny.call(tiny.disk.fetch, LATER) is None
+    assert remembered(tiny.home) == []
+
+
+def test_what_another_model_of_the_same_shape_has_written_is_not_loaded(
+    machine: Callable[..., Machine],
+) -> None:
+    tiny = machine()
+    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN)
+    tiny.restart(digest="1" * 64)
+    (theirs,) = remembered(tiny.home)
+    ours = tiny.disk._shelf.owner.key
+    kind, _, prompt = theirs.name.split("-")
+    shutil.copytree(theirs, theirs.with_name(f"{kind}-{ours}-{prompt}"))
+    tiny.restart(digest="1" * 64)
+
+    assert tiny.call(tiny.disk.fetch, LATER) is None
+    assert remembered(tiny.home) == [theirs]
+
+
+def test_what_was_read_in_other_chunks_is_of_no_use(machine: Callable[..., Machine]) -> None:
+    tiny = machine()
+    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN)
+    tiny.restart(chunk_tokens=512)
+
+    assert tiny.call(tiny.disk.fetch, LATER) is None
+    assert remembered(tiny.home) == []
+
+
+def test_what_the_library_cannot_load_is_deleted(machine: Callable[..., Machine]) -> None:
+    tiny = machine()
+    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN)
+    tiny.restart()
+
+    def refuse(_path: str) -> list[Any]:
+        raise RuntimeError("[load_safetensors] unknown")
+
+    tiny.disk._library = replace(tiny.library, load_layers=refuse)
+
+    assert tiny.call(tiny.disk.fetch, LATER) is None
+    assert remembered(tiny.home) == []
+
+
+# -- With a loaded model -------------------------------
+
+
+class Program:
+    """A program that has one model loaded."""
+
+    def __init__(self, thread: ThreadPoolExecutor, home: Path) -> None:
+        self._thread = thread
+        self.files = PromptFiles(home, 1 << 30)
+        model = a_model("pocket", kind=Kind.MLX)
+        spec = a_spec(replace(model, files=Files(POCKET_FOLDER, "")), context_length=2048)
+        spec = replace(spec, prompt_cache_bytes=1 << 28)
+        woken = threading.Event()
+        self.backend = self.call(lambda: open_mlx(spec, woken.set, prompts=self.files))
+        while not self.call(self.backend.load):
+            if not self.backend.has_work():
+                woken.wait(5)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return self._thread.submit(function, *arguments).result()
+
+    def answer(self, tokens: list[int]) -> tuple[list[int], int]:
+        """Return what the model says, and how many tokens of the prompt were there already."""
+        sampling = SamplingParams(temperature=0.0, ignore_eos=True)
+        work = Work(tokens=tuple(tokens), max_tokens=ANSWER_TOKENS, sampling=sampling)
+        self.call(self.backend.insert, {1: work})
+        said: list[int] = []
+        cached = -1
+        while self.backend.has_work():
+            for output in self.call(self.backend.step):
+                if isinstance(output, Decoded):
+                    said += output.ids or ()
+                elif isinstance(output, Prefilled):
+                    cached = output.cached_tokens
+        return said, cached
+
+    def close(self) -> None:
+        self.call(self.backend.close)
+        self.files.close()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Callable[[], Program]]:
+    programs: list[Program] = []
+    with ThreadPoolExecutor(1, thread_name_prefix="lane-mlx") as thread:
+
+        def start() -> Program:
+            programs.append(Program(thread, tmp_path))
+            return programs[-1]
+
+        yield start
+        for each in programs:
+            each.close()
+        thread.submit(end_thread).result()
+
+
+def test_a_model_finds_what_it_had_read_before_it_was_unloaded(
+    program: Callable[[], Program],
+) -> None:
+    first = program()
+    cold, cached = first.answer(LATER)
+    first.close()
+
+    assert cached == 0
+    assert program().answer(LATER) == (cold, len(LATER) - 1)
+
+
+def test_a_long_prompt_is_written_before_anybody_asks_for_the_end(
+    program: Callable[[], Program], tmp_path: Path
+) -> None:
+    first = program()
+    first.answer(LATER)
+    assert remembered(tmp_path) == []
+
+    first.answer([*PROMPT, *PROMPT])
+
+    deadline = time.monotonic() + 10
+    while not remembered(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(remembered(tmp_path)) == 1
