@@ -43,8 +43,7 @@ def main() -> None:
         params.kv_unified_per_slot = config["context_length"]
         # In a shared one, what has ended makes room at each start; it is found in memory.
         params.cache_idle_slots = bool(shared)
-        kv_type = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{config.get('kv_type', 'f16').upper()}")
-        params.cache_type_k = params.cache_type_v = kv_type
+        params.cache_type_k = params.cache_type_v = _kv_type(xllamacpp, config)
         params.ctx_shift = False
         params.fit_params = False  # the parent has planned what fits
         # A prompt is read in pieces: between them the others' tokens go on, and a cancel counts.
@@ -92,6 +91,10 @@ def _prefill_chunk() -> int:
     """
     on_gpu = sys.platform == "darwin" and platform.machine() == "arm64"
     return 512 if on_gpu else 128
+
+
+def _kv_type(xllamacpp: Any, config: dict[str, Any]) -> Any:  # noqa: ANN401 - it has no types
+    return getattr(xllamacpp.ggml_type, f"GGML_TYPE_{config.get('kv_type', 'f16').upper()}")
 
 
 if __name__ == "__main__":
