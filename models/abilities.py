@@ -8,9 +8,17 @@ from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 
-from models.chat import GenerateRequest, Image, Message, ToolResult
+from models.chat import (
+    EmbedRequest,
+    GenerateRequest,
+    Image,
+    Message,
+    RerankRequest,
+    ToolResult,
+)
 from models.errors import NotAble
 from models.model import Kind, Model
+from models.pooling import RANK
 
 
 class Ability(StrEnum):
@@ -22,6 +30,7 @@ class Ability(StrEnum):
     VISION = "vision"
     INSERT = "insert"  # fill-in-the-middle
     EMBEDDING = "embedding"
+    RERANK = "rerank"
     GRAMMAR = "grammar"  # JSON, schemas, regular expressions: answers of a given form
     LOGPROBS = "logprobs"
     LOGIT_BIAS = "logit bias"
@@ -31,10 +40,12 @@ class Ability(StrEnum):
 _BOTH = frozenset(
     {
         Ability.COMPLETION,
+        Ability.EMBEDDING,
         Ability.GRAMMAR,
         Ability.INSERT,
         Ability.LOGIT_BIAS,
         Ability.LOGPROBS,
+        Ability.RERANK,
         Ability.TYPICAL_P,
     }
 )
@@ -48,11 +59,26 @@ ENGINES: Mapping[Kind, frozenset[Ability]] = {
 def of(model: Model) -> frozenset[Ability]:
     """Return what a model can do here: what its files are made for, and its engine knows."""
     facts = model.details
-    made_for = _made_for(facts.completes, facts.tools, facts.thinking, facts.vision, facts.insert)
+    if facts.completes:
+        made_for = _made_for(facts.tools, facts.thinking, facts.vision, facts.insert)
+    elif facts.pooling == RANK:
+        made_for = frozenset({Ability.RERANK})
+    else:
+        made_for = frozenset({Ability.EMBEDDING, Ability.RERANK})
     return made_for & ENGINES[model.kind]
 
 
-def needed_by(request: GenerateRequest) -> frozenset[Ability]:
+def needed_by(request: GenerateRequest | EmbedRequest | RerankRequest) -> frozenset[Ability]:
+    match request:
+        case EmbedRequest():
+            return frozenset({Ability.EMBEDDING})
+        case RerankRequest():
+            return frozenset({Ability.RERANK})
+        case GenerateRequest():
+            return _needed_to_generate(request)
+
+
+def _needed_to_generate(request: GenerateRequest) -> frozenset[Ability]:
     wanted = {
         Ability.TOOLS: bool(request.tools) and request.tool_choice.mode != "none",
         Ability.THINKING: request.thinking not in (None, False),
@@ -66,7 +92,7 @@ def needed_by(request: GenerateRequest) -> frozenset[Ability]:
     return frozenset({Ability.COMPLETION, *(each for each, needed in wanted.items() if needed)})
 
 
-def check(request: GenerateRequest, model: Model) -> None:
+def check(request: GenerateRequest | EmbedRequest | RerankRequest, model: Model) -> None:
     """Raises NotAble where the request needs what the model cannot do."""
     lacking = needed_by(request) - of(model)
     if lacking:
@@ -74,18 +100,14 @@ def check(request: GenerateRequest, model: Model) -> None:
 
 
 @cache  # a list of models asks for each of them
-def _made_for(
-    completes: bool, tools: bool, thinking: bool, vision: bool, insert: bool
-) -> frozenset[Ability]:
-    if not completes:
-        return frozenset({Ability.EMBEDDING})
+def _made_for(tools: bool, thinking: bool, vision: bool, insert: bool) -> frozenset[Ability]:
     made_for = {
         Ability.TOOLS: tools,
         Ability.THINKING: thinking,
         Ability.VISION: vision,
         Ability.INSERT: insert,
     }
-    always = set(Ability) - {*made_for, Ability.EMBEDDING}
+    always = set(Ability) - set(made_for)
     return frozenset({*always, *(each for each, can in made_for.items() if can)})
 
 

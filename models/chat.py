@@ -206,7 +206,7 @@ class EmbedRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerankRequest:
-    """How well each document answers a query: ``Reranked``."""
+    """How well each document answers a query: ``Reranked``. TRUNCATE: documents are cut."""
 
     model: str
     query: str
@@ -236,7 +236,10 @@ class UnloadRequest:
     model: str
 
 
-Request: TypeAlias = GenerateRequest | LoadRequest | UnloadRequest
+ModelRequest: TypeAlias = GenerateRequest | EmbedRequest | RerankRequest | LoadRequest
+"""What brings its model into memory."""
+
+Request: TypeAlias = ModelRequest | UnloadRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,13 +57,20 @@ class InvalidModelName(InvalidRequest):
 
 
 class ContextOverflow(InvalidRequest):
-    """``at_least``: the prompt was not counted to its end."""
+    """``at_least``: it was not counted to its end. ``what`` is too long: "the prompt"."""
 
-    def __init__(self, *, prompt_tokens: int, context_length: int, at_least: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        prompt_tokens: int,
+        context_length: int,
+        at_least: bool = False,
+        what: str = "the prompt",
+    ) -> None:
         count = f"at least {prompt_tokens}" if at_least else f"{prompt_tokens}"
         super().__init__(
-            f"The prompt has {count} tokens and the context holds {context_length}: "
-            "shorten the prompt or ask for a longer context."
+            f"{what[0].upper()}{what[1:]} has {count} tokens and the context holds "
+            f"{context_length}: shorten {what} or ask for a longer context."
         )
         self.prompt_tokens = prompt_tokens
         self.context_length = context_length

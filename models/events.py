@@ -6,7 +6,8 @@ Every generation is the same sentence:
 
 Exactly one of the last two arrives, whatever happens, and nothing after it.
 ``Started`` is missing only when ``Failed`` or a cancel comes first. A load is
-``Loaded``, an unload ``Unloaded``, or else ``Failed``, alone. ``Progress`` may come
+``Loaded``, an unload ``Unloaded``, texts to embed are ``Embedded`` and documents to rank
+``Reranked``, or else ``Failed``, alone. ``Progress`` may come
 before the first delta or the end, any number of times; whoever has no word for it
 passes over it.
 """
@@ -14,7 +15,7 @@ passes over it.
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from models.errors import InferenceError
 
@@ -118,6 +119,21 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Embedded:
+    vectors: tuple[tuple[float, ...], ...]  # of each input, in their order, of unit length
+    prompt_tokens: int  # of all inputs, special tokens included
+
+
+@dataclass(frozen=True, slots=True)
+class Reranked:
+    """A cross-encoder's scores are its own, without bounds; those by embeddings are cosines."""
+
+    scores: tuple[float, ...]  # of each document, in their order; the best has the highest
+    by: Literal["cross-encoder", "embeddings"]
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     load_seconds: float = 0.0
 
@@ -133,7 +149,7 @@ class Failed:
 
 
 Delta: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta
-Last: TypeAlias = Finished | Loaded | Unloaded | Failed
+Last: TypeAlias = Finished | Embedded | Reranked | Loaded | Unloaded | Failed
 Event: TypeAlias = Progress | Started | PromptRead | Delta | Last
 
 Sink: TypeAlias = Callable[[Event], None]

@@ -20,7 +20,7 @@ VERSION = 2
 
 _LARGEST_GROUP = 1 << 20  # weights with one scale; 32 to 128 are usual
 # Read a text as a whole and embed it: they have no way to go on with one.
-_ENCODERS = frozenset(("bert", "distilbert", "modernbert", "nomic_bert", "roberta", "xlm-roberta"))
+ENCODERS = frozenset(("bert", "distilbert", "modernbert", "nomic_bert", "roberta", "xlm-roberta"))
 # How the configurations that mlx_lm reads (mlx_lm/models) spell the same number.
 _CONTEXT = (
     "max_position_embeddings",
@@ -94,14 +94,17 @@ def of_mlx(folder: Path) -> Details:
         raise LoadFailed(f"{folder.name} has no tokenizer: tokenizer.json is missing.")
     counts = Counts(f"{folder.name}/config.json", own)
     quantization, group_size = _quantization(config, tensors)
-    pooled = pooling.of_folder(folder)
-    completes = architecture not in _ENCODERS and pooled is None
+    encoder = architecture in ENCODERS
+    pooled = pooling.of_folder(folder, encoder=encoder)
+    if encoder:
+        pooled = pooling.RANK if pooling.ranks(config) else pooled or pooling.usual(encoder=True)
+    completes = pooled is None
     template = mlx_chat_template(folder)
     return Details(
         architecture=architecture,
         parameter_count=_unpacked_count(tensors, group_size),
         quantization=quantization,
-        context_length=counts.optional(*_CONTEXT) or _USUAL_CONTEXT,
+        context_length=_context(folder, counts, architecture, completes),
         embedding_length=counts.optional(*WIDTH),
         **cache_facts(counts, str(own.get("model_type") or architecture), own)._asdict(),
         chat=completes and template is not None,
@@ -197,12 +200,29 @@ def _architecture(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any
     architecture = config.get("model_type") or own.get("model_type")
     if not isinstance(architecture, str):
         raise LoadFailed(f"{folder.name}/config.json does not tell the model's model_type.")
+    if config.get("use_bidirectional_attention") is True:
+        raise LoadFailed(
+            f"{folder.name} ({architecture}) reads a text both ways, which MLX cannot run here: "
+            "look for the model as a GGUF file."
+        )
     if config.get("is_encoder_decoder") is True:
         raise LoadFailed(
             f"{folder.name} is an encoder-decoder ({architecture}), which cannot be run here: "
             "look for a model that is a decoder alone."
         )
     return architecture
+
+
+def _context(folder: Path, counts: Counts, architecture: str, completes: bool) -> int:
+    positions = counts.optional(*_CONTEXT) or _USUAL_CONTEXT
+    if completes:
+        return positions
+    return pooling.longest_input(folder, positions, first_position=first_position(architecture))
+
+
+def first_position(architecture: str) -> int:
+    """RoBERTa's first two positions are no token's (transformers' modeling_roberta.py)."""
+    return 2 if architecture in pooling.ROBERTA else 0
 
 
 def _fills_in(folder: Path) -> bool:

@@ -87,6 +87,8 @@ def of_gguf(files: Files) -> Details:
     pooled = pooling.OF_GGUF.get(counts.optional("pooling_type"), "")
     causal = metadata.get(f"{architecture}.attention.causal") is not False
     completes = architecture not in _ENCODERS and not pooled and causal
+    if not completes:
+        pooled = pooled or pooling.usual(encoder=True)
     template = _template(metadata)
     return Details(
         architecture=architecture,

@@ -59,7 +59,9 @@ class Details:
     chat: bool  # completes, and has a chat template
     description: str = ""
     completes: bool = True  # goes on with a text; an embedding model does not
-    pooling: str = ""  # what makes one embedding of many: "mean", "cls", "last", "rank"
+    # What makes one vector of many: "mean", "cls", "last", "max", and "rank" where that is one
+    # number. "" in a model that completes.
+    pooling: str = ""
     vision: bool = False  # has a part that reads images, in its files or beside them
     tools: bool = False  # its chat template knows tools
     thinking: bool = False  # its chat template knows reasoning

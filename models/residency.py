@@ -3,12 +3,19 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from models import abilities
-from models.chat import GenerateRequest, LoadRequest, Origin, Request, UnloadRequest
+from models.chat import (
+    GenerateRequest,
+    LoadRequest,
+    ModelRequest,
+    Origin,
+    Request,
+    UnloadRequest,
+)
 from models.engine.backend import key_of
 from models.engine.job import Group, Job
 from models.engine.lane import Lane
@@ -19,7 +26,7 @@ from models.ledger import Ledger
 from models.model import Kind, Model
 from models.names import ModelName
 from models.planner import Planner
-from models.resident import Resident
+from models.resident import Resident, Running
 
 if TYPE_CHECKING:
     from models.engine.prompt import Prompter
@@ -36,16 +43,6 @@ class Counting(Protocol):
     def prompter(self, model: Model) -> "Prompter": ...
 
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A request that has not ended, as seen from outside."""
-
-    ticket: int
-    model: str
-    origin: Origin
-    submitted: float  # time.monotonic()
 
 
 class Residency:
@@ -164,15 +161,15 @@ class Residency:
 
     def _submit(
         self,
-        request: GenerateRequest | LoadRequest,
-        requests: Sequence[GenerateRequest | LoadRequest],
+        request: ModelRequest,
+        requests: Sequence[ModelRequest],
         sinks: Sequence[Sink],
         origin: Origin,
     ) -> tuple[int, ...]:
         tickets = tuple(next(self._tickets) for _ in sinks)
         try:
             model = self._find(request.model)
-            if isinstance(request, GenerateRequest):
+            if not isinstance(request, LoadRequest):
                 abilities.check(request, model)
             lane = self._lane(model)
         except InferenceError as error:

@@ -17,7 +17,12 @@ _WORDS = (
 
 
 def capabilities(model: Model) -> list[str]:
-    return list(_words_for(of(model)))
+    able = of(model)
+    if Ability.COMPLETION in able:
+        # One that writes makes vectors too, but Ollama's clients take the word for a model
+        # that is for nothing else.
+        able -= {Ability.EMBEDDING}
+    return list(_words_for(able))
 
 
 @cache  # a list of models asks for each of them

@@ -1,13 +1,24 @@
 """Stand-ins that behave like the real thing, only small."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from models.chat import GenerateRequest, Origin, Request
-from models.engine.backend import Admitted, Counters, Decoded, LoadSpec, Output, Prefilled, Work
+from models.engine.backend import (
+    Admitted,
+    Counters,
+    Decoded,
+    EmbedWork,
+    LoadSpec,
+    Output,
+    Pooled,
+    Prefilled,
+    Work,
+)
+from models.engine.embedding import unit
 from models.engine.prompt import Prompter
 from models.engine.roster import Runner
 from models.engine.template import ChatTemplate
@@ -32,6 +43,7 @@ class ByteTokenizer:
 
     longest_token_bytes = 1
     cuts_cleanly = True
+    around = ((1,), (2,))
 
     def __init__(self, bos: int | None = None) -> None:
         self.bos = bos
@@ -41,19 +53,24 @@ class ByteTokenizer:
         self.read.append(text)
         return list(text.encode())
 
+    def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self.encode(each) for each in texts]
+
 
 class ScriptedBackend:
     """A backend that says what it is told to, one piece a step; its tokens are bytes.
 
     With no pieces, or when they end in ``...``, it babbles on until it is stopped.
     ``loading_steps`` is how often ``load`` says no. ``fail_step`` is raised by ``step``.
-    ``hold`` keeps it from saying anything while it is set.
+    ``hold`` keeps it from saying anything while it is set. The vector of a text is made of its
+    length and the sum of its bytes, and there is one a step.
     """
 
     def __init__(self, *pieces: str, context_length: int = 256, loading_steps: int = 0) -> None:
         self.closed = False
         self.running: dict[int, deque[str]] = {}
         self.prompts: list[bytes] = []
+        self.rows: dict[int, dict[int, tuple[int, ...]]] = {}  # left to embed
         self.left: dict[int, int] = {}  # tokens that each may still say
         self.fail_step: InferenceError | None = None
         self.fail_load: InferenceError | None = None
@@ -84,14 +101,19 @@ class ScriptedBackend:
             self.left[ticket] = work.max_tokens
             self._new.append(ticket)
 
+    def embed(self, ticket: int, work: EmbedWork) -> None:
+        self.rows[ticket] = dict(enumerate(work.rows))
+
     def has_work(self) -> bool:
-        busy = bool(self.running) and not self.hold
+        busy = bool(self.running or self.rows) and not self.hold
         return busy or self.loading_steps >= 0 or self.fail_step is not None
 
     def step(self) -> list[Output]:
         if self.fail_step:
             raise self.fail_step
-        return self.admitted() + [self._next(ticket) for ticket in list(self.running)]
+        outputs: list[Output] = self.admitted()
+        outputs += [self._next(ticket) for ticket in list(self.running)]
+        return outputs + [self._vector(ticket) for ticket in list(self.rows)]
 
     def admitted(self) -> list[Output]:
         """What is to be said of the sequences that are new."""
@@ -115,8 +137,15 @@ class ScriptedBackend:
             del self.running[ticket]
         return Decoded(ticket, piece, (0 if finish is FinishReason.END_OF_TURN else 1,), finish)
 
+    def _vector(self, ticket: int) -> Output:
+        place, row = self.rows[ticket].popitem()
+        if not self.rows[ticket]:
+            del self.rows[ticket]
+        return Pooled(ticket, {place: unit((float(len(row)), float(sum(row))))})
+
     def remove(self, ticket: int) -> None:
         self.running.pop(ticket, None)
+        self.rows.pop(ticket, None)
 
     def close(self) -> None:
         self.closed = True

@@ -4,13 +4,9 @@ import queue
 
 from models.events import (
     Event,
-    Failed,
-    Finished,
     Last,
-    Loaded,
     Progress,
     TextDelta,
-    Unloaded,
 )
 
 ENOUGH_SECONDS = 20.0
@@ -41,7 +37,7 @@ class Listener:
         """Wait for the terminal event."""
         while True:
             event = self.next()
-            if isinstance(event, Finished | Failed | Loaded | Unloaded):
+            if isinstance(event, Last):
                 return event
 
     @property

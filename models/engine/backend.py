@@ -65,6 +65,20 @@ class Work:
     urgent: bool = False  # a person watches it: before those that are not
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedWork:
+    """Rows of tokens, each of which becomes a vector of unit length.
+
+    A model with pooling "rank" makes one number of each instead: how well the document in it
+    answers the query in it. ``query`` and ``documents`` are the texts that its rows were made
+    of, for a library that wants to make them itself.
+    """
+
+    rows: tuple[tuple[int, ...], ...]  # not empty, and none of them is; each fits the context
+    query: str = ""
+    documents: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """A sequence has its place: the prompt is on its way through the model."""
@@ -108,14 +122,22 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True)
+class Pooled:
+    """Some rows of an ``EmbedWork`` are done, each once: by their places, what came of them."""
+
+    ticket: int
+    vectors: Mapping[int, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class SequenceFailed:
-    """One sequence has ended in an error; the others go on."""
+    """One sequence, or one ``EmbedWork``, has ended in an error; the others go on."""
 
     ticket: int
     error: InferenceError
 
 
-Output: TypeAlias = Admitted | Prefilling | Prefilled | Decoded | SequenceFailed
+Output: TypeAlias = Admitted | Prefilling | Prefilled | Decoded | Pooled | SequenceFailed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +193,14 @@ class Backend(Protocol):
         """
         ...
 
+    def embed(self, ticket: int, work: EmbedWork) -> None:
+        """Queue rows, and return at once: ``Pooled`` comes of them, some each step.
+
+        Raises:
+            InvalidRequest: what is asked for cannot be done here.
+        """
+        ...
+
     def has_work(self) -> bool:
         """Whether ``load`` or ``step`` would do something now.
 
@@ -188,7 +218,7 @@ class Backend(Protocol):
         ...
 
     def remove(self, ticket: int) -> None:
-        """Drop a sequence and free its KV cache. Harmless once it has finished."""
+        """Drop a sequence and free its KV cache, or rows. Harmless once it has finished."""
         ...
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +19,7 @@ from models.engine.llama_process import LlamaProcess
 from models.engine.llama_tokenizer import LlamaTokenizer
 from models.engine.prompt import Prompter
 from models.engine.template import ChatTemplate
-from models.engine.tokenizer import Tokenizer
+from models.engine.tokenizer import Around, Tokenizer
 from models.engine.tokenizer_process import TokenizerProcess
 from models.engine.vocabulary_file import write_vocabulary
 from models.errors import EngineClosed, InferenceError, LoadFailed
@@ -208,6 +208,7 @@ class _LlamaChild(LlamaTokenizer):
             "context_length": 256,
             "max_sequences": 1,
             "prompt_cache_bytes": 0,
+            "pooling": "",
         }
         self._child = LlamaProcess(
             config, model_name=str(model.name), on_change=changed.set, command=command
@@ -248,9 +249,18 @@ class _Lent:
         with self._counter.child(self._model, self._bos_token) as tokenizer:
             return tokenizer.bos
 
+    @property
+    def around(self) -> Around:
+        with self._counter.child(self._model, self._bos_token) as tokenizer:
+            return tokenizer.around
+
     def encode(self, text: str) -> list[int]:
         with self._counter.child(self._model, self._bos_token) as tokenizer:
             return tokenizer.encode(text)
+
+    def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
+        with self._counter.child(self._model, self._bos_token) as tokenizer:
+            return tokenizer.encode_each(texts)
 
 
 def _template_of(model: Model) -> tuple[ChatTemplate | None, str]:

@@ -7,7 +7,15 @@ import time
 from collections.abc import Iterator
 
 from models.chat import GenerateRequest
-from models.engine.backend import Admitted, Decoded, Output, Prefilled, Prefilling, SequenceFailed
+from models.engine.backend import (
+    Admitted,
+    Decoded,
+    Output,
+    Pooled,
+    Prefilled,
+    Prefilling,
+    SequenceFailed,
+)
 from models.engine.decoder import Decoder
 from models.engine.prepared import Prompt
 from models.events import (
@@ -59,6 +67,8 @@ class Generation:
                 yield from self._decoded(output)
             case SequenceFailed(_, error):
                 yield Failed(error)
+            case Pooled():
+                pass  # of an embedding
 
     def cancel(self) -> Finished:
         """Return the end of a generation that its asker has had enough of."""

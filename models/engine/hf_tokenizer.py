@@ -9,7 +9,15 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Protocol, cast
 
-from models.engine.tokenizer import PIECE_CHARACTERS, Joint, Tokenizer, joint_of, pieces
+from models.engine.tokenizer import (
+    PIECE_CHARACTERS,
+    Around,
+    Joint,
+    Tokenizer,
+    around_of,
+    joint_of,
+    pieces,
+)
 from models.fill_in import FillIn, find
 
 # What a normaliser may make of a text: at the most, so many times fewer bytes. NFC joins a
@@ -40,6 +48,10 @@ class Tokenizers(Protocol):
     def encode_batch_fast(
         self, input: list[str], *, add_special_tokens: bool
     ) -> Sequence[Encoding]: ...
+
+    def no_truncation(self) -> None: ...
+
+    def no_padding(self) -> None: ...
 
     def get_vocab_size(self) -> int: ...
 
@@ -97,6 +109,15 @@ class HfTokenizer:
         # What is added may be an EOS alone, or both.
         return added[0] if added[:1] == self._encode_all([self._bos_token]) else None
 
+    @property
+    def around(self) -> Around:
+        return self._around
+
+    @cached_property
+    def _around(self) -> Around:
+        (whole,) = self._fast.encode_batch_fast(["a"], add_special_tokens=True)
+        return around_of(whole.ids, self._encode_all(["a"]))
+
     @cached_property
     def _joint(self) -> Joint:
         return joint_of(self._encode_all)
@@ -104,6 +125,9 @@ class HfTokenizer:
     def encode(self, text: str) -> list[int]:
         joint = self._joint if len(text) > PIECE_CHARACTERS else Joint.NONE
         return self._encode_all(pieces(text, joint))
+
+    def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self.encode(each) for each in texts]
 
     def _encode_all(self, texts: Iterable[str]) -> list[int]:
         tokens: list[int] = []
@@ -133,13 +157,27 @@ class SlowTokenizer:
         added = self._slow.encode("", add_special_tokens=True)
         return added[0] if written and added[:1] == self.encode(written) else None
 
+    @property
+    def around(self) -> Around:
+        return around_of(self._slow.encode("a", add_special_tokens=True), self.encode("a"))
+
     def encode(self, text: str) -> list[int]:
         return self._slow.encode(text, add_special_tokens=False)
 
+    def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self.encode(each) for each in texts]
 
-def tokenizer_of(loaded: Slow) -> Tokenizer:
-    """Return the tokenizer that transformers has loaded."""
+
+def tokenizer_of(loaded: Slow, *, whole: bool = False) -> Tokenizer:
+    """Return the tokenizer that transformers has loaded.
+
+    ``whole``: those of embedding models are told to cut texts and to fill them up, to a length
+    that is not the model's; ours leaves them as they are.
+    """
     fast: Tokenizers | None = getattr(loaded, "backend_tokenizer", None)
+    if fast and whole:
+        fast.no_truncation()
+        fast.no_padding()
     return HfTokenizer(fast, bos_token=loaded.bos_token) if fast else SlowTokenizer(loaded)
 
 

@@ -8,7 +8,7 @@ arrived    in the inbox of its lane
 parked     waits for memory, or for a model that is in its way to finish
 waiting    its model is loading, or has enough prompts in preparation
 preparing  rendered and tokenised, on a thread of its own
-inserted   with its backend: the prompt is read
+inserted   with its backend: the prompt is read, or texts are embedded
 decoding   the prompt is in the KV cache, and tokens come
 ended      its last event has been told
 =========  ==========================================================================
@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from models.chat import GenerateRequest, LoadRequest, Origin
+from models.chat import ModelRequest, Origin
+from models.engine.embedding import Embedding
 from models.engine.generation import Generation
 from models.events import Sink
 from models.model import Model
@@ -48,12 +49,12 @@ MOVES: Mapping[State, frozenset[State]] = {
 @dataclass(slots=True, eq=False)
 class Job:
     ticket: int
-    request: GenerateRequest | LoadRequest
+    request: ModelRequest
     sink: Sink
     origin: Origin
     submitted: float  # time.monotonic()
     state: State = State.ARRIVED
-    generation: Generation | None = None  # once it is inserted
+    generation: Generation | Embedding | None = None  # once it is inserted
 
     def move(self, state: State) -> None:
         """Raises AssertionError where that is no lawful move: a bug of ours."""
@@ -72,7 +73,7 @@ class Group:
     jobs: list[Job] = field(default_factory=list[Job])
 
     @property
-    def request(self) -> GenerateRequest | LoadRequest:
+    def request(self) -> ModelRequest:
         return self.jobs[0].request
 
     def move(self, state: State) -> None:

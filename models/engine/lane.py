@@ -10,11 +10,11 @@ import threading
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from models.chat import GenerateRequest
+from models.chat import LoadRequest
 from models.engine.job import Group
 from models.engine.loaded import LoadedModel
-from models.engine.prepared import Prompt
 from models.engine.roster import House, Roster, Runner, emit
+from models.engine.work import Made, make
 from models.errors import EngineClosed, InferenceError
 from models.events import Failed, Sink, Unloaded
 from models.resident import Resident
@@ -39,7 +39,7 @@ class _Unload:
 class _Prepared:
     loaded: LoadedModel
     group: Group
-    made: Prompt | InferenceError
+    made: Made | InferenceError
 
 
 class _Wake:
@@ -169,11 +169,11 @@ class Lane:
 
     def _start_preparing(self, loaded: LoadedModel, group: Group) -> None:
         request, prompter = group.request, loaded.backend.prompter
-        assert isinstance(request, GenerateRequest)
+        assert not isinstance(request, LoadRequest)
 
         def run() -> None:
             try:
-                made: Prompt | InferenceError = prompter.prepare(request)
+                made: Made | InferenceError = make(request, prompter, group.model)
             except InferenceError as error:
                 made = error
             except Exception:

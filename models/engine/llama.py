@@ -14,24 +14,26 @@ from models.engine.backend import (
     Admitted,
     Counters,
     Decoded,
+    EmbedWork,
     LoadSpec,
     Output,
     Prefilled,
     SequenceFailed,
     Work,
 )
-from models.engine.llama_client import JSON
+from models.engine.llama_config import config_of, said_with_each
 from models.engine.llama_disk import LlamaDisk
+from models.engine.llama_embed import LlamaEmbeddings
 from models.engine.llama_grammar import LlamaGrammars
 from models.engine.llama_process import LlamaProcess
 from models.engine.llama_recall import Recall
 from models.engine.llama_request import Asked, LlamaRequests
-from models.engine.llama_sequence import Sequence
+from models.engine.llama_sequence import Sequence, run_of_seeds
 from models.engine.llama_slots import Slots, Turn
 from models.engine.llama_stream import LlamaStream
 from models.engine.llama_tokenizer import LlamaTokenizer
 from models.engine.prompt import Prompter
-from models.engine.template import ChatTemplate
+from models.engine.template import template_of
 from models.gguf import TemplateSource, read_template
 from models.prompt_files import PromptFiles
 from models.worker import PYTHON, Command
@@ -70,29 +72,29 @@ class LlamaBackend:
         self._spec = spec
         self._wake = wake
         # Stream threads put, the lane's thread takes. None: the turn has left the child.
-        self._outbox: queue.SimpleQueue[tuple[Turn, Output | None]] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[tuple[Turn | None, Output | None]] = queue.SimpleQueue()
         self._admitted: list[Output] = []
         self._orders = count()
         self._sequences: dict[int, Sequence] = {}  # those that have not ended, by ticket
         self._slots = Slots(spec.max_sequences, spec.shared_tokens)
         self._streams: dict[Turn, LlamaStream] = {}
         self._hits = self._misses = 0  # of prompts in what llama.cpp keeps
-        template = _compiled(source)
+        self._to_embed: dict[int, EmbedWork] = {}  # by ticket, until there is a place
+        self._embedding: dict[int, Turn] = {}
+        template = template_of(source)
         self._process = LlamaProcess(
-            _config(spec, disk),
+            config_of(spec, disk.folder if disk else None),
             model_name=str(spec.model.name),
             on_change=wake,
             command=command,
         )
         self._recall = Recall(disk, self._process) if disk else None
+        self._embeddings = LlamaEmbeddings(
+            self._process, partial(self._put, None), generates=spec.model.details.completes
+        )
         tokenizer = LlamaTokenizer(self._process, source)
         self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
-        if spec.adapters:
-            # Without it llama.cpp would go on from what it has read with other scales.
-            scales = [each.scale for each in spec.adapters]
-            self._requests.always["lora"] = [
-                {"id": place, "scale": scale} for place, scale in enumerate(scales)
-            ]
+        self._requests.always |= said_with_each(spec)
         self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
         self._prompter = Prompter(
             template,
@@ -138,8 +140,16 @@ class LlamaBackend:
         for work in works.values():
             self._requests.check(work)
         inserted = [self._sequence(ticket, work) for ticket, work in works.items()]
-        for _, group in groupby(enumerate(inserted), key=_run_of_seeds):
+        for _, group in groupby(enumerate(inserted), key=run_of_seeds):
             self._wait([sequence for _, sequence in group])
+        self._start_waiting()
+
+    def embed(self, ticket: int, work: EmbedWork) -> None:
+        """It waits for a place as a sequence does: its rows need cells of a shared cache too."""
+        longest = max(map(len, work.rows))
+        order = next(self._orders)
+        self._to_embed[ticket] = work
+        self._slots.wait(Turn(tickets=(ticket,), prompt_tokens=longest, most_tokens=1, order=order))
         self._start_waiting()
 
     def has_work(self) -> bool:
@@ -151,9 +161,11 @@ class LlamaBackend:
         while not self._outbox.empty():
             turn, output = self._outbox.get()
             self._process.pulse.beat()
-            if self._recall:
+            if self._recall and turn:
                 self._recall.heard(turn)
-            if output is None:
+            if turn is None:
+                outputs += self._embedded(output)
+            elif output is None:
                 self._end(turn)
             elif told := self._take(turn, output):
                 outputs.append(told)
@@ -163,7 +175,13 @@ class LlamaBackend:
         return outputs
 
     def remove(self, ticket: int) -> None:
-        if self._sequences.pop(ticket, None) is None or self._slots.forget(ticket):
+        self._sequences.pop(ticket, None)
+        self._to_embed.pop(ticket, None)
+        if self._slots.forget(ticket):
+            return
+        if turn := self._embedding.pop(ticket, None):
+            self._embeddings.remove(ticket)
+            self._slots.end(turn)
             return
         for turn, stream in self._streams.items():
             if ticket in turn.tickets and not self._left_in(turn):
@@ -176,6 +194,8 @@ class LlamaBackend:
         self._grammars.close()
         if self._recall:
             self._recall.close()
+        self._streams.clear()
+        self._embeddings.close()
         self._process.close()
 
     # -- Inside ---------------------------------------------------------------
@@ -208,6 +228,11 @@ class LlamaBackend:
 
     def _start_waiting(self) -> None:
         while (not self._recall or self._recall.may_begin) and (turn := self._slots.start_next()):
+            (ticket, *_) = turn.tickets
+            if work := self._to_embed.pop(ticket, None):
+                self._embedding[ticket] = turn
+                self._embeddings.add(ticket, work)
+                continue
             if not self._streams:
                 self._process.pulse.start()
             asked = self._asked(turn)
@@ -254,6 +279,14 @@ class LlamaBackend:
             del self._sequences[output.ticket]
         return told
 
+    def _embedded(self, output: Output | None) -> list[Output]:
+        if output is None or output.ticket not in self._embeddings:
+            return []  # it was removed meanwhile
+        self._embeddings.took(output)
+        if output.ticket not in self._embeddings:
+            self._slots.end(self._embedding.pop(output.ticket))
+        return [output]
+
     def _end(self, turn: Turn) -> None:
         stream = self._streams.pop(turn)
         if self._recall:
@@ -262,33 +295,6 @@ class LlamaBackend:
         for sequence in self._left_in(turn):
             self._wait([sequence])
 
-    def _put(self, turn: Turn, output: Output | None) -> None:  # called on a stream's thread
+    def _put(self, turn: Turn | None, output: Output | None) -> None:  # called on a stream's thread
         self._outbox.put((turn, output))
         self._wake()
-
-
-def _config(spec: LoadSpec, disk: LlamaDisk | None) -> JSON:
-    """See ``llama_worker.py``."""
-    return {
-        "model": str(spec.model.path),
-        "context_length": spec.context_length,
-        "max_sequences": spec.max_sequences,
-        "shared_tokens": spec.shared_tokens,
-        "prompt_cache_bytes": spec.prompt_cache_bytes,
-        "kv_type": spec.kv_type,
-        "adapters": [[str(each.path), each.scale] for each in spec.adapters],
-        "slot_folder": str(disk.folder) if disk else "",
-    }
-
-
-def _run_of_seeds(numbered: tuple[int, Sequence]) -> int | None:
-    """Tell apart those that llama.cpp can start as one: it gives each the next seed."""
-    place, sequence = numbered
-    seed = sequence.work.sampling.seed
-    return None if seed is None else seed - place
-
-
-def _compiled(source: TemplateSource) -> ChatTemplate | None:
-    if source.text is None:
-        return None
-    return ChatTemplate(source.text, bos_token=source.bos_token, eos_token=source.eos_token)

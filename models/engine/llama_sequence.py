@@ -78,3 +78,10 @@ class Sequence:
             # Read again it may have other tokens, but no more than bytes, and a space before.
             self._prompt.append(output.piece.decode(errors="replace"))
             self._cells += max(output.count, len(output.piece) + 1)
+
+
+def run_of_seeds(numbered: tuple[int, Sequence]) -> int | None:
+    """Tell apart those that llama.cpp can start as one: it gives each the next seed."""
+    place, sequence = numbered
+    seed = sequence.work.sampling.seed
+    return None if seed is None else seed - place

@@ -12,9 +12,11 @@ from typing import cast
 
 from models.engine.llama_client import LlamaClient
 from models.engine.llama_process import LlamaProcess
-from models.engine.tokenizer import PIECE_CHARACTERS, Joint, joint_of, pieces
+from models.engine.tokenizer import PIECE_CHARACTERS, Around, Joint, around_of, joint_of, pieces
 from models.gguf import TemplateSource
 
+# A number among the texts of a question comes back among their tokens, of which none is it.
+_BORDER = -1
 _SECONDS = 60.0  # for one piece of a text; a child that takes longer is stuck
 
 # llama.cpp splits a text for byte-pair vocabularies with std::regex, which goes one call
@@ -71,6 +73,14 @@ class LlamaTokenizer:
         # What is added may be an EOS alone, or both.
         return added[0] if added and added[:1] == token else None
 
+    @property
+    def around(self) -> Around:
+        return self._around
+
+    @cached_property
+    def _around(self) -> Around:
+        return around_of(self._ask(["a"], add_special=True), self._ask(["a"], add_special=False))
+
     @cached_property
     def _joint(self) -> Joint:
         return joint_of(lambda texts: self._ask(texts, add_special=False))
@@ -79,9 +89,25 @@ class LlamaTokenizer:
         tokens: list[int] = []
         joint = self._joint if len(text) > PIECE_CHARACTERS else Joint.NONE
         for piece in pieces(text, joint):
-            parts = list(self._short_runs(piece)) if self._byte_pairs else [piece]
-            tokens += self._ask(parts, add_special=False)
+            tokens += self._ask(self._parts(piece), add_special=False)
         return tokens
+
+    def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
+        found: list[list[int]] = []
+        asked: list[str | int] = []
+        size = 0
+        for text in texts:
+            asked += [_BORDER, *self._parts(text)]
+            size += len(text)
+            if size > PIECE_CHARACTERS:
+                found += _divided(self._ask(asked, add_special=False))
+                asked, size = [], 0
+        if asked:
+            found += _divided(self._ask(asked, add_special=False))
+        return found
+
+    def _parts(self, text: str) -> list[str]:
+        return list(self._short_runs(text)) if self._byte_pairs else [text]
 
     def _short_runs(self, text: str) -> Iterator[str]:
         """Cut runs that llama.cpp would not survive."""
@@ -95,7 +121,7 @@ class LlamaTokenizer:
                     start = at + cut
         yield text[start:]
 
-    def _ask(self, texts: Sequence[str], *, add_special: bool) -> list[int]:
+    def _ask(self, texts: Sequence[str | int], *, add_special: bool) -> list[int]:
         """Raises ModelCrashed."""
         body = {"content": list(texts), "add_special": add_special, "parse_special": True}
         with closing(LlamaClient(self._process, timeout_seconds=_SECONDS)) as client:
@@ -104,6 +130,14 @@ class LlamaTokenizer:
                 return cast("list[int]", json.load(client.post("/tokenize", body))["tokens"])
             except (OSError, http.client.HTTPException, ValueError, KeyError):
                 raise self._process.end_and_explain() from None
+
+
+def _divided(tokens: Sequence[int]) -> Iterator[list[int]]:
+    start = 1
+    for end in range(1, len(tokens) + 1):
+        if end == len(tokens) or tokens[end] == _BORDER:
+            yield list(tokens[start:end])
+            start = end + 1
 
 
 class _Kinds(dict[int, str]):

@@ -4,7 +4,8 @@ Run by path and not as a module, with nothing of ours imported: it must start fa
 and it is alone in importing xllamacpp. The parent writes one line of JSON on stdin,
 
     {"model": PATH, "context_length": N, "max_sequences": N, "prompt_cache_bytes": N,
-     "chunk_tokens": N, "threads": N, "key": SECRET}
+     "pooling": "" | "mean" | "cls" | "last" | "rank", "chunk_tokens": N, "threads": N,
+     "key": SECRET}
 
 in which may also be "shared_tokens" (N: the KV cache that all sequences share; without it each
 has its own), "kv_type" (as llama.cpp calls it: q8_0), "adapters" ([[PATH, SCALE]…]) and
@@ -21,6 +22,7 @@ closed it or died, so does this process.
 import json
 import os
 import sys
+from types import ModuleType
 from typing import Any
 
 
@@ -40,14 +42,14 @@ def main() -> None:
         params.fit_params = False  # the parent has planned what fits
         # A prompt is read in pieces: between them the others' tokens go on, and a cancel counts.
         params.n_batch = params.n_ubatch = config["chunk_tokens"]
-        kv_type = config.get("kv_type", "f16")
-        params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type[
-            f"GGML_TYPE_{kv_type.upper()}"
-        ]
+        kv_type = xllamacpp.ggml_type["GGML_TYPE_" + config.get("kv_type", "f16").upper()]
+        params.cache_type_k = params.cache_type_v = kv_type
         params.lora_adapters = [
             xllamacpp.CommonAdapterLoraInfo(path, scale)
             for path, scale in config.get("adapters", ())
         ]
+        if config["pooling"]:
+            _embed(params, xllamacpp, config["pooling"], config["context_length"])
         params.warmup = False  # a first token late is better than every load late
         params.cpuparams.n_threads = config["threads"]
         params.cpuparams_batch.n_threads = config["threads"]
@@ -93,6 +95,16 @@ def _set_endpoints(params: Any, slot_folder: str | None) -> None:  # noqa: ANN40
     params.endpoint_slots = True  # which are busy, and nothing of what is in them
     if slot_folder:  # llama.cpp puts a file's name behind it as it is
         params.slot_save_path = os.path.join(slot_folder, "")
+
+
+def _embed(params: object, xllamacpp: ModuleType, pooling: str, context_length: int) -> None:
+    """Have it make embeddings too."""
+    params.embedding = True
+    # enum llama_pooling_type; what the file says is not enough for "rank".
+    number = ("none", "mean", "cls", "last", "rank").index(pooling)
+    params.pooling_type = xllamacpp.llama_pooling_type(number)
+    if pooling != "last":  # all of a text goes through the model at once
+        params.n_batch = params.n_ubatch = context_length
 
 
 if __name__ == "__main__":

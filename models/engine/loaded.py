@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
-from models.chat import GenerateRequest, LoadRequest
-from models.engine.backend import Backend, Decoded, LoadSpec, Output, Prefilled, Work
-from models.engine.generation import Generation
+from models.chat import LoadRequest, ModelRequest
+from models.engine.backend import Backend, Decoded, LoadSpec, Output, Prefilled
 from models.engine.job import Group, Job, State
-from models.engine.prepared import Prompt
+from models.engine.work import Made, insert
 from models.errors import InferenceError
 from models.events import (
     Event,
     Failed,
     Finished,
     FinishReason,
+    Last,
     Loaded,
     Progress,
     Sink,
@@ -133,16 +133,16 @@ class LoadedModel:
         else:
             yield from self._tell_loading([group])
 
-    def prepared(self, group: Group, made: Prompt | InferenceError) -> Iterator[Told]:
-        """Take the prompt of a group, or what was wrong with it."""
+    def prepared(self, group: Group, made: Made | InferenceError) -> Iterator[Told]:
+        """Take what was made for a group, or what was wrong with it."""
         if group not in self._preparing:
             return  # all of it was cancelled meanwhile
         self._preparing.remove(group)
-        if isinstance(made, Prompt):
-            yield from self._insert(group, made)
-        else:
+        if isinstance(made, InferenceError):
             for job in group.jobs:
                 yield self._end(job, Failed(made.again()))
+        else:
+            yield from self._insert(group, made)
         yield from self._advance()
 
     def cancel(self, ticket: int) -> Iterator[Told]:
@@ -223,15 +223,14 @@ class LoadedModel:
             self._preparing.append(group)
             self._start_preparing(self, group)
 
-    def _use(self, request: GenerateRequest | LoadRequest) -> None:
+    def _use(self, request: ModelRequest) -> None:
         self._last_used = time.monotonic()
         if request.keep_alive_seconds is not None:
             self._keep_alive_seconds = request.keep_alive_seconds
 
-    def _insert(self, group: Group, prompt: Prompt) -> Iterator[Told]:
-        works = {job.ticket: _work(job, prompt) for job in group.jobs}
+    def _insert(self, group: Group, made: Made) -> Iterator[Told]:
         try:
-            self.backend.insert(works)
+            insert(self.backend, group, made)
         except InferenceError as error:
             failure = error
         except Exception:
@@ -239,8 +238,6 @@ class LoadedModel:
             failure = InferenceError("The request failed unexpectedly: see the log.")
         else:
             for job in group.jobs:
-                assert isinstance(job.request, GenerateRequest)
-                job.generation = Generation(job.request, prompt, job.submitted)
                 job.move(State.INSERTED)
                 self._running[job.ticket] = job
             return
@@ -255,7 +252,7 @@ class LoadedModel:
         if job.state is State.INSERTED and isinstance(output, Prefilled | Decoded):
             job.move(State.DECODING)
         for event in job.generation.take(output):
-            if isinstance(event, Finished | Failed):
+            if isinstance(event, Last):
                 del self._running[output.ticket]
                 self.backend.remove(output.ticket)
                 yield self._end(job, event)
@@ -276,18 +273,3 @@ class LoadedModel:
         for group in groups:
             for job in group.jobs:
                 yield job.sink, event
-
-
-def _work(job: Job, prompt: Prompt) -> Work:
-    request = job.request
-    assert isinstance(request, GenerateRequest)
-    return Work(
-        tokens=prompt.tokens,
-        max_tokens=prompt.max_tokens,
-        sampling=request.sampling,
-        checkpoints=prompt.checkpoints,
-        grammar=prompt.grammar,
-        top_logprobs=request.top_logprobs,
-        prompt_logprobs=request.prompt_logprobs,
-        urgent=job.origin.door == "window",
-    )

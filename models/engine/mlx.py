@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from models import facts
-from models.engine.backend import Counters, LoadSpec, Output, Work
+from models.engine.backend import Counters, EmbedWork, LoadSpec, Output, Work
 from models.engine.hf_tokenizer import fill_in_of, tokenizer_of
 from models.engine.mlx_batch import Batches
 from models.engine.mlx_choice import Choice
 from models.engine.mlx_disk import open_mlx_disk
+from models.engine.mlx_encoder import MlxEncoder, decoder_embeddings
 from models.engine.mlx_grammar import MlxGrammars
 from models.engine.mlx_layers import Layers, cost_of
 from models.engine.mlx_library import free, import_library
@@ -49,7 +50,7 @@ _LARGE_BYTES = 4 << 30  # of weights
 
 def open_mlx(
     spec: LoadSpec, wake: Callable[[], None], *, prompts: PromptFiles | None = None
-) -> "MlxBackend":
+) -> "MlxBackend | MlxEncoder":
     """Open a model. ``MlxBackend.load`` loads it, bit by bit.
 
     ``prompts`` outlive it; None: they do not.
@@ -58,6 +59,8 @@ def open_mlx(
         LoadFailed
     """
     facts.of_mlx(spec.model.path)  # mlx_lm would look for a missing file on the network
+    if not spec.model.details.completes:
+        return MlxEncoder(spec, wake)
     return MlxBackend(spec, wake, prompts)
 
 
@@ -130,16 +133,22 @@ class MlxBackend:
     def insert(self, works: Mapping[int, Work]) -> None:
         self._loaded.insert(works)
 
+    def embed(self, ticket: int, work: EmbedWork) -> None:
+        self._loaded.embeddings.add(ticket, work)
+
     def remove(self, ticket: int) -> None:
+        self._loaded.embeddings.remove(ticket)
         self._loaded.runner.remove(ticket)
 
     def has_work(self) -> bool:
         if self._runnable:
-            return self._runnable.runner.has_work
+            return self._runnable.runner.has_work or self._runnable.embeddings.has_work()
         return self._loading is None or self._loading.has_work()
 
     def step(self) -> list[Output]:
-        return self._loaded.runner.step()
+        vectors = self._loaded.embeddings.step()
+        runner = self._loaded.runner
+        return vectors + runner.step() if runner.has_work else vectors
 
     # -- The end --------------------------------------------------------------
 
@@ -170,6 +179,7 @@ class _Runnable:
         )
         self._own_defaults = own_defaults(spec.model.path)
         self._grammars = MlxGrammars(library.mx, tokenizer, ours, tokenizer.eos_token_ids)
+        self.embeddings = decoder_embeddings(library, loaded, spec)
         handling = Layers(library.mx)
         self.prompter = Prompter(
             _template(spec.model.path, tokenizer),

@@ -94,6 +94,7 @@ class Library:
     load_tokenizer: Callable[..., MlxTokenizer]
     make_prompt_cache: Callable[[Module], list[Any]]
     load_layers: Callable[[str], list[Any]]  # mlx_lm.models.cache.load_prompt_cache
+    model_classes: Callable[[dict[str, Any]], tuple[type[Any], type[Any]]]  # of a configuration
     flatten: Callable[[Any], list[tuple[str, Any]]]  # mlx.utils.tree_flatten
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from models.engine.backend import LoadSpec, OpenBackend, key_of
 from models.engine.job import Group, State
 from models.engine.loaded import LoadedModel, Told
-from models.engine.prepared import Prompt
+from models.engine.work import Made
 from models.errors import EngineClosed, InferenceError, ServerBusy
 from models.events import Event, Failed, Finished, FinishReason, Last, Sink, TextDelta, Unloaded
 from models.model import Model
@@ -202,7 +202,7 @@ class Roster:
         self._loaded[spec.key] = loaded
         return loaded
 
-    def prepared(self, loaded: LoadedModel, group: Group, made: Prompt | InferenceError) -> None:
+    def prepared(self, loaded: LoadedModel, group: Group, made: Made | InferenceError) -> None:
         """Take what ``start_preparing`` has made."""
         if self._loaded.get(loaded.spec.key) is loaded:
             self._tell(loaded, loaded.prepared(group, made))

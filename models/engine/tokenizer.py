@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 PIECE_CHARACTERS = 1 << 15
 _LOOKED_BACK = 4096  # characters, for a place to cut at
@@ -43,6 +43,11 @@ class Tokenizer(Protocol):
         """What a plain prompt gets in front, where the model wants it. None: nothing."""
         ...
 
+    @property
+    def around(self) -> "Around":
+        """What a text to embed gets in front and behind: [CLS] and [SEP], of BERT."""
+        ...
+
     def encode(self, text: str) -> list[int]:
         """Special tokens in the text are recognised; none are added.
 
@@ -50,6 +55,25 @@ class Tokenizer(Protocol):
             ModelCrashed
         """
         ...
+
+    def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
+        """Do it for many short texts, which may take less than one after another.
+
+        Raises:
+            ModelCrashed
+        """
+        ...
+
+
+Around: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def around_of(whole: Sequence[int], bare: Sequence[int]) -> Around:
+    """Return what is in front of a text and behind it, by its ids with that and without."""
+    for start in range(len(whole) - len(bare) + 1):
+        if whole[start : start + len(bare)] == bare:
+            return tuple(whole[:start]), tuple(whole[start + len(bare) :])
+    return (), ()
 
 
 class Joint(StrEnum):

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from models.engine.tokenizer import PIECE_CHARACTERS, Joint, joint_of, pieces
+from models.engine.tokenizer import PIECE_CHARACTERS, Around, Joint, around_of, joint_of, pieces
 from models.errors import LoadFailed, ModelCrashed
 from models.worker import PYTHON, Command
 
@@ -67,6 +67,14 @@ class TokenizerProcess:
         token = self._ask([self._bos_token], add_special=False) if self._bos_token else []
         return added[0] if added and added[:1] == token else None
 
+    @property
+    def around(self) -> Around:
+        return self._around
+
+    @cached_property
+    def _around(self) -> Around:
+        return around_of(self._ask(["a"], add_special=True), self._ask(["a"], add_special=False))
+
     @cached_property
     def _joint(self) -> Joint:
         return joint_of(lambda texts: self._ask(texts, add_special=False))
@@ -77,6 +85,9 @@ class TokenizerProcess:
         for piece in pieces(text, joint):
             tokens += self._ask([piece], add_special=False)
         return tokens
+
+    def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self.encode(each) for each in texts]
 
     def close(self) -> None:
         """End the child. Harmless when it is gone."""

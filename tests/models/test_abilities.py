@@ -8,12 +8,14 @@ import pytest
 from models import abilities, chat
 from models.abilities import ENGINES, Ability, needed_by, of
 from models.chat import (
+    EmbedRequest,
     GenerateRequest,
     Grammar,
     Image,
     JsonObject,
     JsonSchema,
     Message,
+    RerankRequest,
     SamplingParams,
     Text,
     Tool,
@@ -95,7 +97,7 @@ FACTS = {
     "vision": Ability.VISION,
     "insert": Ability.INSERT,
 }
-OF_ANY = EVERYTHING - {*FACTS.values(), Ability.EMBEDDING}
+OF_ANY = EVERYTHING - set(FACTS.values())
 
 
 @pytest.mark.usefixtures("able_engines")
@@ -111,16 +113,31 @@ def test_a_fact_of_its_files_is_an_ability(fact: str, ability: Ability):
 
 @pytest.mark.usefixtures("able_engines")
 def test_an_embedding_model_completes_nothing():
-    model = made(completes=False, chat=False, tools=True, vision=True)
+    model = made(completes=False, chat=False, pooling="mean", tools=True, vision=True)
 
-    assert of(model) == {Ability.EMBEDDING}
+    assert of(model) == {Ability.EMBEDDING, Ability.RERANK}
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_cross_encoder_ranks_and_has_no_vectors(kind: Kind):
+    model = made(kind, completes=False, chat=False, pooling="rank")
+
+    abilities.check(RerankRequest(model="x", query="a", documents=("b",)), model)
+    with pytest.raises(NotAble, match="embedding"):
+        abilities.check(EmbedRequest(model="x", inputs=("a",)), model)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_model_that_writes_has_vectors_too(kind: Kind):
+    abilities.check(EmbedRequest(model="x", inputs=("a",)), made(kind))
+    abilities.check(RerankRequest(model="x", query="a", documents=("b",)), made(kind))
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_no_model_can_do_more_than_its_engine(kind: Kind):
     model = made(kind, tools=True, thinking=True, vision=True, insert=True)
 
-    assert of(model) == ENGINES[kind] - {Ability.EMBEDDING}
+    assert of(model) == ENGINES[kind]
     assert Ability.COMPLETION in of(model)
 
 

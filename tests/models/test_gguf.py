@@ -196,7 +196,7 @@ def test_an_embedding_model_is_known_as_one(testdata: Path):
         ({"tiny.pooling_type": 0}, True, ""),
         ({"tiny.pooling_type": 3}, False, "last"),  # a decoder that was made to embed
         ({"tiny.pooling_type": 4}, False, "rank"),
-        ({"tiny.attention.causal": struct.pack("<I?", 7, False)}, False, ""),
+        ({"tiny.attention.causal": struct.pack("<I?", 7, False)}, False, "mean"),
         ({"tiny.attention.causal": struct.pack("<I?", 7, True)}, True, ""),
     ],
 )

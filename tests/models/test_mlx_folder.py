@@ -163,12 +163,12 @@ def test_an_embedding_model_is_told_by_its_modules(folder: Path) -> None:
     with_file("chat_template.jinja", "{{ messages }}")(folder)
 
     details = facts.of_mlx(folder)
-    assert (details.completes, details.chat, details.pooling) == (False, False, "")
+    assert (details.completes, details.chat, details.pooling) == (False, False, "last")
 
     (folder / "1_Pooling").mkdir()
-    modes = {"pooling_mode_mean_tokens": False, "pooling_mode_lasttoken": True}
+    modes = {"pooling_mode_mean_tokens": True, "pooling_mode_lasttoken": False}
     with_file("1_Pooling/config.json", json.dumps(modes))(folder)
-    assert facts.of_mlx(folder).pooling == "last"
+    assert facts.of_mlx(folder).pooling == "mean"
 
 
 def test_a_model_that_sees_has_a_vision_config(folder: Path) -> None:

@@ -10,7 +10,14 @@ def test_only_what_ollama_has_a_word_for_is_told(monkeypatch):
 
     told = capabilities.capabilities(a_model())
 
-    assert told == ["completion", "vision", "tools", "insert", "thinking", "embedding"]
+    assert told == ["completion", "vision", "tools", "insert", "thinking"]
+
+
+def test_a_model_for_embeddings_alone_is_told_as_one(monkeypatch):
+    able = frozenset({Ability.EMBEDDING, Ability.RERANK})
+    monkeypatch.setattr(capabilities, "of", lambda model: able)
+
+    assert capabilities.capabilities(a_model()) == ["embedding"]
 
 
 def test_what_a_model_cannot_do_is_not_told(monkeypatch):

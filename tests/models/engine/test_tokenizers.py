@@ -38,6 +38,7 @@ class Child:
             "context_length": 256,
             "max_sequences": 1,
             "prompt_cache_bytes": 0,
+            "pooling": "",
         }
         self.process = LlamaProcess(config, model_name=path.stem, on_change=ready.set)
         while not self.process.ready():
