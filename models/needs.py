@@ -95,7 +95,8 @@ def cache_of(model: Model, kv_type: KvType = KvType.F16) -> Cache:
 def least(model: Model, wish: Wish) -> LoadSpec:
     """Return the smallest way to load a model that would serve."""
     trained = model.details.context_length or _LONGEST_DEFAULT_CONTEXT
-    context = min(trained, wish.asked_context or _SHORTEST_DEFAULT_CONTEXT)
+    usual = min(wish.default_context or _SHORTEST_DEFAULT_CONTEXT, _SHORTEST_DEFAULT_CONTEXT)
+    context = min(trained, wish.asked_context or usual)
     # llama.cpp rounds up by itself; the rest of us should know.
     context = min(trained, rounded_up(context))
     return _spec(model, wish.kv_type, context, 1, 0)

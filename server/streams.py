@@ -7,14 +7,15 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, get_args
 
 from models.chat import GenerateRequest, Origin, Request
 from models.errors import InferenceError
-from models.events import Event, Failed, Finished, Loaded, Sink, Unloaded
+from models.events import Event, Failed, Last, Sink
+from models.health import Health
 from models.resident import Resident
 
-_LAST = frozenset({Finished, Loaded, Unloaded, Failed})
+_LAST = frozenset[type[Event]](get_args(Last))
 
 
 class Engines(Protocol):
@@ -23,8 +24,7 @@ class Engines(Protocol):
     def submit(self, request: Request, sink: Sink, *, origin: Origin) -> int: ...
     def cancel(self, ticket: int) -> None: ...
     def residents(self) -> Sequence[Resident]: ...
-    @property
-    def alive(self) -> bool: ...
+    def health(self) -> Health: ...
     def count_tokens(self, request: GenerateRequest) -> int:
         """Return the tokens of the prompt. It may take a while. Raises InferenceError."""
         ...

@@ -140,20 +140,24 @@ def write_mlx(folder: Path, source: Path, *, pooling: str = "mean", **config: An
         "layer_norm_eps": 1e-12,
         **{name: reader.fields[kind + key].contents() for name, key in numbers.items()},
     }
-    (folder / "1_Pooling").mkdir(parents=True)
+    folder.mkdir()
     _write_json(folder / "config.json", settings | config)
-    _write_json(folder / "1_Pooling/config.json", {f"pooling_mode_{_MODES[pooling]}": True})
-    names = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
-    module = "sentence_transformers.models."
-    _write_json(
-        folder / "modules.json", [{"path": path, "type": module + step} for path, step in names]
-    )
+    write_modules(folder, pooling)
     weights = {
         _hugging_face(each.name): gguf.quants.dequantize(each.data, each.tensor_type)
         for each in reader.tensors
     }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     _write_tokenizer(folder, tokens)
+
+
+def write_modules(folder: Path, pooling: str) -> None:
+    """Write what sentence-transformers says of a model that pools this way."""
+    names = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
+    steps = [{"path": path, "type": f"sentence_transformers.models.{step}"} for path, step in names]
+    _write_json(folder / "modules.json", steps)
+    (folder / "1_Pooling").mkdir()
+    _write_json(folder / "1_Pooling/config.json", {f"pooling_mode_{_MODES[pooling]}": True})
 
 
 _MODES = {"mean": "mean_tokens", "cls": "cls_token", "last": "lasttoken", "max": "max_tokens"}

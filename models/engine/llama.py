@@ -21,7 +21,7 @@ from models.engine.backend import (
     SequenceFailed,
     Work,
 )
-from models.engine.llama_config import config_of, said_with_each
+from models.engine.llama_config import child_config
 from models.engine.llama_disk import LlamaDisk
 from models.engine.llama_embed import LlamaEmbeddings
 from models.engine.llama_grammar import LlamaGrammars
@@ -78,12 +78,12 @@ class LlamaBackend:
         self._sequences: dict[int, Sequence] = {}  # those that have not ended, by ticket
         self._slots = Slots(spec.max_sequences, spec.shared_tokens)
         self._streams: dict[Turn, LlamaStream] = {}
-        self._hits = self._misses = 0  # of prompts in what llama.cpp keeps
         self._to_embed: dict[int, EmbedWork] = {}  # by ticket, until there is a place
         self._embedding: dict[int, Turn] = {}
+        self._hits = self._misses = 0  # of prompts in what llama.cpp keeps
         template = template_of(source)
         self._process = LlamaProcess(
-            config_of(spec, disk.folder if disk else None),
+            child_config(spec, disk),
             model_name=str(spec.model.name),
             on_change=wake,
             command=command,
@@ -94,7 +94,12 @@ class LlamaBackend:
         )
         tokenizer = LlamaTokenizer(self._process, source)
         self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
-        self._requests.always |= said_with_each(spec)
+        if spec.adapters:
+            # Without it llama.cpp would go on from what it has read with other scales.
+            scales = [each.scale for each in spec.adapters]
+            self._requests.always["lora"] = [
+                {"id": place, "scale": scale} for place, scale in enumerate(scales)
+            ]
         self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
         self._prompter = Prompter(
             template,

@@ -47,7 +47,7 @@ class LlamaDisk:
     """
 
     def __init__(self, files: PromptFiles, spec: LoadSpec) -> None:
-        owner = owner_of(spec, packages=("xllamacpp",), cache=_cache_of(spec))
+        owner = owner_of(spec, packages=("xllamacpp",), scales=_scales_of(spec))
         self.folder = files.folder.work_path()
         self._shelf: Shelf = files.shelf(owner, spec.context_length - 1)
         self._token_bytes = spec.model.details.kv_bytes_per_token
@@ -218,9 +218,9 @@ def _lend(payload: Path, place: Path) -> None:
         shutil.copyfile(payload, place)
 
 
-def _cache_of(spec: LoadSpec) -> str:
-    """What the numbers in a KV cache depend on beside the model."""
-    parts = [spec.kv_type.value]
+def _scales_of(spec: LoadSpec) -> str:
+    """What adapters did to the numbers in a KV cache, and how much."""
+    parts: list[str] = []
     for each in spec.adapters:
         parts.append(f"{each.path} {each.scale}")
         with suppress(OSError):  # without its file nothing will be loaded

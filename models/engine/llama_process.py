@@ -53,6 +53,11 @@ _REASONS: tuple[tuple[str, type[InferenceError], str], ...] = (
     (r"missing tensor '([^']*)'", LoadFailed, "its file lacks the tensor {0}"),
     (r"key not found in model: (\S+)", LoadFailed, "its file lacks the entry {0}"),
     (
+        r"cache type (\S+) with block size \d+ does not divide",
+        LoadFailed,
+        "its heads do not fit a KV cache of type {0}; set its kv_type to f16",
+    ),
+    (
         r"failed to allocate|unable to allocate|bad_alloc|out of memory|Cannot allocate",
         OutOfMemory,
         "it does not fit into memory; close other programs or choose a smaller model",

@@ -4,7 +4,7 @@ Run by path and not as a module, with nothing of ours imported: it must start fa
 and it is alone in importing xllamacpp. The parent writes one line of JSON on stdin,
 
     {"model": PATH, "context_length": N, "max_sequences": N, "prompt_cache_bytes": N,
-     "pooling": "" | "mean" | "cls" | "last" | "rank", "chunk_tokens": N, "threads": N,
+     "chunk_tokens": N, "pooling": "" | "mean" | "cls" | "last" | "rank", "threads": N,
      "key": SECRET}
 
 in which may also be "shared_tokens" (N: the KV cache that all sequences share; without it each
@@ -42,21 +42,20 @@ def main() -> None:
         params.fit_params = False  # the parent has planned what fits
         # A prompt is read in pieces: between them the others' tokens go on, and a cancel counts.
         params.n_batch = params.n_ubatch = config["chunk_tokens"]
-        kv_type = xllamacpp.ggml_type["GGML_TYPE_" + config.get("kv_type", "f16").upper()]
-        params.cache_type_k = params.cache_type_v = kv_type
+        kv_type = config.get("kv_type", "f16")
+        params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type[
+            f"GGML_TYPE_{kv_type.upper()}"
+        ]
         params.lora_adapters = [
             xllamacpp.CommonAdapterLoraInfo(path, scale)
             for path, scale in config.get("adapters", ())
         ]
-        if config["pooling"]:
-            _embed(params, xllamacpp, config["pooling"], config["context_length"])
+        if pooling := config.get("pooling"):
+            _embed(params, xllamacpp, pooling, config["context_length"])
         params.warmup = False  # a first token late is better than every load late
         params.cpuparams.n_threads = config["threads"]
         params.cpuparams_batch.n_threads = config["threads"]
-        params.hostnames = ["127.0.0.1"]
-        params.port = 0
-        params.api_keys = [config["key"]]
-        _set_endpoints(params, config.get("slot_folder"))
+        _set_endpoints(params, config["key"], config.get("slot_folder"))
         # The parent renders the prompts. The model's own template would be tried out at load,
         # and one that does not end would keep it from ever being ready.
         params.use_jinja = False
@@ -89,7 +88,10 @@ def _set_cache(params: Any, config: dict[str, Any]) -> None:  # noqa: ANN401 - n
     params.n_ctx_checkpoints = 4
 
 
-def _set_endpoints(params: Any, slot_folder: str | None) -> None:  # noqa: ANN401 - no stubs
+def _set_endpoints(params: Any, key: str, slot_folder: str | None) -> None:  # noqa: ANN401 - no stubs
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [key]
     params.ui = False
     params.endpoint_props = False
     params.endpoint_slots = True  # which are busy, and nothing of what is in them

@@ -171,6 +171,71 @@ def test_an_embedding_model_is_told_by_its_modules(folder: Path) -> None:
     assert facts.of_mlx(folder).pooling == "mean"
 
 
+BERT = CONFIG | {"model_type": "bert"}
+
+
+@pytest.mark.parametrize(
+    ("config", "limit", "context"),
+    [
+        (BERT, None, 64),
+        (BERT, 32, 32),
+        (BERT, 128, 64),
+        (CONFIG | {"model_type": "xlm-roberta"}, None, 62),
+    ],
+)
+def test_an_encoder_reads_as_much_as_it_has_places_for(
+    folder: Path, config: dict[str, object], limit: int | None, context: int
+) -> None:
+    with_file("config.json", json.dumps(config))(folder)
+    if limit:
+        text = json.dumps({"max_seq_length": limit})
+        with_file("sentence_bert_config.json", text)(folder)
+
+    details = facts.of_mlx(folder)
+
+    assert (details.completes, details.pooling, details.context_length) == (False, "mean", context)
+
+
+def test_a_cross_encoder_is_told_by_its_class(folder: Path) -> None:
+    config = BERT | {"architectures": ["BertForSequenceClassification"]}
+    with_file("config.json", json.dumps(config))(folder)
+
+    assert facts.of_mlx(folder).pooling == "rank"
+
+
+def test_what_reads_both_ways_is_refused(folder: Path) -> None:
+    config = CONFIG | {"model_type": "gemma3_text", "use_bidirectional_attention": True}
+    with_file("config.json", json.dumps(config))(folder)
+
+    with pytest.raises(LoadFailed, match="reads a text both ways"):
+        facts.of_mlx(folder)
+
+
+@pytest.mark.parametrize(
+    ("step", "settings", "named"),
+    [
+        ("Dense", {"pooling_mode_cls_token": True}, "step that cannot be run here .Dense."),
+        ("Normalize", {"pooling_mode_weightedmean_tokens": True}, "weightedmean_tokens"),
+        (
+            "Normalize",
+            {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True},
+            "cls_token and pooling_mode_mean_tokens",
+        ),
+    ],
+)
+def test_vectors_that_are_made_in_another_way_are_refused(
+    folder: Path, step: str, settings: dict[str, object], named: str
+) -> None:
+    steps = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2", step)]
+    types = [{"path": path, "type": f"sentence_transformers.models.{name}"} for path, name in steps]
+    with_file("modules.json", json.dumps(types))(folder)
+    (folder / "1_Pooling").mkdir()
+    with_file("1_Pooling/config.json", json.dumps(settings))(folder)
+
+    with pytest.raises(LoadFailed, match=named):
+        facts.of_mlx(folder)
+
+
 def test_a_model_that_sees_has_a_vision_config(folder: Path) -> None:
     config = {"model_type": "seer", "text_config": CONFIG, "vision_config": {"depth": 2}}
     with_file("config.json", json.dumps(config))(folder)

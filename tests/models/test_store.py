@@ -10,6 +10,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import gguf
 import pytest
 
 from models import atomic, builtin, facts, weights
@@ -22,6 +23,7 @@ from models.errors import (
 )
 from models.model import Files, Kind
 from models.store import Store
+from tests.bert_models import write_gguf, write_mlx
 from tests.gguf_bytes import TINY, gguf_bytes
 
 POCKET = builtin.FOLDER
@@ -77,6 +79,17 @@ def test_a_file_imported_in_place_stays_where_it_is(store: Store, home: Path, tm
     assert (model.kind, model.path, model.size_bytes) == (Kind.LLAMA, path, path.stat().st_size)
     assert model.details.context_length == 512
     assert not weights_of_our_own(home)
+
+
+def test_an_encoders_folder_is_imported_with_its_pooling(store: Store, tmp_path: Path):
+    write_gguf(tmp_path / "bert.gguf", gguf.PoolingType.CLS)
+    write_mlx(tmp_path / "bert", tmp_path / "bert.gguf", pooling="cls")
+
+    model = store.import_path(tmp_path / "bert", "encoder", copy=True)
+
+    assert (model.kind, model.details.completes, model.details.pooling) == (Kind.MLX, False, "cls")
+    assert (model.path / "1_Pooling/config.json").is_file()
+    assert facts.of_mlx(model.path) == model.details
 
 
 def test_a_copied_file_outlives_the_one_it_came_from(store: Store, tmp_path: Path):

@@ -17,9 +17,9 @@ import pytest
 from models import chat
 from models.chat import GenerateRequest, LoadRequest, Overflow, SamplingParams, UnloadRequest
 from models.engine import llama_answer, llama_process
+from models.engine.house import Runner
 from models.engine.llama import LlamaBackend, open_llama
 from models.engine.llama_process import LlamaProcess
-from models.engine.roster import Runner
 from models.errors import ContextOverflow, InferenceError, LoadFailed, ModelCrashed
 from models.events import Failed, Finished, FinishReason, Started, TextDelta
 from models.model import Files, Kind

@@ -1,13 +1,17 @@
 """Embeddings and scores by MLX: encoders made of GGUF files, and decoders."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import gguf
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from models import facts
 from models.chat import (
@@ -21,13 +25,14 @@ from models.chat import (
 from models.engine.installed import has_mlx
 from models.engine.llama import open_llama
 from models.engine.mlx import open_mlx
+from models.engine.mlx_embed import Pool
 from models.engine.mlx_library import end_thread
 from models.engine.roster import Runner
 from models.errors import ContextOverflow, InferenceError, InvalidRequest, LoadFailed, NotAble
 from models.events import Embedded, Failed, Finished, Last, Loaded, Reranked, TextDelta
 from models.model import Kind, Model
 from models.residency import Residency
-from tests.bert_models import EXAMPLE, HAPPY, cosine, write_gguf, write_mlx
+from tests.bert_models import EXAMPLE, HAPPY, WIDTH, cosine, write_gguf, write_mlx, write_modules
 from tests.fakes import A_TEST, a_model, find_among
 from tests.listener import Listener
 
@@ -83,6 +88,19 @@ def refused(
     end = ask(residency, EmbedRequest(**values))
     assert isinstance(end, Failed), end
     return end.error
+
+
+def change_config(folder: Path, **changes: object) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+
+
+def weights_of(folder: Path) -> dict[str, Any]:
+    return load_file(folder / "model.safetensors")
+
+
+def write_weights(folder: Path, weights: dict[str, Any]) -> None:
+    save_file(weights, folder / "model.safetensors", metadata={"format": "mlx"})
 
 
 @pytest.fixture
@@ -166,11 +184,9 @@ def test_quantised_weights_make_nearly_the_same_vectors(open_residency: Open, be
 
 def quantised(folder: Path) -> None:
     """Make the matrices of a folder 8-bit, as mlx_lm.convert does."""
-    import mlx.core as mx  # noqa: PLC0415
-
+    mx = import_module("mlx.core")
     weights: dict[str, Any] = {}
-    loaded: Mapping[str, Any] = mx.load(str(folder / "model.safetensors"))  # pyright: ignore
-    for name, array in loaded.items():
+    for name, array in mx.load(str(folder / "model.safetensors")).items():
         if array.ndim == 2 and array.shape[1] % 32 == 0:
             stem = name.removesuffix(".weight")
             packed, scales, biases = mx.quantize(array, group_size=32, bits=8)
@@ -178,9 +194,7 @@ def quantised(folder: Path) -> None:
         else:
             weights[name] = array
     mx.save_safetensors(str(folder / "model.safetensors"), weights)
-    changed = json.loads((folder / "config.json").read_text())
-    changed["quantization"] = {"group_size": 32, "bits": 8}
-    (folder / "config.json").write_text(json.dumps(changed))
+    change_config(folder, quantization={"group_size": 32, "bits": 8})
 
 
 def test_what_is_too_long_is_refused_with_the_counts_or_cut(open_residency: Open, bert: Path):
@@ -214,6 +228,56 @@ def test_an_encoder_writes_nothing(open_residency: Open, bert: Path):
     assert isinstance(end.error, NotAble)
 
 
+def test_roberta_begins_at_its_third_position(open_residency: Open, bert: Path, tmp_path: Path):
+    (before,) = embedded(open_residency(bert=bert), "a b c").vectors
+    weights = weights_of(bert)
+    name = "embeddings.position_embeddings.weight"
+    weights[name] = np.concatenate([np.full((2, WIDTH), 9.0, np.float32), weights[name]])
+    write_weights(bert, {f"roberta.{name}": array for name, array in weights.items()})
+    change_config(bert, model_type="xlm-roberta", max_position_embeddings=130)
+    residency = open_residency(bert=bert)
+
+    (after,) = embedded(residency, "a b c").vectors
+
+    assert after == pytest.approx(before, abs=1e-6)
+    error = refused(residency, "a " * 300)
+    assert isinstance(error, ContextOverflow)
+    assert error.context_length == 128
+
+
+def test_a_decoder_made_for_vectors_has_them_without_model_in_its_names(
+    open_residency: Open, tmp_path: Path
+):
+    folder = shutil.copytree(POCKET / "mlx", tmp_path / "decoder")
+    weights = weights_of(folder)
+    assert all(name.startswith("model.") for name in weights)
+    write_weights(folder, {name.removeprefix("model."): array for name, array in weights.items()})
+    write_modules(folder, "last")
+    residency = open_residency(decoder=folder, pocket=POCKET / "mlx")
+    long = "London is a city. " * 60
+
+    ours = embedded(residency, "Paris", long, "Rome is one too", model="decoder").vectors
+    theirs = embedded(residency, "Paris", long, "Rome is one too", model="pocket").vectors
+
+    for one, other in zip(ours, theirs, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "cls"])
+def test_what_a_decoder_read_in_chunks_is_pooled_as_if_it_were_read_at_once(pooling: str):
+    mx = import_module("mlx.core")
+    hidden = mx.random.normal((3, 20, 8))
+    lengths = [20, 7, 1]
+    whole = Pool(mx, pooling, lengths)
+    whole.add(hidden)
+    parts = Pool(mx, pooling, lengths)
+    for start in range(0, 20, 6):
+        parts.add(hidden[:, start : start + 6])
+
+    for one, other in zip(whole.vectors(), parts.vectors(), strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -226,8 +290,7 @@ def test_an_encoder_writes_nothing(open_residency: Open, bert: Path):
 def test_an_encoder_that_cannot_be_run_is_one_sentence(
     open_residency: Open, bert: Path, changes: dict[str, object], named: str
 ):
-    config = json.loads((bert / "config.json").read_text())
-    (bert / "config.json").write_text(json.dumps(config | changes))
+    change_config(bert, **changes)
 
     end = ask(open_residency(bert=bert), LoadRequest(model="bert"))
 
@@ -274,7 +337,7 @@ def test_a_model_that_writes_embeds_meanwhile_in_chunks(open_residency: Open):
         GenerateRequest(model="pocket", prompt="Once upon a time"), writing, origin=A_TEST
     )
     writing.until(TextDelta)
-    long = "London is a city and Paris is one too. " * 30
+    long = "London is a city and Paris is one too. " * 12
 
     found = embedded(residency, "Paris", long, "Paris", long, model="pocket")
     residency.cancel(ticket)
@@ -287,7 +350,7 @@ def test_a_model_that_writes_embeds_meanwhile_in_chunks(open_residency: Open):
 def test_a_decoder_has_the_vectors_that_llama_cpp_makes_of_it(open_residency: Open):
     (file,) = (POCKET / "gguf").glob("*.gguf")
     residency = open_residency(mlx=POCKET / "mlx", llama=file)
-    texts = ("Paris", "What is the capital of France? " * 40)
+    texts = ("Paris", "What is the capital of France? " * 30)
 
     ours = embedded(residency, *texts, model="mlx")
     theirs = embedded(residency, *texts, model="llama")

@@ -122,6 +122,21 @@ def test_ordinary_text_is_cut_nowhere(pocket: Child, text: str):
     assert pocket.tokenizer.encode(text) == whole
 
 
+@pytest.mark.parametrize("name", ["stories260K.gguf", "all-MiniLM-L6-v2-Q8_0.gguf", None])
+def test_many_texts_have_the_tokens_that_each_has(child_of: Any, pocket: Child, name: str | None):
+    tokenizer = (child_of(name) if name else pocket).tokenizer
+    texts = ["Hello world", "", "Hello", " two  spaces", "1²" * 500, "", "你好", *["x" * 9_000] * 9]
+
+    assert tokenizer.encode_each(texts) == [tokenizer.encode(each) for each in texts]
+    assert tokenizer.encode_each([]) == []
+
+
+def test_what_a_text_to_embed_has_round_it_is_the_models_own(child_of: Any, pocket: Child):
+    assert child_of("all-MiniLM-L6-v2-Q8_0.gguf").tokenizer.around == ((101,), (102,))
+    assert child_of("stories260K.gguf").tokenizer.around == ((1,), ())
+    assert pocket.tokenizer.around == ((), ())
+
+
 @pytest.mark.parametrize(
     ("splitter", "units"),
     [
