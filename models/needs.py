@@ -78,9 +78,9 @@ class Cache:
 
 
 def cache_of(model: Model, kv_type: KvType = KvType.F16) -> Cache:
-    if pooling.reads_whole(model.details.pooling):
-        return Cache(0)
     details = model.details
+    if pooling.reads_whole(details.pooling):
+        return Cache(0)
     share = _KV_SHARES[kv_type] * _kv_growth(model)
     if _is_guess(model):
         return Cache(max(1, int(model.size_bytes // _USUAL_TOKENS * share)))

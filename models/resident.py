@@ -1,4 +1,4 @@
-"""What is in memory and what runs there, as the window and the wires show it."""
+"""Resident: a model in memory, or on its way there, as the window and the wires show it."""
 
 import time
 from dataclasses import dataclass
@@ -15,8 +15,6 @@ _FOREVER_SECONDS = 1e9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resident:
-    """A model in memory, or on its way there."""
-
     model: Model  # by the name under which it was asked for last
     names: frozenset[str]  # ``ModelName.key`` of every name it was asked for by
     loading: bool

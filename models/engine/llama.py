@@ -23,7 +23,7 @@ from models.engine.backend import (
 )
 from models.engine.llama_config import child_config
 from models.engine.llama_disk import LlamaDisk
-from models.engine.llama_embed import LlamaEmbeddings
+from models.engine.llama_embed import LlamaEmbeddings, LlamaQuestion
 from models.engine.llama_grammar import LlamaGrammars
 from models.engine.llama_process import LlamaProcess
 from models.engine.llama_recall import Recall
@@ -35,6 +35,7 @@ from models.engine.llama_tokenizer import LlamaTokenizer
 from models.engine.prompt import Prompter
 from models.engine.template import template_of
 from models.gguf import TemplateSource, read_template
+from models.pooling import reads_whole
 from models.prompt_files import PromptFiles
 from models.worker import PYTHON, Command
 
@@ -72,14 +73,16 @@ class LlamaBackend:
         self._spec = spec
         self._wake = wake
         # Stream threads put, the lane's thread takes. None: the turn has left the child.
-        self._outbox: queue.SimpleQueue[tuple[Turn | None, Output | None]] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[tuple[Turn, Output | None]] = queue.SimpleQueue()
         self._admitted: list[Output] = []
-        self._orders = count()
+        self._next_order = partial(next, count())
         self._sequences: dict[int, Sequence] = {}  # those that have not ended, by ticket
         self._slots = Slots(spec.max_sequences, spec.shared_tokens)
-        self._streams: dict[Turn, LlamaStream] = {}
-        self._to_embed: dict[int, EmbedWork] = {}  # by ticket, until there is a place
-        self._embedding: dict[int, Turn] = {}
+        self._streams: dict[Turn, LlamaStream | LlamaQuestion] = {}
+        details = spec.model.details
+        self._embeddings = LlamaEmbeddings(
+            keeps_nothing=reads_whole(details.pooling), generates=details.completes
+        )
         self._hits = self._misses = 0  # of prompts in what llama.cpp keeps
         template = template_of(source)
         self._process = LlamaProcess(
@@ -89,9 +92,6 @@ class LlamaBackend:
             command=command,
         )
         self._recall = Recall(disk, self._process) if disk else None
-        self._embeddings = LlamaEmbeddings(
-            self._process, partial(self._put, None), generates=spec.model.details.completes
-        )
         tokenizer = LlamaTokenizer(self._process, source)
         self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
         if spec.adapters:
@@ -137,7 +137,7 @@ class LlamaBackend:
 
     def load(self) -> bool:
         ready = self._process.ready()
-        if self._streams and self._process.pulse.is_stuck():
+        if self._streams and self._is_stuck():
             raise self._process.end_and_explain()
         return ready
 
@@ -150,11 +150,8 @@ class LlamaBackend:
         self._start_waiting()
 
     def embed(self, ticket: int, work: EmbedWork) -> None:
-        """It waits for a place as a sequence does: its rows need cells of a shared cache too."""
-        longest = max(map(len, work.rows))
-        order = next(self._orders)
-        self._to_embed[ticket] = work
-        self._slots.wait(Turn(tickets=(ticket,), prompt_tokens=longest, most_tokens=1, order=order))
+        for turn in self._embeddings.add(ticket, work, self._next_order):
+            self._slots.wait(turn)
         self._start_waiting()
 
     def has_work(self) -> bool:
@@ -166,11 +163,9 @@ class LlamaBackend:
         while not self._outbox.empty():
             turn, output = self._outbox.get()
             self._process.pulse.beat()
-            if self._recall and turn:
+            if self._recall:
                 self._recall.heard(turn)
-            if turn is None:
-                outputs += self._embedded(output)
-            elif output is None:
+            if output is None:
                 self._end(turn)
             elif told := self._take(turn, output):
                 outputs.append(told)
@@ -180,14 +175,10 @@ class LlamaBackend:
         return outputs
 
     def remove(self, ticket: int) -> None:
-        self._sequences.pop(ticket, None)
-        self._to_embed.pop(ticket, None)
-        if self._slots.forget(ticket):
+        if self._sequences.pop(ticket, None) is None and not self._embeddings.remove(ticket):
             return
-        if turn := self._embedding.pop(ticket, None):
-            self._embeddings.remove(ticket)
-            self._slots.end(turn)
-            return
+        while self._slots.forget(ticket):
+            pass  # of texts to embed there are several turns
         for turn, stream in self._streams.items():
             if ticket in turn.tickets and not self._left_in(turn):
                 stream.cancel()  # llama.cpp cannot end one of several
@@ -199,17 +190,21 @@ class LlamaBackend:
         self._grammars.close()
         if self._recall:
             self._recall.close()
-        self._streams.clear()
-        self._embeddings.close()
         self._process.close()
 
     # -- Inside ---------------------------------------------------------------
+
+    def _is_stuck(self) -> bool:
+        pulse = self._process.pulse
+        # Of a long text to embed nothing comes before it is done.
+        embeds = any(turn.places for turn in self._streams)
+        return pulse.is_idle() if embeds else pulse.is_stuck()
 
     def _sequence(self, ticket: int, work: Work) -> Sequence:
         sequence = Sequence(
             ticket,
             work,
-            next(self._orders),
+            self._next_order(),
             context_length=self._spec.context_length,
             shares_cells=self._spec.shared_tokens is not None,
         )
@@ -233,22 +228,25 @@ class LlamaBackend:
 
     def _start_waiting(self) -> None:
         while (not self._recall or self._recall.may_begin) and (turn := self._slots.start_next()):
-            (ticket, *_) = turn.tickets
-            if work := self._to_embed.pop(ticket, None):
-                self._embedding[ticket] = turn
-                self._embeddings.add(ticket, work)
-                continue
             if not self._streams:
                 self._process.pulse.start()
-            asked = self._asked(turn)
-            self._streams[turn] = LlamaStream(
-                self._process,
-                turn.tickets,
-                asked,
-                self._grammars.watch(asked.work.grammar, partial(self._put, turn)),
-                partial(self._put, turn, None),
-                self._begun(turn),
-            )
+            self._streams[turn] = self._question(turn) if turn.places else self._stream(turn)
+
+    def _question(self, turn: Turn) -> LlamaQuestion:
+        if self._recall:
+            self._recall.begin_other(turn)
+        return self._embeddings.start(self._process, turn, partial(self._put, turn))
+
+    def _stream(self, turn: Turn) -> LlamaStream:
+        asked = self._asked(turn)
+        return LlamaStream(
+            self._process,
+            turn.tickets,
+            asked,
+            self._grammars.watch(asked.work.grammar, partial(self._put, turn)),
+            partial(self._put, turn, None),
+            self._begun(turn),
+        )
 
     def _asked(self, turn: Turn) -> Asked:
         first = self._sequences[turn.tickets[0]]
@@ -271,6 +269,8 @@ class LlamaBackend:
         return [self._sequences[each] for each in turn.tickets if each in self._sequences]
 
     def _take(self, turn: Turn, output: Output) -> Output | None:
+        if turn.places:
+            return output if output.ticket in self._embeddings else None
         sequence = self._sequences.get(output.ticket)
         if sequence is None:
             return None  # it was removed meanwhile
@@ -284,14 +284,6 @@ class LlamaBackend:
             del self._sequences[output.ticket]
         return told
 
-    def _embedded(self, output: Output | None) -> list[Output]:
-        if output is None or output.ticket not in self._embeddings:
-            return []  # it was removed meanwhile
-        self._embeddings.took(output)
-        if output.ticket not in self._embeddings:
-            self._slots.end(self._embedding.pop(output.ticket))
-        return [output]
-
     def _end(self, turn: Turn) -> None:
         stream = self._streams.pop(turn)
         if self._recall:
@@ -299,7 +291,10 @@ class LlamaBackend:
         self._slots.end(turn)
         for sequence in self._left_in(turn):
             self._wait([sequence])
+        if turn.places:
+            for more in self._embeddings.after(turn.tickets[0], self._next_order):
+                self._slots.wait(more)
 
-    def _put(self, turn: Turn | None, output: Output | None) -> None:  # called on a stream's thread
+    def _put(self, turn: Turn, output: Output | None) -> None:  # called on a stream's thread
         self._outbox.put((turn, output))
         self._wake()

@@ -1,4 +1,4 @@
-"""Embeddings and scores of a llama.cpp model: threads that ask its child, some rows at a time."""
+"""Embeddings and scores of a llama.cpp model: its child is asked for some rows at a time."""
 
 import base64
 import http.client
@@ -7,7 +7,6 @@ import logging
 import socket
 import threading
 from array import array
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -15,87 +14,84 @@ from models.engine.backend import EmbedWork, Output, Pooled, SequenceFailed
 from models.engine.inputs import unknown_tokens
 from models.engine.llama_client import JSON, LlamaClient
 from models.engine.llama_process import LlamaProcess
+from models.engine.llama_slots import Turn
 from models.errors import InferenceError
 
 log = logging.getLogger(__name__)
 
-# Requests that are with the child at a time: each has a thread.
-_MOST_AT_ONCE = 4
-# Rows and tokens of one question: it is cancelled as a whole, and told as a whole.
+# Rows and tokens of one question to an encoder: it is cancelled as a whole, and told as a whole.
 _MOST_ROWS = 32
-_MOST_TOKENS = 4096
+_MOST_TOKENS = 2048
+# Questions of one request that are with the child, or wait for a slot of it.
+_MOST_AT_ONCE = 8
 
 
 class LlamaEmbeddings:
-    """All requests for embeddings of one model. ``put`` takes what comes of them, on any thread.
+    """The requests for embeddings of one model, and the turns that each still needs.
 
-    ``generates``: the child writes texts too. One row at a time is asked of it then, so that
-    a thousand of them do not stand before the next text.
+    ``keeps_nothing``: the model is an encoder, which takes many rows at once; of a decoder a
+    row takes a slot, and its tokens are cells of the KV cache. ``generates``: it writes texts
+    too. Of each request one turn at a time is out then: the next one queues behind the texts
+    that have come meanwhile.
     """
 
-    def __init__(
-        self, process: LlamaProcess, put: Callable[[Output], None], *, generates: bool
-    ) -> None:
-        self._process = process
-        self._put = put
-        self._most_rows = 1 if generates else _MOST_ROWS
+    def __init__(self, *, keeps_nothing: bool, generates: bool) -> None:
+        self._most_rows = _MOST_ROWS if keeps_nothing else 1
         self._most_at_once = 1 if generates else _MOST_AT_ONCE
-        self._waiting: deque[tuple[int, EmbedWork]] = deque()
-        self._running: dict[int, _Asking] = {}
-        self._left: dict[int, int] = {}  # rows of which nothing has come yet
+        self._works: dict[int, EmbedWork] = {}  # of requests that have not ended, by ticket
+        self._left: dict[int, Iterator[range]] = {}  # what each has not asked for yet
 
     def __contains__(self, ticket: int) -> bool:
-        """Whether it has not ended: what comes of another is to be passed over."""
-        return ticket in self._left
+        """Whether it has not ended."""
+        return ticket in self._works
 
-    def add(self, ticket: int, work: EmbedWork) -> None:
-        self._left[ticket] = len(work.rows)
-        self._waiting.append((ticket, work))
-        self._start_waiting()
+    def add(self, ticket: int, work: EmbedWork, order: Callable[[], int]) -> Iterator[Turn]:
+        """Yield its first turns. ``order`` gives each its place in the queue."""
+        self._works[ticket] = work
+        self._left[ticket] = _questions(work, self._most_rows)
+        for _ in range(self._most_at_once):
+            yield from self.after(ticket, order)
 
-    def took(self, output: Output) -> None:
-        """Note what has come of one of them: the last of it makes room for the next."""
-        if isinstance(output, Pooled):
-            self._left[output.ticket] -= len(output.vectors)
-        if isinstance(output, SequenceFailed) or not self._left[output.ticket]:
-            self.remove(output.ticket)
+    def after(self, ticket: int, order: Callable[[], int]) -> Iterator[Turn]:
+        """Yield the next turn of a request of which one has ended, if there is one."""
+        if ticket not in self._left or (places := next(self._left[ticket], None)) is None:
+            return
+        rows = self._works[ticket].rows
+        tokens = sum(len(rows[place]) for place in places)
+        yield Turn(
+            tickets=(ticket,), prompt_tokens=tokens, most_tokens=0, order=order(), places=places
+        )
 
-    def remove(self, ticket: int) -> None:
-        """Harmless where it is unknown or over."""
+    def start(
+        self, process: LlamaProcess, turn: Turn, put: Callable[[Output | None], None]
+    ) -> "LlamaQuestion":
+        (ticket,) = turn.tickets
+        return LlamaQuestion(process, ticket, self._works[ticket], turn.places, put)
+
+    def remove(self, ticket: int) -> bool:
+        """Forget a request; return whether it was there."""
         self._left.pop(ticket, None)
-        if asking := self._running.pop(ticket, None):
-            asking.cancel()
-        else:
-            self._waiting = deque(each for each in self._waiting if each[0] != ticket)
-        self._start_waiting()
-
-    def close(self) -> None:
-        self._waiting.clear()
-        for ticket in list(self._running):
-            self.remove(ticket)
-
-    def _start_waiting(self) -> None:
-        while self._waiting and len(self._running) < self._most_at_once:
-            ticket, work = self._waiting.popleft()
-            self._running[ticket] = _Asking(self._process, ticket, work, self._most_rows, self._put)
+        return self._works.pop(ticket, None) is not None
 
 
-class _Asking(threading.Thread):
-    """One request: it asks from its making until it is through, or cancelled."""
+class LlamaQuestion(threading.Thread):
+    """Some rows of one request: it asks from its making. ``put`` gets None when it has ended."""
+
+    slot = None  # nothing of it is worth to be kept
 
     def __init__(
         self,
         process: LlamaProcess,
         ticket: int,
         work: EmbedWork,
-        most_rows: int,
-        put: Callable[[Output], None],
+        places: range,
+        put: Callable[[Output | None], None],
     ) -> None:
         super().__init__(name=f"llama-embed-{ticket}", daemon=True)
         self._process = process
         self._ticket = ticket
         self._work = work
-        self._most_rows = most_rows
+        self._places = places
         self._put = put
         self._cancelled = threading.Event()
         self._client = LlamaClient(process, timeout_seconds=None)
@@ -110,37 +106,32 @@ class _Asking(threading.Thread):
 
     def run(self) -> None:
         try:
-            for places in _questions(self._work, self._most_rows):
-                vectors = self._ask(places)
-                if self._cancelled.is_set():
-                    return
-                self._put(Pooled(self._ticket, dict(zip(places, vectors, strict=True))))
+            vectors = self._ask()
+            self._put(Pooled(self._ticket, dict(zip(self._places, vectors, strict=True))))
         except InferenceError as error:
             self._put(SequenceFailed(self._ticket, error))
         except (OSError, http.client.HTTPException):
             if not self._cancelled.is_set():
                 self._put(SequenceFailed(self._ticket, self._process.end_and_explain()))
         except Exception:  # what it says is not understood: this request's trouble alone
-            log.exception("An answer of llama.cpp could not be read")
+            if not self._cancelled.is_set():  # or it was broken off
+                log.exception("An answer of llama.cpp could not be read")
             error = InferenceError("The engine's answer could not be understood: see the log.")
             self._put(SequenceFailed(self._ticket, error))
-
-    def _ask(self, places: range) -> list[tuple[float, ...]]:
-        # llama.cpp closes a connection that idles: each question has its own.
-        self._client = LlamaClient(self._process, timeout_seconds=None)
-        try:
-            self._client.connect()
-            if self._cancelled.is_set():
-                raise http.client.HTTPException
-            if self._work.documents:
-                documents = [self._work.documents[place] for place in places]
-                return _scores(
-                    self._post("/v1/rerank", query=self._work.query, documents=documents)
-                )
-            rows = [self._work.rows[place] for place in places]
-            return _vectors(self._post("/v1/embeddings", input=rows, encoding_format="base64"))
         finally:
             self._client.close()
+            self._put(None)
+
+    def _ask(self) -> list[tuple[float, ...]]:
+        work = self._work
+        self._client.connect()
+        if self._cancelled.is_set():
+            raise http.client.NotConnected
+        if work.documents:
+            documents = [work.documents[place] for place in self._places]
+            return _scores(self._post("/v1/rerank", query=work.query, documents=documents))
+        rows = [work.rows[place] for place in self._places]
+        return _vectors(self._post("/v1/embeddings", input=rows, encoding_format="base64"))
 
     def _post(self, path: str, **body: object) -> JSON:
         """Raises InferenceError where the child refuses."""

@@ -65,6 +65,14 @@ class Recall:
         self._restoring = turn
         return partial(self._restore, tokens)
 
+    def begin_other(self, turn: Turn) -> None:
+        """Texts to embed are sent: they take some slot, and what it had is not there any more."""
+        if self._timer:
+            self._timer.cancel()
+        self._running[turn] = ()
+        self._unheard.add(turn)
+        self._held.clear()
+
     def heard(self, turn: Turn) -> None:
         """The child has answered something: the turn has its slot."""
         self._unheard.discard(turn)

@@ -26,6 +26,9 @@ class Turn:
     # has one of its sequences too.
     asks_beside: bool = False
 
+    # Of an ``EmbedWork``, the rows that it asks for; none where it is to write.
+    places: range = range(0)
+
     @property
     def slots(self) -> int:
         return len(self.tickets) + self.asks_beside
