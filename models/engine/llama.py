@@ -21,7 +21,7 @@ from models.engine.backend import (
     SequenceFailed,
     Work,
 )
-from models.engine.llama_config import child_config
+from models.engine.llama_config import child_config, said_with_each
 from models.engine.llama_disk import LlamaDisk
 from models.engine.llama_embed import LlamaEmbeddings, LlamaQuestion
 from models.engine.llama_grammar import LlamaGrammars
@@ -94,12 +94,7 @@ class LlamaBackend:
         self._recall = Recall(disk, self._process) if disk else None
         tokenizer = LlamaTokenizer(self._process, source)
         self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
-        if spec.adapters:
-            # Without it llama.cpp would go on from what it has read with other scales.
-            scales = [each.scale for each in spec.adapters]
-            self._requests.always["lora"] = [
-                {"id": place, "scale": scale} for place, scale in enumerate(scales)
-            ]
+        self._requests.always |= said_with_each(spec)
         self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
         self._prompter = Prompter(
             template,

@@ -18,3 +18,12 @@ def child_config(spec: LoadSpec, disk: LlamaDisk | None) -> JSON:
         # Of a model that completes, the last token's vector: it costs its texts nothing.
         "pooling": spec.model.details.pooling or "last",
     }
+
+
+def said_with_each(spec: LoadSpec) -> JSON:
+    """Return what each request says. Without it llama.cpp would go on from what it has read with
+    other scales of the adapters."""
+    if not spec.adapters:
+        return {}
+    scales = [each.scale for each in spec.adapters]
+    return {"lora": [{"id": place, "scale": scale} for place, scale in enumerate(scales)]}

@@ -141,6 +141,8 @@ class LlamaStream(threading.Thread):
 
 def _server_sent(lines: http.client.HTTPResponse) -> Iterator[JSON]:
     for line in lines:
+        if not line.endswith(b"\n"):  # the child died in the middle of it
+            raise http.client.IncompleteRead(line)
         name, _, data = line.partition(b": ")
         if name in (b"data", b"error"):
             yield json.loads(data)
