@@ -69,6 +69,10 @@ def _call(options: argparse.Namespace) -> int:  # noqa: PLR0911 - one case a com
             return remote.stop(options.name, options.host, options.port)
         case "settings":
             return _call_settings(options)
+        case "set":
+            from app.commands import profile  # noqa: PLC0415
+
+            return profile.change(options.name, options.assignments)
         case "cache":
             from app.commands import cache  # noqa: PLC0415
 
@@ -142,6 +146,13 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("list", help="list the models on this computer")
     show = commands.add_parser("show", help="tell what is known of a model")
     show.add_argument("name", metavar="NAME")
+    change = commands.add_parser(
+        "set", help="say how a model is used, as in: set NAME context_length=8192 temperature=0.5"
+    )
+    change.add_argument("name", metavar="NAME")
+    change.add_argument(
+        "assignments", metavar="KEY=VALUE", nargs="+", help="without a value: as the model has it"
+    )
     imported = commands.add_parser("import", help="add a GGUF file or an MLX folder")
     imported.add_argument("path", metavar="PATH", type=Path)
     imported.add_argument("--name", required=True, help="what to call the model")

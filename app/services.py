@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 from app.settings import Settings, SettingsFile
 from models import builtin
 from models.engine.backend import Backend, LoadSpec
+from models.engine.house import Runner
 from models.engine.installed import has_mlx
-from models.engine.roster import Runner
 from models.model import Kind
 from models.prompt_files import PromptFiles
 from models.records.records import Records

@@ -17,6 +17,12 @@ def size(size_bytes: float) -> str:
     return f"{size_bytes:.{digits}f} {unit}"
 
 
+def speed(tokens_per_second: float) -> str:
+    """As ``35.4 tokens/s``."""
+    digits = 0 if tokens_per_second >= _THREE_DIGITS else 1
+    return f"{tokens_per_second:,.{digits}f} tokens/s"
+
+
 def address(host: str, port: int) -> str:
     """As ``127.0.0.1:11434`` or ``[::1]:11434``, as it stands in a URL."""
     return f"{f'[{host}]' if ':' in host else host}:{port}"

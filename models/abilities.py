@@ -17,7 +17,7 @@ from models.chat import (
     ToolResult,
 )
 from models.errors import NotAble
-from models.model import Kind, Model
+from models.model import Kind, KvType, Model
 from models.pooling import RANK
 
 
@@ -35,6 +35,7 @@ class Ability(StrEnum):
     LOGPROBS = "logprobs"
     LOGIT_BIAS = "logit bias"
     TYPICAL_P = "typical_p"
+    KV_TYPES = "a KV cache of fewer bits"
 
 
 _BOTH = frozenset(
@@ -51,7 +52,7 @@ _BOTH = frozenset(
 )
 # What each engine can do by now, with a model that can.
 ENGINES: Mapping[Kind, frozenset[Ability]] = {
-    Kind.LLAMA: _BOTH,
+    Kind.LLAMA: _BOTH | {Ability.KV_TYPES},
     Kind.MLX: _BOTH,
 }
 
@@ -97,6 +98,12 @@ def check(request: GenerateRequest | EmbedRequest | RerankRequest, model: Model)
     lacking = needed_by(request) - of(model)
     if lacking:
         raise NotAble(str(model.name), tuple(sorted(lacking)))
+
+
+def check_profile(model: Model) -> None:
+    """Raises NotAble where the model is wanted as its engine cannot have it."""
+    if model.profile.kv_type is not KvType.F16 and Ability.KV_TYPES not in ENGINES[model.kind]:
+        raise NotAble(str(model.name), (Ability.KV_TYPES,))
 
 
 @cache  # a list of models asks for each of them

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from models.errors import InferenceError
-from models.model import Details, Files, Kind, Model, Profile
+from models.model import Details, Files, Kind, KvType, Model, Profile
 from models.names import ModelName
+from models.sampling_ranges import within
 
 _VERSION = 2
 T = TypeVar("T")
@@ -135,9 +136,14 @@ def _details(record: dict[str, Any]) -> tuple[Details, bool]:
 
 
 def _profile(record: dict[str, Any]) -> Profile:
+    """What a newer program has written, and this one has no word for, is passed over."""
     known = {key: record[key] for key in _PROFILE if key in record}
     for key in ("messages", "adapters"):  # JSON has lists alone
         known[key] = tuple(known.get(key, ()))
+    kv_type = known.get("kv_type")
+    known["kv_type"] = KvType(kv_type) if kv_type in set(KvType) else KvType.F16
+    sampling = cast("dict[str, Any]", known.get("sampling", {}))
+    known["sampling"] = {name: each for name, each in sampling.items() if within(name, each)}
     return Profile(**known)
 
 

@@ -73,6 +73,8 @@ class Profile:
     """How a model is wanted here. What is left out is as the model itself has it."""
 
     context_length: int | None = None  # tokens
+    kv_type: KvType = KvType.F16
+    # Numbers of ``SamplingParams`` by their names, within ``models.sampling_ranges``.
     sampling: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
     template: str | None = None
     system: str | None = None

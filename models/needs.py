@@ -78,9 +78,9 @@ class Cache:
 
 
 def cache_of(model: Model, kv_type: KvType = KvType.F16) -> Cache:
-    details = model.details
-    if pooling.reads_whole(details.pooling):
+    if pooling.reads_whole(model.details.pooling):
         return Cache(0)
+    details = model.details
     share = _KV_SHARES[kv_type] * _kv_growth(model)
     if _is_guess(model):
         return Cache(max(1, int(model.size_bytes // _USUAL_TOKENS * share)))
@@ -95,7 +95,8 @@ def cache_of(model: Model, kv_type: KvType = KvType.F16) -> Cache:
 def least(model: Model, wish: Wish) -> LoadSpec:
     """Return the smallest way to load a model that would serve."""
     trained = model.details.context_length or _LONGEST_DEFAULT_CONTEXT
-    context = min(trained, wish.asked_context or _SHORTEST_DEFAULT_CONTEXT)
+    usual = min(wish.default_context or _SHORTEST_DEFAULT_CONTEXT, _SHORTEST_DEFAULT_CONTEXT)
+    context = min(trained, wish.asked_context or usual)
     # llama.cpp rounds up by itself; the rest of us should know.
     context = min(trained, rounded_up(context))
     return _spec(model, wish.kv_type, context, 1, 0)
@@ -163,6 +164,13 @@ def _spec(
     )
 
 
+def _is_guess(model: Model) -> bool:
+    details = model.details
+    if pooling.reads_whole(details.pooling):
+        return False
+    return not (details.kv_bytes_per_token or details.window_bytes_per_token or details.state_bytes)
+
+
 def _longest(model: Model) -> int:
     whole = pooling.reads_whole(model.details.pooling)
     return _LONGEST_WHOLE_TEXT if whole else _LONGEST_DEFAULT_CONTEXT
@@ -174,11 +182,6 @@ def _attention(model: Model, context: int) -> int:
     Measured: 14 MB for 512 tokens, 56 MB for 2,048 and 314 MB for 8,192.
     """
     return 6 * context**2 if pooling.reads_whole(model.details.pooling) else 0
-
-
-def _is_guess(model: Model) -> bool:
-    details = model.details
-    return not (details.kv_bytes_per_token or details.window_bytes_per_token or details.state_bytes)
 
 
 def _growth(model: Model) -> float:

@@ -39,7 +39,8 @@ class Planner:
     def plan(
         self, waiter: object, look: Callable[[], None], model: Model, asked_context: int | None
     ) -> LoadSpec | None:
-        wish = Wish(asked_context, self._context_length)
+        usual = model.profile.context_length or self._context_length
+        wish = Wish(asked_context, usual, model.profile.kv_type)
         smallest = needs.least(model, wish)
         spec = smallest
 

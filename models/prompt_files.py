@@ -233,8 +233,12 @@ class Shelf:
     def _wants(self, tokens: Tokens) -> bool:
         if len(tokens) < LEAST_TOKENS or self._files.most_bytes == 0:
             return False
-        spared = max((self._spared(each, tokens, len(tokens)) for each in self._all()), default=0)
-        return len(tokens) - spared > len(tokens) * _LEFT_SHARE
+        for entry in self._all():
+            left = len(tokens) - self._spared(entry, tokens, len(tokens))
+            # It may have made room for others.
+            if left <= len(tokens) * _LEFT_SHARE and entry.folder.exists():
+                return False
+        return True
 
     def _spared(self, entry: Entry, wanted: Tokens, most: int) -> int:
         own = entry.note.tokens

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -17,16 +17,18 @@ from models.chat import (
     UnloadRequest,
 )
 from models.engine.backend import key_of
+from models.engine.house import Runner
 from models.engine.job import Group, Job
 from models.engine.lane import Lane
-from models.engine.roster import Runner
 from models.errors import EngineClosed, InferenceError, LoadFailed, ModelNotFound
 from models.events import Event, Failed, Last, Sink
+from models.health import STUCK_SECONDS, Health, Watch, health_of
 from models.ledger import Ledger
 from models.model import Kind, Model
 from models.names import ModelName
 from models.planner import Planner
-from models.resident import Resident
+from models.profiles import filled
+from models.resident import Resident, Running
 
 if TYPE_CHECKING:
     from models.engine.prompt import Prompter
@@ -45,16 +47,6 @@ class Counting(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A request that has not ended, as seen from outside."""
-
-    ticket: int
-    model: str
-    origin: Origin
-    submitted: float  # time.monotonic()
-
-
 class Residency:
     """Routes each request to its lane, and decides what fits into memory.
 
@@ -66,6 +58,7 @@ class Residency:
         runners: by kind of model; a kind without one is refused with a sentence.
         context_length: the default for every model, in tokens; None: by model and memory.
         make_counter: makes what counts tokens of models that are not loaded, at first need.
+        stuck_seconds: after so long without a step, whoever has work counts as stuck.
     """
 
     def __init__(
@@ -77,6 +70,7 @@ class Residency:
         context_length: int | None = None,
         ledger: Ledger | None = None,
         make_counter: Callable[[], "Counting"] | None = None,
+        stuck_seconds: float = STUCK_SECONDS,
     ) -> None:
         self._find = find
         self._runners = runners
@@ -87,11 +81,13 @@ class Residency:
             context_length=context_length,
         )
         self._make_counter = make_counter
+        self._stuck_seconds = stuck_seconds
         self._counter: Counting | None = None  # once something is to be counted
         self._tickets = count(1)
-        self._lock = threading.Lock()  # protects ``_lanes`` and ``_closed``
+        self._lock = threading.Lock()  # protects the three below
         self._lanes: dict[str, Lane] = {}
         self._closed = False
+        self._watch: Watch | None = None  # once there is a lane
         self._running: dict[int, tuple[Lane, Running]] = {}  # one operation each: no lock
 
     # -- Requests -------------------------------------------------------------
@@ -143,10 +139,9 @@ class Residency:
         """Return the models in memory or on their way there."""
         return tuple(each for lane in self._all_lanes() for each in lane.residents())
 
-    @property
-    def alive(self) -> bool:
-        """Whether every lane's thread is running."""
-        return all(lane.alive for lane in self._all_lanes())
+    def health(self) -> Health:
+        """Say whether the engines do their work. What is wrong is also logged, once."""
+        return health_of(self._all_lanes(), self._stuck_seconds)
 
     def configure(self, *, keep_alive_seconds: float, context_length: int | None) -> None:
         """Change the defaults: the context's for models that are loaded from now on."""
@@ -164,6 +159,8 @@ class Residency:
             lane.begin_closing()
         for lane in self._all_lanes():
             lane.close()
+        if self._watch:
+            self._watch.close()
         if self._counter:
             self._counter.close()
 
@@ -179,6 +176,9 @@ class Residency:
         tickets = tuple(next(self._tickets) for _ in sinks)
         try:
             model = self._find(request.model)
+            abilities.check_profile(model)
+            requests = filled(requests, model.profile)
+            request = requests[0]
             if not isinstance(request, LoadRequest):
                 abilities.check(request, model)
             lane = self._lane(model)
@@ -254,6 +254,7 @@ class Residency:
         with self._lock:
             if self._closed:
                 raise EngineClosed("The program is shutting down.")
+            self._watch = self._watch or Watch(self.health)
             if name not in self._lanes:
                 self._lanes[name] = Lane(name, runner, self._planner)
             return self._lanes[name]

@@ -40,6 +40,14 @@ RANGES: Mapping[str, Range] = {
 }
 
 
+def within(name: str, value: object) -> bool:
+    """Whether there is such a number, and it may be this."""
+    known = RANGES.get(name)
+    if known is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return known.least <= value <= known.most and (not known.whole or value == int(value))
+
+
 def from_numbers(numbers: Mapping[str, float | None]) -> SamplingParams:
     """Return what numbers within ``RANGES`` mean, each by its field's name.
 

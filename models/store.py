@@ -23,7 +23,7 @@ from models.errors import InferenceError, InvalidRequest, LoadFailed, ModelNotFo
 from models.facts import Found
 from models.manifest import DamagedManifest, Manifest, NewerManifest
 from models.manifests import Manifests
-from models.model import Model
+from models.model import Model, Profile
 from models.names import ModelName
 from models.weights import Weights
 
@@ -154,6 +154,22 @@ class Store:
                 else replace(written, model=alias)
             )
         return alias
+
+    def set_profile(self, name: str, profile: Profile) -> Model:
+        """Have a model used in another way from its next request on.
+
+        Its context and KV type count when it is loaded next.
+
+        Raises:
+            ModelNotFound, LoadFailed: as ``find``.
+            InvalidRequest: it ships with the program.
+            DiskFull: there is no room for the record.
+        """
+        self._refuse_builtin(ModelName.parse(name), "changed")
+        with room_needed(), atomic.lock(self._lock):
+            model = replace(self.find(name), profile=profile)
+            self._manifests.put(replace(self._manifests.find(model.name), model=model))
+        return model
 
     def remove(self, name: str) -> None:
         """Forget a model, and delete its files if they are our own and nobody else's.

@@ -88,9 +88,12 @@ def _add_health(app: Quart, engines: Engines) -> None:
     @app.get("/health")
     async def health() -> Response:
         loaded = [str(each.model.name) for each in engines.residents() if not each.loading]
-        body: Json = {"status": "ok" if engines.alive else "failed", "models": loaded}
-        status = HTTPStatus.OK if engines.alive else HTTPStatus.SERVICE_UNAVAILABLE
-        return reply(body, JSON, status=status)
+        found = engines.health()
+        body: Json = {"status": "ok" if found.ok else "failed", "models": loaded}
+        if found.ok:
+            return reply(body, JSON)
+        body["error"] = " ".join(found.troubles)
+        return reply(body, JSON, status=HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def _add_error_handlers(app: Quart) -> None:

@@ -19,11 +19,12 @@ from models.engine.backend import (
     Work,
 )
 from models.engine.embedding import unit
+from models.engine.house import Runner
 from models.engine.prompt import Prompter
-from models.engine.roster import Runner
 from models.engine.template import ChatTemplate
 from models.errors import InferenceError, ModelNotFound, NotAble
 from models.events import Event, Failed, FinishReason, Sink
+from models.health import Health
 from models.ledger import Need
 from models.model import Details, Files, Kind, Model
 from models.names import ModelName
@@ -253,9 +254,8 @@ class RecordedEngines:
     def residents(self) -> tuple[Resident, ...]:
         return ()
 
-    @property
-    def alive(self) -> bool:
-        return True
+    def health(self) -> Health:
+        return Health()
 
     def count_tokens(self, request: GenerateRequest) -> int:
         return len(str(request.prompt))

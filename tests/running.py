@@ -23,11 +23,18 @@ class Running:
     """A loaded backend. Every call must come from the thread that made it."""
 
     def __init__(
-        self, open_backend: OpenBackend, path: Path, *, kind: Kind, max_sequences: int = 4
+        self,
+        open_backend: OpenBackend,
+        path: Path,
+        *,
+        kind: Kind,
+        max_sequences: int = 4,
+        shared_tokens: int | None = None,
     ) -> None:
         whole = a_model(path.stem, kind=kind, context_length=2048, kv_bytes_per_token=1024)
         files = Files(path, "") if path.is_dir() else Files(path.parent, path.name)
         spec = a_spec(replace(whole, files=files), context_length=2048, max_sequences=max_sequences)
+        spec = replace(spec, shared_tokens=shared_tokens)
         self._changed = threading.Event()
         self._tickets = count()
         self.backend: Backend = open_backend(spec, self._changed.set)

@@ -25,9 +25,9 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         serving.server.stop()
 
 
-@pytest.fixture(params=list(Kind))
+@pytest.fixture(scope="module", params=list(Kind))
 def model(serving: Serving, request: pytest.FixtureRequest) -> str:
-    """A model of this kind that can tell."""
+    """A model of this kind that can tell, loaded already: its threads outlive a test."""
     kind: Kind = request.param
     if Ability.LOGPROBS not in abilities.ENGINES[kind]:
         pytest.skip(f"{kind} has no log-probabilities yet")
@@ -35,7 +35,9 @@ def model(serving: Serving, request: pytest.FixtureRequest) -> str:
         pytest.skip("MLX is not installed here")
     body = serving.ask("GET", "/api/tags").json
     form = {Kind.LLAMA: "gguf", Kind.MLX: "safetensors"}[kind]
-    return next(each["name"] for each in body["models"] if each["details"]["format"] == form)
+    name = next(each["name"] for each in body["models"] if each["details"]["format"] == form)
+    assert asked_of_openai(serving, name).status == 200
+    return name
 
 
 def asked_of_openai(serving: Serving, model: str, **more: Any) -> Answer:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
+from app import words
 from app.chat.blocks import CopyButton
 from app.icons import IconButton
 from app.theme import Theme
@@ -12,7 +13,6 @@ from models.records.values import Outcome, Turn
 
 _DOTS_MS = 400
 _LEAST_MEASURED_SECONDS = 0.1  # a shorter reply says nothing of a model's speed
-_THREE_DIGITS = 100  # tokens/s; from here on a decimal says nothing
 
 
 class Status(QLabel):
@@ -28,12 +28,12 @@ class Status(QLabel):
         self._timer.timeout.connect(self._tick)
         self.hide()
 
-    def say(self, words: str) -> None:
-        self._words = words
+    def say(self, what: str) -> None:
+        self._words = what
         self._dots = 0
-        self.setVisible(bool(words))
-        self.setAccessibleName(words)
-        if words:
+        self.setVisible(bool(what))
+        self.setAccessibleName(what)
+        if what:
             self._timer.start()
         else:
             self._timer.stop()
@@ -123,8 +123,7 @@ def stats_of(turn: Turn) -> str:
     if turn.completion_tokens:
         facts.append(f"{turn.completion_tokens:,} token{'s' * (turn.completion_tokens != 1)}")
     if turn.decode_seconds > _LEAST_MEASURED_SECONDS:
-        rate = turn.completion_tokens / turn.decode_seconds
-        facts.append(f"{rate:,.{0 if rate >= _THREE_DIGITS else 1}f} tokens/s")
+        facts.append(words.speed(turn.completion_tokens / turn.decode_seconds))
     if ending := _ENDINGS.get(turn.outcome):
         facts.append(ending)
     return "  ·  ".join(facts)

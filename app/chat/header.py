@@ -75,6 +75,7 @@ class ModelPicker(QComboBox):
         super().__init__()
         self._library = library
         self._choice = ""
+        self._shown: object = None  # what it was made of
         self.setAccessibleName("Model")
         self.setToolTip("The model that answers")
         self.setItemDelegate(_ModelDelegate(self))
@@ -97,6 +98,10 @@ class ModelPicker(QComboBox):
 
     @Slot()
     def refresh(self) -> None:
+        shown = (self._library.known, tuple(self._library.chat_models), self._choice)
+        if shown == self._shown:
+            return  # a list that is open would close: what a model does at the moment is not in it
+        self._shown = shown
         self.clear()
         if not self._library.known:  # the disk is being looked at: this is what was wanted
             self.addItem(self._choice.removesuffix(":latest"))

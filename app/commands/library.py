@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app import words
 from app.commands import CommandFailed, text
-from models import builtin, paths
+from models import builtin, needs, paths
 from models.errors import InferenceError
 from models.model import Details, Kind, Model
 from models.names import ModelName
@@ -46,7 +46,8 @@ def show(name: str) -> int:
         ("quantisation", details.quantization),
         ("context length", f"{details.context_length:,} tokens"),
         ("embedding length", f"{details.embedding_length:,}"),
-        ("KV cache", f"{words.size(details.kv_bytes_per_token)} a token"),
+        ("KV cache", _cache_words(model)),
+        ("set here", text.profile(model.profile) or "nothing"),
         ("chat template", _chat_words(details)),
         ("size", words.size(model.size_bytes)),
         ("digest", model.digest),
@@ -58,6 +59,17 @@ def show(name: str) -> int:
     if details.description:
         print(f"\n{details.description}")
     return 0
+
+
+def _cache_words(model: Model) -> str:
+    """What a sequence keeps: of each token, of the last ones, and whatever its length."""
+    cache = needs.cache_of(model, model.profile.kv_type)
+    kept = [f"{words.size(cache.token_bytes)} a token"] if cache.token_bytes else []
+    if cache.window_bytes:
+        kept.append(f"{words.size(cache.window_bytes)} for the last {cache.window_tokens:,} each")
+    if cache.state_bytes:
+        kept.append(f"{words.size(cache.state_bytes)} at any length")
+    return ", ".join(kept)
 
 
 def _chat_words(details: Details) -> str:

@@ -15,6 +15,7 @@ from models import paths
 _SECONDS = 10.0
 _KNOCK_SECONDS = 2.0
 _FOR_EVER = timedelta(days=365 * 100)
+_PS_HEADINGS = ("NAME", "SIZE", "CONTEXT", "RUNNING", "SPEED", "CACHED", "UNTIL")
 
 
 def ps(host: str | None, port: int | None) -> int:
@@ -24,12 +25,14 @@ def ps(host: str | None, port: int | None) -> int:
             str(model["name"]),
             words.size(model["size"]),
             f"{model.get('context_length', 0):,}",
-            "loading" if model.get("loading") else str(model.get("in_flight", "")),
+            _running(model),
+            _speed(model),
+            _cached(model),
             _until(str(model["expires_at"])),
         )
         for model in answer["models"]
     ]
-    print(text.table(("NAME", "SIZE", "CONTEXT", "RUNNING", "UNTIL"), rows))
+    print(text.table(_PS_HEADINGS, rows))
     return 0
 
 
@@ -65,8 +68,8 @@ def answers(url: str) -> bool:
     try:
         health = fetch(f"{url}/health", seconds=_KNOCK_SECONDS)
     except HTTPError as error:
-        error.close()
-        return False
+        with error:
+            return b'"models"' in error.read()  # it is there, and says what is wrong with it
     except (OSError, HTTPException, ValueError):
         return False
     return isinstance(health, dict) and "models" in health
@@ -106,6 +109,30 @@ def _error_text(raw: bytes) -> str:
         return str(json.loads(raw)["error"])
     except (ValueError, KeyError, TypeError):
         return ""
+
+
+# What is Inglenook's own in /api/ps may be missing: another program may answer there.
+
+
+def _running(model: dict[str, Any]) -> str:
+    if model.get("loading"):
+        share = model.get("loaded_share", 0)
+        return f"loading {share:.0%}" if share else "loading"
+    queued = model.get("queued", 0)
+    return str(model.get("in_flight", "")) + (f", {queued} waiting" if queued else "")
+
+
+def _speed(model: dict[str, Any]) -> str:
+    tokens_per_second = model.get("tokens_per_second", 0)
+    return words.speed(tokens_per_second) if tokens_per_second else ""
+
+
+def _cached(model: dict[str, Any]) -> str:
+    """How much of all prompts had not to be read, and what is kept for that."""
+    prompt_tokens = model.get("prompt_tokens", 0)
+    share = f"{model.get('cached_tokens', 0) / prompt_tokens:.0%}" if prompt_tokens else ""
+    kept = model.get("prompt_cache", {}).get("size", 0)
+    return f"{share} in {words.size(kept)}" if kept else share
 
 
 def _until(raw: str) -> str:

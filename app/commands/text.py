@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from app.setting_kinds import Seconds
+from models.model import KvType, Profile
+
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 
@@ -31,6 +34,18 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in [headings, *rows]
     )
     return "\n".join(lines)
+
+
+def profile(profile: Profile) -> str:
+    """Return what is set for a model, as ``ingle set`` would take it; "" for nothing."""
+    found: list[str] = []
+    if profile.context_length is not None:
+        found.append(f"context_length={profile.context_length}")
+    if profile.kv_type is not KvType.F16:
+        found.append(f"kv_type={profile.kv_type}")
+    if profile.keep_alive_seconds is not None:
+        found.append(f"keep_alive={Seconds().show(profile.keep_alive_seconds)}")
+    return " ".join([*found, *(f"{key}={value:g}" for key, value in profile.sampling.items())])
 
 
 def _span(seconds: float, sentence: str, none: str) -> str:

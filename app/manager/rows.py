@@ -235,9 +235,18 @@ def _state_words(installed: Installed) -> str:
     if resident is None:
         return ""
     if resident.loading:
-        return "Loading"
-    working = "Answering" if resident.running else "In memory"
-    return f"{working}  ·  {words.size(resident.size_bytes)}  ·  {resident.context_length:,} tokens"
+        share = resident.loaded_share
+        return f"Loading  ·  {share:.0%}" if share else "Loading"
+    facts = [
+        "Answering" if resident.running else "In memory",
+        words.size(resident.size_bytes),
+        f"{resident.context_length:,} tokens",
+    ]
+    if resident.doing.tokens_per_second:
+        facts.append(words.speed(resident.doing.tokens_per_second))
+    if resident.queued:
+        facts.append(f"{resident.queued:,} waiting")
+    return "  ·  ".join(facts)
 
 
 def _hub_facts(found: HubModel) -> str:

@@ -3,9 +3,11 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from models.chat import SamplingParams
+from models.counters import Counters
 from models.engine.grammar import CompiledGrammar
 from models.errors import InferenceError
 from models.events import FinishReason, TokenLogprob
@@ -14,6 +16,14 @@ from models.model import KvType, Model
 
 if TYPE_CHECKING:  # it brings Jinja along, which no start of the program needs
     from models.engine.prompt import Prompter
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter: weights that are added to a model's own, ``scale`` times."""
+
+    path: Path  # a GGUF file made for that model
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +36,8 @@ class LoadSpec:
     need: Need
     # Of the KV cache that all sequences share; None: each has one of its own, for a context.
     shared_tokens: int | None = None
-    prompt_cache_bytes: int = 0  # for finished prompts, where the library keeps them itself
     kv_type: KvType = KvType.F16
+    adapters: tuple[Adapter, ...] = ()
     prompt_cache_bytes: int = 0  # for prompts whose sequences have ended, of need.cache_bytes
 
     @property
@@ -129,16 +139,6 @@ class SequenceFailed:
 
 
 Output: TypeAlias = Admitted | Prefilling | Prefilled | Decoded | Pooled | SequenceFailed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counters:
-    """What a backend keeps at this moment, and what has come of that since it was loaded."""
-
-    prompt_cache_bytes: int = 0  # in memory, of prompts whose sequence has ended
-    prompt_cache_hits: int = 0  # sequences that found a part of their prompt there, or on the disk
-    prompt_cache_misses: int = 0  # those that found nothing
-    waiting_sequences: int = 0  # inserted, and kept back until there is a place or memory
 
 
 class Backend(Protocol):

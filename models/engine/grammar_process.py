@@ -10,6 +10,8 @@ import selectors
 import subprocess
 import threading
 import time
+from array import array
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,11 +34,15 @@ class NoAnswer(Exception):
 class GrammarChild:
     """One child, ready to be asked. After ``NoAnswer`` it is of no more use.
 
+    ``tokens`` is the vocabulary of a model, if it is to have one.
+
     Raises:
         NoAnswer: it cannot be started.
     """
 
-    def __init__(self, config: dict[str, Any], command: Command = PYTHON) -> None:
+    def __init__(
+        self, config: dict[str, Any], command: Command = PYTHON, tokens: Sequence[bytes] = ()
+    ) -> None:
         self._child = subprocess.Popen(
             [*command, str(_WORKER)],
             stdin=subprocess.PIPE,
@@ -51,7 +57,9 @@ class GrammarChild:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._stdout, selectors.EVENT_READ)
         try:
-            self.tell(config)
+            self.tell({**config, "tokens": len(tokens)})
+            # Not as JSON: that would hold the GIL for as long as it takes to write it all.
+            self._write(array("I", map(len, tokens)).tobytes() + b"".join(tokens))
             self.read_line(_START_SECONDS)
         except NoAnswer:
             self.close()
@@ -63,7 +71,10 @@ class GrammarChild:
 
     def tell(self, question: object) -> None:
         """Raises NoAnswer."""
-        left = memoryview(json.dumps(question).encode() + b"\n")
+        self._write(json.dumps(question).encode() + b"\n")
+
+    def _write(self, said: bytes) -> None:
+        left = memoryview(said)
         try:
             while left:
                 left = left[os.write(self._stdin.fileno(), left) :]

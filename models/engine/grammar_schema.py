@@ -184,8 +184,23 @@ def _bound_numbers(schema: Schema) -> None:
         schema["minimum"] = -most
     if not any(key in schema for key in _UPPER):
         schema["maximum"] = most
-    if "number" in kinds and not _all_negative(schema):
-        schema.setdefault("multipleOf", _SMALLEST_STEP)
+    if "number" in kinds and "multipleOf" not in schema and not _all_negative(schema):
+        _bound_decimals(schema, kinds)
+
+
+def _bound_decimals(schema: Schema, kinds: set[str]) -> None:
+    """Leave those of numbers from 0 on an end. The llguidance that is in llama.cpp would find no
+    number below 0 that is a multiple of something."""
+    lower = {key: schema[key] for key in _LOWER if key in schema}
+    upper = {key: schema[key] for key in _UPPER if key in schema}
+    if all(each >= 0 for each in lower.values()):
+        schema["multipleOf"] = _SMALLEST_STEP
+        return
+    from_0 = {"type": "number", "minimum": 0, **upper, "multipleOf": _SMALLEST_STEP}
+    branches: list[Schema] = [from_0, {"type": "number", **lower, "exclusiveMaximum": 0}]
+    if others := sorted(kinds - {"number"}):
+        branches.append({"type": others})
+    schema["allOf"] = [*_values(schema.get("allOf")), {"anyOf": branches}]
 
 
 def _all_negative(schema: Mapping[str, Any]) -> bool:

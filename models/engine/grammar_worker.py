@@ -6,8 +6,9 @@ ends, because the parent closed it or died, so does this process.
 
 The first says what it is for, and is answered by {} when the child is ready:
 
-{}                                                       it checks
-{"tokens": [HEX, ...], "special": [ID, ...], "end": [ID, ...]}    it has the vocabulary of a model
+{"tokens": 0}                                       it checks
+{"tokens": N, "special": [ID, ...], "end": [ID, ...]}   it has a vocabulary, of which come the
+                                                    lengths of N tokens, and then their bytes
 
 It checks:
 
@@ -28,6 +29,7 @@ import os
 import random
 import struct
 import sys
+from array import array
 from typing import Any, BinaryIO
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
@@ -71,7 +73,7 @@ def main() -> None:
     os.dup2(2, 1)
     first = sys.stdin.buffer.readline()
     config: dict[str, Any] = json.loads(first) if first else {}
-    if "tokens" in config:
+    if config.get("tokens"):
         _Matchers(config, answers).run()
         return
     tokenizer = _tokenizer([bytes([each]) for each in range(256)], [], slices=[])
@@ -130,7 +132,9 @@ class _Matchers:
     """
 
     def __init__(self, asked: dict[str, Any], answers: BinaryIO) -> None:
-        tokens = [bytes.fromhex(each) for each in asked["tokens"]]
+        lengths = array("I")
+        lengths.frombytes(sys.stdin.buffer.read(asked["tokens"] * lengths.itemsize))
+        tokens = [sys.stdin.buffer.read(length) for length in lengths]
         self._tokenizer = _tokenizer(tokens, asked["special"])
         self._answers = answers
         self._matchers: dict[int, LLMatcher] = {}
@@ -155,7 +159,8 @@ class _Matchers:
                     matcher = self._matchers[sequence]
                     if back:
                         matcher.rollback(back)
-                    matcher.consume_tokens(tokens)
+                    if not matcher.is_stopped():  # behind the end it is not looked at
+                        matcher.consume_tokens(tokens)
                     self._answer(sequence, matcher)
                 case other:
                     raise ValueError(f"not understood: {other}")

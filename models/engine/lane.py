@@ -7,13 +7,15 @@ GGUF model, whose child process is its own: what is stuck there harms nobody els
 import logging
 import queue
 import threading
+import time
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from models.chat import LoadRequest
+from models.engine.house import House, Runner
 from models.engine.job import Group
 from models.engine.loaded import LoadedModel
-from models.engine.roster import House, Roster, Runner, emit
+from models.engine.roster import Roster, emit
 from models.engine.work import Made, make
 from models.errors import EngineClosed, InferenceError
 from models.events import Failed, Sink, Unloaded
@@ -64,6 +66,7 @@ class Lane:
         self._end_thread = runner.end_thread
         self._inbox: queue.SimpleQueue[_Command] = queue.SimpleQueue()
         self._closed = threading.Event()
+        self._awake_since: float | None = None  # None: it sleeps on its inbox
         self._roster = Roster(
             runner,
             house,
@@ -99,8 +102,18 @@ class Lane:
         return self._roster.residents
 
     @property
+    def name(self) -> str:
+        return self._thread.name
+
+    @property
     def alive(self) -> bool:
         return self._thread.is_alive()
+
+    @property
+    def turn_seconds(self) -> float:
+        """How long the turn has taken by now that the thread is in; 0 while it sleeps."""
+        since = self._awake_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def begin_closing(self) -> None:
         self._inbox.put(_Close())
@@ -129,10 +142,13 @@ class Lane:
         if timeout is not None:
             timeout = min(timeout, _MOST_SLEEP_SECONDS)
         while True:
+            self._awake_since = None
             try:
                 command = self._inbox.get(timeout != 0, timeout)
             except queue.Empty:
                 return True
+            finally:
+                self._awake_since = time.monotonic()
             timeout = 0
             match command:
                 case Group():

@@ -17,9 +17,11 @@ from models.engine.backend import (
     EmbedWork,
     LoadSpec,
     Output,
+    Prefilled,
     SequenceFailed,
     Work,
 )
+from models.engine.llama_config import child_config
 from models.engine.llama_disk import LlamaDisk
 from models.engine.llama_embed import LlamaEmbeddings, LlamaQuestion
 from models.engine.llama_grammar import LlamaGrammars
@@ -31,9 +33,8 @@ from models.engine.llama_slots import Slots, Turn
 from models.engine.llama_stream import LlamaStream
 from models.engine.llama_tokenizer import LlamaTokenizer
 from models.engine.prompt import Prompter
-from models.engine.template import ChatTemplate
+from models.engine.template import template_of
 from models.gguf import TemplateSource, read_template
-from models.pooling import reads_whole
 from models.prompt_files import PromptFiles
 from models.worker import PYTHON, Command
 
@@ -77,22 +78,11 @@ class LlamaBackend:
         self._sequences: dict[int, Sequence] = {}  # those that have not ended, by ticket
         self._slots = Slots(spec.max_sequences, spec.shared_tokens)
         self._streams: dict[Turn, LlamaStream | LlamaQuestion] = {}
-        details = spec.model.details
-        self._embeddings = LlamaEmbeddings(
-            keeps_nothing=reads_whole(details.pooling), generates=details.completes
-        )
-        template = _compiled(source)
+        self._embeddings = LlamaEmbeddings(spec.model.details)
+        self._hits = self._misses = 0  # of prompts in what llama.cpp keeps
+        template = template_of(source)
         self._process = LlamaProcess(
-            {
-                "model": str(spec.model.path),
-                "context_length": spec.context_length,
-                "max_sequences": spec.max_sequences,
-                "shared_tokens": spec.shared_tokens,
-                "prompt_cache_bytes": spec.prompt_cache_bytes,
-                # Of a model that completes, the last token's vector: it costs its texts nothing.
-                "pooling": details.pooling or "last",
-                "slot_folder": str(disk.folder) if disk else "",
-            },
+            child_config(spec, disk),
             model_name=str(spec.model.name),
             on_change=wake,
             command=command,
@@ -100,6 +90,12 @@ class LlamaBackend:
         self._recall = Recall(disk, self._process) if disk else None
         tokenizer = LlamaTokenizer(self._process, source)
         self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
+        if spec.adapters:
+            # Without it llama.cpp would go on from what it has read with other scales.
+            scales = [each.scale for each in spec.adapters]
+            self._requests.always["lora"] = [
+                {"id": place, "scale": scale} for place, scale in enumerate(scales)
+            ]
         self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
         self._prompter = Prompter(
             template,
@@ -119,7 +115,11 @@ class LlamaBackend:
 
     @property
     def counters(self) -> Counters:
-        return Counters(waiting_sequences=self._slots.waiting)
+        return Counters(
+            prompt_cache_hits=self._hits,
+            prompt_cache_misses=self._misses,
+            waiting_sequences=self._slots.waiting,
+        )
 
     @property
     def pid(self) -> int:
@@ -273,6 +273,9 @@ class LlamaBackend:
         if isinstance(output, Decoded):
             self._slots.has_read(turn)
         told = sequence.take(output)
+        if isinstance(told, Prefilled):
+            self._hits += told.cached_tokens > 0
+            self._misses += told.cached_tokens == 0
         if isinstance(told, SequenceFailed) or (isinstance(told, Decoded) and told.finish):
             del self._sequences[output.ticket]
         return told
@@ -291,9 +294,3 @@ class LlamaBackend:
     def _put(self, turn: Turn, output: Output | None) -> None:  # called on a stream's thread
         self._outbox.put((turn, output))
         self._wake()
-
-
-def _compiled(source: TemplateSource) -> ChatTemplate | None:
-    if source.text is None:
-        return None
-    return ChatTemplate(source.text, bos_token=source.bos_token, eos_token=source.eos_token)

@@ -2,10 +2,12 @@
 
 import json
 import os
+import platform
 import re
 import secrets
 import signal
 import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -24,6 +26,16 @@ _KEPT_LINES = 60  # of its stderr
 
 # What llama.cpp says on stderr, and what a person can do about it. The first that fits.
 _REASONS: tuple[tuple[str, type[InferenceError], str], ...] = (
+    (
+        r"lora adapter: .*(wrong base model|mismatch|does not exist)",
+        LoadFailed,
+        "its adapter was made for another model",
+    ),
+    (
+        r"failed to load lora adapter '(?:[^']*/)?([^'/]*)'",
+        LoadFailed,
+        "its adapter {0} is missing, or is none in GGUF format",
+    ),
     (r"No such file or directory", LoadFailed, "its file is gone; download or import it again"),
     (r"Permission denied", LoadFailed, "its file may not be read; check its permissions"),
     (r"invalid magic", LoadFailed, "its file is not a GGUF file"),
@@ -40,6 +52,11 @@ _REASONS: tuple[tuple[str, type[InferenceError], str], ...] = (
     ),
     (r"missing tensor '([^']*)'", LoadFailed, "its file lacks the tensor {0}"),
     (r"key not found in model: (\S+)", LoadFailed, "its file lacks the entry {0}"),
+    (
+        r"cache type (\S+) with block size \d+ does not divide",
+        LoadFailed,
+        "its heads do not fit a KV cache of type {0}; set its kv_type to f16",
+    ),
     (
         r"failed to allocate|unable to allocate|bad_alloc|out of memory|Cannot allocate",
         OutOfMemory,
@@ -90,7 +107,8 @@ class LlamaProcess:
         ]
         for thread in self._threads:
             thread.start()
-        self._configure({**config, "threads": decode_threads(), "key": self.key})
+        usual = {"threads": decode_threads(), "chunk_tokens": prefill_chunk_tokens()}
+        self._configure({**usual, **config, "key": self.key})
 
     @property
     def pid(self) -> int:
@@ -212,6 +230,15 @@ def decode_threads() -> int:
     With every core taken, any other busy process makes the threads wait for each other.
     """
     return max(1, (psutil.cpu_count(logical=False) or 2) - 1)
+
+
+def prefill_chunk_tokens() -> int:
+    """The fewest with nine tenths of the best speed (docs/decisions/llama-child.md).
+
+    By the device alone, so that a prompt is cut in the same places every day.
+    """
+    on_gpu = sys.platform == "darwin" and platform.machine() == "arm64"
+    return 512 if on_gpu else 128
 
 
 def _environment() -> dict[str, str]:

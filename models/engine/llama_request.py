@@ -63,7 +63,8 @@ class Asked:
 class LlamaRequests:
     """Makes what is asked of the child that has the GGUF file ``path``.
 
-    ``context_length`` is what a sequence may hold, in tokens.
+    ``context_length`` is what a sequence may hold, in tokens. ``always`` is said with each
+    request, whatever it is for.
     """
 
     def __init__(self, path: Path, source: TemplateSource, context_length: int) -> None:
@@ -72,6 +73,7 @@ class LlamaRequests:
         self._own_sampling = source.sampling
         self._vocabulary_size = source.vocabulary_size
         self._context_length = context_length
+        self.always: JSON = {"cache_prompt": True}
 
     @cached_property
     def fragments(self) -> Fragments:
@@ -94,7 +96,6 @@ class LlamaRequests:
             "stream": True,
             "return_tokens": True,
             "return_progress": True,
-            "cache_prompt": True,
             **self._sampling(resolve(work.sampling, self._own_sampling)),
         }
         if work.top_logprobs is not None:
@@ -183,7 +184,6 @@ def _plainly(before: Sequence[int | str], count: int, n_probs: int) -> JSON:
         "n_probs": n_probs,
         "samplers": ["temperature"],
         "temperature": 0.0,
-        "cache_prompt": True,
     }
 
 

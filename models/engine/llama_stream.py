@@ -130,7 +130,7 @@ class LlamaStream(threading.Thread):
             client.connect()
             if self._cancelled.is_set():
                 raise http.client.NotConnected
-            response = client.post("/completion", body)
+            response = client.post("/completion", self._asked.requests.always | body)
             if response.status != http.HTTPStatus.OK:
                 raise _refusal(json.load(response))
             yield response

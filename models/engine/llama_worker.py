@@ -4,13 +4,15 @@ Run by path and not as a module, with nothing of ours imported: it must start fa
 and it is alone in importing xllamacpp. The parent writes one line of JSON on stdin,
 
     {"model": PATH, "context_length": N, "max_sequences": N, "prompt_cache_bytes": N,
-     "pooling": "" | "mean" | "cls" | "last" | "rank", "threads": N, "key": SECRET}
+     "chunk_tokens": N, "pooling": "" | "mean" | "cls" | "last" | "rank", "threads": N,
+     "key": SECRET}
 
 in which may also be "shared_tokens" (N: the KV cache that all sequences share; without it each
-has its own) and "slot_folder" (PATH: where slots are saved and restored), and gets one line of
-JSON on stdout, ``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's own messages go to stderr.
-The model is then spoken to over HTTP on that loopback port, with the key. When stdin ends,
-because the parent closed it or died, so does this process.
+has its own), "kv_type" (as llama.cpp calls it: q8_0), "adapters" ([[PATH, SCALE]…]) and
+"slot_folder" (PATH: where slots are saved and restored). It gets one line of JSON on stdout,
+``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's own messages go to stderr. The model is then
+spoken to over HTTP on that loopback port, with the key. When stdin ends, because the parent
+closed it or died, so does this process.
 """
 
 # xllamacpp has no type stubs.
@@ -19,7 +21,6 @@ because the parent closed it or died, so does this process.
 
 import json
 import os
-import platform
 import sys
 from types import ModuleType
 from typing import Any
@@ -36,31 +37,25 @@ def main() -> None:
         params = xllamacpp.CommonParams()
         params.verbosity = 2  # errors and warnings: the parent keeps the last of them
         params.model.path = config["model"]
-        params.n_parallel = config["max_sequences"]
-        shared = config.get("shared_tokens")
-        params.n_ctx = shared or config["context_length"] * config["max_sequences"]
-        # A shared KV cache that fills up fails all sequences: the parent sees to it.
-        params.kv_unified = bool(shared)
-        params.kv_unified_per_slot = config["context_length"]
-        # In a shared one, what has ended makes room at each start; it is found in memory.
-        params.cache_idle_slots = bool(shared)
+        _set_cache(params, config)
         params.ctx_shift = False
         params.fit_params = False  # the parent has planned what fits
         # A prompt is read in pieces: between them the others' tokens go on, and a cancel counts.
-        params.n_batch = params.n_ubatch = _prefill_chunk()
-        _embed(params, xllamacpp, config["pooling"], config["context_length"])
-        # Finished prompts are kept in memory: 8 GiB of it unless told otherwise. With 0 they
-        # would not make room in a shared KV cache.
-        params.cache_ram_mib = max(1 if shared else 0, config["prompt_cache_bytes"] >> 20)
-        # Of sliding windows and recurrent states, for each sequence: 32 unless told otherwise.
-        params.n_ctx_checkpoints = 4
+        params.n_batch = params.n_ubatch = config["chunk_tokens"]
+        kv_type = config.get("kv_type", "f16")
+        params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type[
+            f"GGML_TYPE_{kv_type.upper()}"
+        ]
+        params.lora_adapters = [
+            xllamacpp.CommonAdapterLoraInfo(path, scale)
+            for path, scale in config.get("adapters", ())
+        ]
+        if pooling := config.get("pooling"):
+            _embed(params, xllamacpp, pooling, config["context_length"])
         params.warmup = False  # a first token late is better than every load late
         params.cpuparams.n_threads = config["threads"]
         params.cpuparams_batch.n_threads = config["threads"]
-        params.hostnames = ["127.0.0.1"]
-        params.port = 0
-        params.api_keys = [config["key"]]
-        _set_endpoints(params, config.get("slot_folder"))
+        _set_endpoints(params, config["key"], config.get("slot_folder"))
         # The parent renders the prompts. The model's own template would be tried out at load,
         # and one that does not end would keep it from ever being ready.
         params.use_jinja = False
@@ -77,7 +72,26 @@ def main() -> None:
     os._exit(0)
 
 
-def _set_endpoints(params: Any, slot_folder: str | None) -> None:  # noqa: ANN401 - no stubs
+def _set_cache(params: Any, config: dict[str, Any]) -> None:  # noqa: ANN401 - no stubs
+    params.n_parallel = config["max_sequences"]
+    shared = config.get("shared_tokens")
+    params.n_ctx = shared or config["context_length"] * config["max_sequences"]
+    # A shared KV cache that fills up fails all sequences: the parent sees to it.
+    params.kv_unified = bool(shared)
+    params.kv_unified_per_slot = config["context_length"]
+    # In a shared one, what has ended makes room at each start; it is found in memory.
+    params.cache_idle_slots = bool(shared)
+    # Finished prompts are kept in memory: 8 GiB of it unless told otherwise. With 0 they
+    # would not make room in a shared KV cache.
+    params.cache_ram_mib = max(1 if shared else 0, config["prompt_cache_bytes"] >> 20)
+    # Of sliding windows and recurrent states, for each sequence: 32 unless told otherwise.
+    params.n_ctx_checkpoints = 4
+
+
+def _set_endpoints(params: Any, key: str, slot_folder: str | None) -> None:  # noqa: ANN401 - no stubs
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [key]
     params.ui = False
     params.endpoint_props = False
     params.endpoint_slots = True  # which are busy, and nothing of what is in them
@@ -86,24 +100,13 @@ def _set_endpoints(params: Any, slot_folder: str | None) -> None:  # noqa: ANN40
 
 
 def _embed(params: object, xllamacpp: ModuleType, pooling: str, context_length: int) -> None:
-    """Have it make embeddings too, where there is a ``pooling``."""
-    if not pooling:
-        return
+    """Have it make embeddings too."""
     params.embedding = True
     # enum llama_pooling_type; what the file says is not enough for "rank".
     number = ("none", "mean", "cls", "last", "rank").index(pooling)
     params.pooling_type = xllamacpp.llama_pooling_type(number)
     if pooling != "last":  # all of a text goes through the model at once
         params.n_batch = params.n_ubatch = context_length
-
-
-def _prefill_chunk() -> int:
-    """Tokens: the fewest that have nine tenths of the best speed (docs/decisions/llama-child.md).
-
-    By the device alone, so that a prompt is cut the same way on every day.
-    """
-    on_gpu = sys.platform == "darwin" and platform.machine() == "arm64"
-    return 512 if on_gpu else 128
 
 
 if __name__ == "__main__":

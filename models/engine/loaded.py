@@ -8,12 +8,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from models.chat import LoadRequest, ModelRequest
 from models.engine.backend import Backend, Decoded, LoadSpec, Output, Prefilled
 from models.engine.job import Group, Job, State
+from models.engine.pace import Pace
 from models.engine.work import Made, insert
 from models.errors import InferenceError
 from models.events import (
@@ -29,12 +29,10 @@ from models.events import (
     Unloaded,
 )
 from models.model import Model
-from models.resident import Resident
+from models.resident import Resident, moment_in
 
 log = logging.getLogger(__name__)
 
-# Longer than this is reported as "no end"; datetime cannot hold infinity.
-_FOREVER_SECONDS = 1e9
 # Prompts in preparation at a time: each is a thread, and most of the work is one core's.
 _MOST_PREPARING = 4
 
@@ -70,6 +68,7 @@ class LoadedModel:
         self._preparing: list[Group] = []
         self._running: dict[int, Job] = {}
         self._unloaders: list[Sink] = []  # of those who asked for its end
+        self._pace = Pace()
 
     # -- What it is -----------------------------------------------------------
 
@@ -80,8 +79,7 @@ class LoadedModel:
     @property
     def count(self) -> int:
         """How many requests it has, waiting ones included."""
-        groups = (*self._waiting, *self._preparing)
-        return len(self._running) + sum(len(each.jobs) for each in groups)
+        return len(self._running) + self._count_not_inserted()
 
     @property
     def idle(self) -> bool:
@@ -97,8 +95,9 @@ class LoadedModel:
     @property
     def expires(self) -> float:
         """When it goes if nobody comes, by ``time.monotonic``."""
-        asked = self._keep_alive_seconds
-        return self._last_used + (self._default_keep_alive() if asked is None else asked)
+        wished = (self._keep_alive_seconds, self._model.profile.keep_alive_seconds)
+        said = [each for each in wished if each is not None]
+        return self._last_used + (said[0] if said else self._default_keep_alive())
 
     def serves(self, asked_context: int | None) -> bool:
         """Whether its context is as long as is asked for, or as the model can have it."""
@@ -107,8 +106,7 @@ class LoadedModel:
         return wanted <= self.spec.context_length
 
     def resident(self) -> Resident:
-        seconds = self.expires - time.monotonic()
-        stay = timedelta(seconds=min(max(0.0, seconds), _FOREVER_SECONDS))
+        counters = self.backend.counters
         return Resident(
             model=self._model,
             names=frozenset(self._names),
@@ -116,9 +114,12 @@ class LoadedModel:
             need=self.spec.need,
             loaded_bytes=self.backend.loaded_bytes,
             context_length=self.spec.context_length,
-            expires_at=None if seconds > _FOREVER_SECONDS else datetime.now(UTC) + stay,
+            expires_at=moment_in(self.expires - time.monotonic()),
             running=self.count,
             last_used=self._last_used,
+            queued=self._count_not_inserted() + counters.waiting_sequences,
+            doing=self._pace.doing(stepping=bool(self._running)),
+            counters=counters,
         )
 
     # -- Requests -------------------------------------------------------------
@@ -181,6 +182,7 @@ class LoadedModel:
             yield from self._advance()
         if self.backend.has_work():
             for output in self.backend.step():
+                self._pace.take(output)
                 yield from self._deliver(output)
         elif self.busy:
             self.backend.load()  # which raises where nothing is to be hoped for any more
@@ -203,6 +205,9 @@ class LoadedModel:
         self._unloaders.clear()
 
     # -- Inside ---------------------------------------------------------------
+
+    def _count_not_inserted(self) -> int:
+        return sum(len(each.jobs) for each in (*self._waiting, *self._preparing))
 
     def _called(self, model: Model) -> None:
         self._model = model
@@ -237,6 +242,8 @@ class LoadedModel:
             log.exception("A request to %s could not be started", self._model.name)
             failure = InferenceError("The request failed unexpectedly: see the log.")
         else:
+            if not self._running:
+                self._pace.resume()
             for job in group.jobs:
                 job.move(State.INSERTED)
                 self._running[job.ticket] = job

@@ -14,6 +14,7 @@ from models.engine.hf_tokenizer import fill_in_of, tokenizer_of
 from models.engine.mlx_batch import Batches
 from models.engine.mlx_choice import Choice
 from models.engine.mlx_disk import open_mlx_disk
+from models.engine.mlx_echo import Echo
 from models.engine.mlx_encoder import MlxEncoder, decoder_embeddings
 from models.engine.mlx_grammar import MlxGrammars
 from models.engine.mlx_layers import Layers, cost_of
@@ -48,10 +49,17 @@ _LARGE_GRID = Grid(chunk=256, alone=2048)
 _LARGE_BYTES = 4 << 30  # of weights
 
 
+def grid_for(on_cpu: bool, weights_bytes: int) -> Grid:
+    """Where prompts are cut: by the model and the device alone."""
+    if on_cpu:
+        return _CPU_GRID
+    return _LARGE_GRID if weights_bytes > _LARGE_BYTES else _SMALL_GRID
+
+
 def open_mlx(
     spec: LoadSpec, wake: Callable[[], None], *, prompts: PromptFiles | None = None
 ) -> "MlxBackend | MlxEncoder":
-    """Open a model. ``Backend.load`` loads it, bit by bit.
+    """Open a model. ``MlxBackend.load`` loads it, bit by bit.
 
     ``prompts`` outlive it; None: they do not.
 
@@ -147,7 +155,8 @@ class MlxBackend:
 
     def step(self) -> list[Output]:
         vectors = self._loaded.embeddings.step()
-        return vectors + self._loaded.runner.step()
+        runner = self._loaded.runner
+        return vectors + runner.step() if runner.has_work else vectors
 
     # -- The end --------------------------------------------------------------
 
@@ -178,6 +187,7 @@ class _Runnable:
         )
         self._own_defaults = own_defaults(spec.model.path)
         self._grammars = MlxGrammars(library.mx, tokenizer, ours, tokenizer.eos_token_ids)
+        self.embeddings = decoder_embeddings(library, loaded, spec)
         handling = Layers(library.mx)
         self.prompter = Prompter(
             _template(spec.model.path, tokenizer),
@@ -190,15 +200,10 @@ class _Runnable:
         self._weights_bytes = sum(
             array.nbytes for _, array in library.flatten(loaded.model.parameters())
         )
-        self.embeddings = decoder_embeddings(library, loaded, spec)
-        grid = self._grid()
+        on_cpu = library.mx.default_device() == library.mx.cpu
+        grid = grid_for(on_cpu, self._weights_bytes)
         self._disk = open_mlx_disk(prompts, library, spec, grid.chunk) if prompts else None
         self.runner = self._new_runner(library, loaded, spec, handling, grid)
-
-    def _grid(self) -> Grid:
-        if self._mx.default_device() == self._mx.cpu:
-            return _CPU_GRID
-        return _LARGE_GRID if self._weights_bytes > _LARGE_BYTES else _SMALL_GRID
 
     def _new_runner(
         self, library: Library, loaded: LoadedFolder, spec: LoadSpec, handling: Layers, grid: Grid
@@ -229,6 +234,7 @@ class _Runnable:
             room_bytes=max(spec.need.cache_bytes, cost(spec.context_length, 1)),
             most_rows=spec.max_sequences,
             new_row=self._new_row,
+            new_echo=self._new_echo,
             explain=self._explain,
         )
 
@@ -262,6 +268,15 @@ class _Runnable:
             processors=[*choice.processors, *grammars],
             watchers=[each.saw for each in grammars],
             logprobs=choice.logprobs,
+        )
+
+    def _new_echo(self, work: Work) -> Echo:
+        return Echo(
+            self._mx,
+            work.tokens,
+            work.top_logprobs or 0,
+            piece=self._vocabulary.piece,
+            vocabulary_size=self._vocabulary.size,
         )
 
     def _explain(self, error: Exception) -> InferenceError:

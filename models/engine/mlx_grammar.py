@@ -116,15 +116,11 @@ class MlxGrammars:
             if self._closed or (self._desk and not self._desk.gone):
                 return
             vocabulary = vocabulary_of(self._loaded, self._end)
-            config = {
-                "tokens": [each.hex() for each in vocabulary.pieces],
-                "special": vocabulary.special,
-                "end": vocabulary.end,
-            }
+            config = {"special": vocabulary.special, "end": vocabulary.end}
             if self._desk:
                 self._desk.close()
             try:
-                self._desk = _Desk(GrammarChild(config, self._command))
+                self._desk = _Desk(GrammarChild(config, self._command, vocabulary.pieces))
             except NoAnswer:
                 raise _stopped() from None
 
@@ -174,7 +170,7 @@ class _Desk:
         fine, answer = self._answers[number].popleft()
         if not fine:
             log.error("A grammar could not go on: %s", answer.decode(errors="replace"))
-            raise InferenceError("The answer could not be kept to its grammar: see the log.")
+            raise InferenceError("The answer could not be kept to its form: see the log.")
         return answer
 
     def _take_one(self) -> None:

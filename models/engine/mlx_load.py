@@ -93,8 +93,8 @@ class Library:
     load_model: Callable[..., tuple[Module, dict[str, Any]]]
     load_tokenizer: Callable[..., MlxTokenizer]
     make_prompt_cache: Callable[[Module], list[Any]]
-    model_classes: Callable[[dict[str, Any]], tuple[type[Any], type[Any]]]  # of a configuration
     load_layers: Callable[[str], list[Any]]  # mlx_lm.models.cache.load_prompt_cache
+    model_classes: Callable[[dict[str, Any]], tuple[type[Any], type[Any]]]  # of a configuration
     flatten: Callable[[Any], list[tuple[str, Any]]]  # mlx.utils.tree_flatten
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from models.engine.mlx_sampling import Array
 from models.events import TokenLogprob
 
-_LEAST = -9999.0  # what OpenAI writes for the impossible: JSON has no infinity
+LEAST = -9999.0  # what OpenAI writes for the impossible: JSON has no infinity
 
 
 class RawLogits:
@@ -50,7 +50,7 @@ def read(logits: Array, token: int, top: int, piece: Callable[[int], bytes]) -> 
     total = best + float(np.log(np.exp(row - best).sum(dtype=np.float64)))
 
     def entry(each: int, top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
-        logprob = min(max(float(row[each]) - total, _LEAST), 0.0)
+        logprob = min(max(float(row[each]) - total, LEAST), 0.0)
         return TokenLogprob(each, piece(each), logprob, top)
 
     if top <= 0:

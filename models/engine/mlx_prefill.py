@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
+from models.engine.mlx_echo import Echo
 from models.engine.mlx_layers import Layer, Layers
 from models.engine.mlx_load import Module
 from models.engine.prefix_cache import Kind, PrefixCache
@@ -49,12 +50,20 @@ class Prefill:
     marks: lengths at which later prompts may part from this one, for models whose state
         cannot be cut: there it is kept.
     to_the_bit: the state is to be that of a cold run.
+    echo: is given the logits of every token.
     """
 
     def __init__(
-        self, reader: Reader, tokens: Sequence[int], marks: Sequence[int], *, to_the_bit: bool
+        self,
+        reader: Reader,
+        tokens: Sequence[int],
+        marks: Sequence[int],
+        *,
+        to_the_bit: bool,
+        echo: Echo | None = None,
     ) -> None:
         self.tokens = tokens
+        self.echo = echo
         self.layers: list[Layer] = []
         self.done = 0
         self.cached = 0  # tokens that came from the cache
@@ -68,7 +77,13 @@ class Prefill:
         self._marked: dict[int, list[Layer]] = {}
 
     def anew(self) -> "Prefill":
-        return Prefill(self._reader, self.tokens, self._marks, to_the_bit=self._to_the_bit)
+        return Prefill(
+            self._reader,
+            self.tokens,
+            self._marks,
+            to_the_bit=self._to_the_bit,
+            echo=self.echo and self.echo.anew(),
+        )
 
     @property
     def last(self) -> int:
@@ -82,7 +97,8 @@ class Prefill:
     def look_up(self, cache: PrefixCache) -> None:
         """Begin with what is known already."""
         handling = self._reader.handling
-        hit = cache.fetch(self.tokens, self._reader.grid.chunk if self._to_the_bit else None)
+        grid = self._reader.grid.chunk if self._to_the_bit else None
+        hit = None if self.echo else cache.fetch(self.tokens, grid)
         if hit is None:
             self.layers = self._reader.new_layers()
             return
@@ -97,14 +113,18 @@ class Prefill:
         size = grid.alone if alone and not self._to_the_bit else grid.chunk
         ends = [self.done // grid.chunk * grid.chunk + size, self.last]
         ends += [mark for mark in self._marks if mark > self.done]
+        if self.echo:
+            ends.append(self.done + self.echo.most_tokens)
         return min(ends)
 
     def go_on(self, end: int) -> None:
         """Read as far as ``end``, a cut that ``next_cut`` has given."""
         mx, chunk = self._reader.mx, self._reader.grid.chunk
         inputs = mx.array([list(self.tokens[self.done : end])])
-        self._reader.model(inputs, cache=self.layers)  # the logits are never computed
+        logits = self._reader.model(inputs, cache=self.layers)  # not computed, if nobody reads them
         mx.eval([layer.state for layer in self.layers])
+        if self.echo:
+            self.echo.take(logits[0])
         mx.clear_cache()
         if self.exact == self.done and self.done % chunk == 0 and end - self.done <= chunk:
             self.exact = end

@@ -17,6 +17,7 @@ from models.engine.backend import (
     Work,
 )
 from models.engine.mlx_batch import Batches, Home, State
+from models.engine.mlx_echo import Echo
 from models.engine.mlx_layers import Layer
 from models.engine.mlx_library import free
 from models.engine.mlx_load import is_out_of_memory
@@ -40,6 +41,7 @@ class Runner:
     room_bytes: for the sequences and the prefix cache together.
     most_rows: that run at the same time.
     new_row: a sequence, by its ticket.
+    new_echo: takes the log-probabilities of a prompt.
     explain: what an exception of the library means.
     """
 
@@ -52,6 +54,7 @@ class Runner:
         room_bytes: int,
         most_rows: int,
         new_row: Callable[[int, Work], Row],
+        new_echo: Callable[[Work], Echo],
         explain: Callable[[Exception], InferenceError],
     ) -> None:
         self.prefixes = prefixes
@@ -61,6 +64,7 @@ class Runner:
         self._room_bytes = room_bytes
         self._most_rows = most_rows
         self._new_row = new_row
+        self._new_echo = new_echo
         self._explain = explain
 
     @property
@@ -79,8 +83,10 @@ class Runner:
             work.tokens,
             work.checkpoints,
             to_the_bit=work.sampling.seed is not None,
+            echo=self._new_echo(work) if work.prompt_logprobs else None,
         )
-        likely = prefill.last - min(self.prefixes.longest(work.tokens), prefill.last)
+        known = 0 if prefill.echo else self.prefixes.longest(work.tokens)
+        likely = prefill.last - min(known, prefill.last)
         length = len(work.tokens) + min(work.max_tokens, _EXPECTED_TOKENS)
         self._queue.add(Job(rows, prefill, length, likely))
 
@@ -212,7 +218,8 @@ class Runner:
         self._batches.insert(job.rows, prefill.tokens, prefill.layers)
         if job.resumed:
             return []
-        return [Prefilled(row.ticket, prefill.cached) for row in job.rows]
+        logprobs = prefill.echo.entries if prefill.echo else ()
+        return [Prefilled(row.ticket, prefill.cached, logprobs) for row in job.rows]
 
     def _failed(self, job: Job, error: Exception) -> list[Output]:
         log.error("A prompt could not be read", exc_info=error)

@@ -15,7 +15,7 @@ def owner_of(spec: LoadSpec, *, packages: Iterable[str], **form: str) -> Owner:
 
     Args:
         packages: whose versions write the payload, and compute what is in it.
-        form: how else the model is run: the types of the cache, the chunks of a prompt.
+        form: how else the model is run: where, and in what chunks a prompt is read.
     """
     model = spec.model
     adapters = model.profile.adapters
@@ -28,6 +28,7 @@ def owner_of(spec: LoadSpec, *, packages: Iterable[str], **form: str) -> Owner:
         adapters=adapters,
         form={
             **form,
+            "cache": spec.kv_type.value,
             **{package: version(package) for package in packages},
             "platform": f"{platform.system()} {platform.machine()}",
             "files": _stamp([*weights, *(files.folder / name for name in adapters)]),

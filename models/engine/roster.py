@@ -8,10 +8,9 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Protocol
 
-from models.engine.backend import LoadSpec, OpenBackend, key_of
+from models.engine.backend import key_of
+from models.engine.house import House, Runner
 from models.engine.job import Group, State
 from models.engine.loaded import LoadedModel, Told
 from models.engine.work import Made
@@ -25,34 +24,7 @@ log = logging.getLogger(__name__)
 _MOST_WAITING = 512  # requests; Ollama's OLLAMA_MAX_QUEUE
 # How often one looks for memory that others gave back, and for a model that says nothing.
 _LOOK_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Runner:
-    """How one kind of model is run. ``end_thread`` is the last call on its thread."""
-
-    open_backend: OpenBackend
-    end_thread: Callable[[], None] | None = None
-
-
-class House(Protocol):
-    """What a lane asks of the one that made it. Everything is quick, and for any thread."""
-
-    def keep_alive_seconds(self) -> float: ...
-
-    def plan(
-        self, waiter: object, look: Callable[[], None], model: Model, asked_context: int | None
-    ) -> LoadSpec | None:
-        """Decide how to load a model, and reserve the memory; None: ``look`` is called then.
-
-        Raises:
-            OutOfMemory: there will never be room.
-        """
-        ...
-
-    def loaded(self, spec: LoadSpec) -> None: ...
-    def let_go(self, spec: LoadSpec) -> None: ...
-    def gave_up(self, waiter: object) -> None: ...
+_PUBLISH_SECONDS = 0.5  # between two words on how fast a model is
 
 
 class Roster:
@@ -81,6 +53,7 @@ class Roster:
         self._parked: deque[Group] = deque()  # for memory, or a model that drains
         self._memory_short = False  # one of them waits for memory
         self._next_look = math.inf  # when to try them at the latest, by time.monotonic
+        self._next_publish = 0.0
 
     # -- Steps ----------------------------------------------------------------
 
@@ -90,8 +63,11 @@ class Roster:
             self._step(loaded)
         for loaded in [each for each in self._loaded.values() if each.done]:
             self._tell(loaded, ())
-        if time.monotonic() >= self._next_look:
+        now = time.monotonic()
+        if now >= self._next_look:
             self.admit_parked()
+        if now >= self._next_publish and any(each.busy for each in self._loaded.values()):
+            self._publish()
 
     def seconds_until_due(self) -> float | None:
         """How long nothing needs doing; None: until a command comes."""
@@ -122,7 +98,8 @@ class Roster:
 
     def take(self, group: Group) -> None:
         waiting = sum(each.count for each in self._loaded.values())
-        if waiting + len(self._parked) >= _MOST_WAITING:
+        waiting += sum(len(each.jobs) for each in self._parked)
+        if waiting + len(group.jobs) > _MOST_WAITING:
             message = "Too many requests are waiting already: please try again later."
             self._fail(group, ServerBusy(message))
         elif any(key_of(each.model) == key_of(group.model) for each in self._parked):
@@ -282,6 +259,7 @@ class Roster:
                 emit(sink, event)
 
     def _publish(self) -> None:
+        self._next_publish = time.monotonic() + _PUBLISH_SECONDS
         self.residents = tuple(loaded.resident() for loaded in self._loaded.values())
 
 

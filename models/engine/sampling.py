@@ -21,7 +21,6 @@ LONGEST_LOGIT_BIAS_TEXT = 256  # characters
 LARGEST_LOGIT_BIAS = 1e6  # it is added to 32-bit numbers
 MOST_DRY_BREAKERS = 8
 LONGEST_DRY_BREAKER_BYTES = 40  # llama.cpp cuts longer ones (src/llama-sampling.cpp)
-MOST_TOP_LOGPROBS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

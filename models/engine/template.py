@@ -20,6 +20,7 @@ from models.engine.dialect import dialect_of
 from models.engine.sandbox import Sandbox, TooMuchWork
 from models.engine.turns import Rewrite, lawful, with_short_ids, without_system
 from models.errors import InvalidRequest, LoadFailed
+from models.gguf import TemplateSource
 
 _MOST_SOURCE = 1 << 20  # characters; the longest published template has some 30,000
 
@@ -232,3 +233,10 @@ def _thinking(thinking: Thinking) -> JSON:
     # Two names for one thing: DeepSeek's and Granite's templates have the second.
     variables: JSON = {"enable_thinking": asked, "thinking": asked}
     return {**variables, "reasoning_effort": thinking} if isinstance(thinking, str) else variables
+
+
+def template_of(source: TemplateSource) -> ChatTemplate | None:
+    """Return the template of a GGUF file, ready to be used; None where it has none."""
+    if source.text is None:
+        return None
+    return ChatTemplate(source.text, bos_token=source.bos_token, eos_token=source.eos_token)

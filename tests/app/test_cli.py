@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -21,11 +22,11 @@ import pytest
 
 import resources
 from app import cli, words
-from app.commands import doctor, remote, terminal, text
+from app.commands import doctor, library, remote, terminal, text
 from app.commands.run import Conversation, Question
 from app.settings import Settings
 from models.chat import SamplingParams
-from models.model import Kind
+from models.model import Kind, KvType, Profile
 from models.store import Store
 from tests.conftest import free_port
 from tests.fakes import ScriptedBackend, scripted_residency
@@ -616,6 +617,49 @@ def test_what_ships_stays_in_memory_when_it_cannot_be_removed(capsys: pytest.Cap
     assert "ships with Inglenook" in capsys.readouterr().err
 
 
+def test_what_a_server_has_in_memory_is_shown_with_what_it_does(
+    capsys: pytest.CaptureFixture[str],
+):
+    busy = {
+        "name": "a:latest",
+        "size": 2_000_000_000,
+        "context_length": 8192,
+        "expires_at": "2300-01-01T00:00:00.000000000Z",
+        "loading": False,
+        "in_flight": 5,
+        "queued": 2,
+        "tokens_per_second": 35.4,
+        "prompt_tokens": 1000,
+        "cached_tokens": 870,
+        "prompt_cache": {"size": 120_000_000, "hits": 1, "misses": 1},
+    }
+    loading = busy | {"name": "b:latest", "loading": True, "loaded_share": 0.453}
+    ollamas = {key: busy[key] for key in ("size", "context_length", "expires_at")} | {"name": "c"}
+    models = [busy, loading, ollamas]
+    with stub_server(json.dumps({"models": models}).encode()) as stub:
+        assert cli.main(["ps", "--port", str(stub.port)]) == 0
+
+    rows = [re.split(r"  +", line) for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["NAME", "SIZE", "CONTEXT", "RUNNING", "SPEED", "CACHED", "UNTIL"]
+    assert rows[1][3:6] == ["5, 2 waiting", "35.4 tokens/s", "87% in 120 MB"]
+    assert rows[2][3] == "loading 45%"
+    assert rows[3][:3] == ["c", "2.0 GB", "8,192"]
+
+
+def test_a_server_that_says_it_is_ill_is_ours_all_the_same():
+    class Ill(StubHandler):
+        def do_GET(self) -> None:
+            self.send_response(503)
+            self.end_headers()
+            self.wfile.write(b'{"status": "failed", "models": []}')
+
+    with stub_server(b"") as stub:
+        stub.RequestHandlerClass = Ill
+        assert remote.answers(f"http://127.0.0.1:{stub.port}")
+    with stub_server(b"") as stub:
+        assert not remote.answers(f"http://127.0.0.1:{stub.port}")
+
+
 def test_another_program_on_our_port_is_not_asked_to_unload(
     model_file: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -786,3 +830,81 @@ def test_a_setting_that_cannot_be_is_refused_with_a_sentence(
 
     assert said in capsys.readouterr().err
     assert not (inglenook_home / "settings.json").exists()
+
+
+# -- How a model is used here --------------------------
+
+
+@pytest.fixture
+def mine(model_file: Path, capsys: pytest.CaptureFixture[str]) -> Store:
+    assert cli.main(["import", str(model_file), "--name", "mine"]) == 0
+    capsys.readouterr()
+    return library.open_store()
+
+
+def test_what_is_set_for_a_model_is_kept_and_shown_and_can_be_taken_back(
+    mine: Store, capsys: pytest.CaptureFixture[str]
+):
+    said = ["context_length=256", "kv_type=q8_0", "keep_alive=10m", "temperature=0.5", "top_k=7"]
+    assert cli.main(["set", "mine", *said]) == 0
+    written = "context_length=256 kv_type=q8_0 keep_alive=600 temperature=0.5 top_k=7"
+    assert capsys.readouterr().out == (
+        f"mine:latest: {written}.\n"
+        "Context length and KV type count when the model is loaded next.\n"
+    )
+    assert mine.find("mine").profile == Profile(
+        context_length=256,
+        kv_type=KvType.Q8_0,
+        keep_alive_seconds=600,
+        sampling={"temperature": 0.5, "top_k": 7},
+    )
+    assert cli.main(["show", "mine"]) == 0
+    assert written in capsys.readouterr().out
+
+    assert cli.main(["set", "mine", "context_length=", "kv_type=", "top_k="]) == 0
+    assert cli.main(["set", "mine", "keep_alive=", "temperature="]) == 0
+    assert capsys.readouterr().out.endswith("mine:latest: as the model itself has it.\n")
+    assert mine.find("mine").profile == Profile()
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("temperature", "'temperature' is not KEY=VALUE with one of: context_length, kv_type,"),
+        ("mood=7", "'mood=7' is not KEY=VALUE with one of: context_length, kv_type,"),
+        ("context_length=-1", "context_length: This is a number of tokens, such as 8192, or"),
+        ("context_length=513", "context_length: 'mine:latest' was trained to read 512 tokens"),
+        ("kv_type=q5_1", "kv_type: This is one of: f16, q8_0, q4_0."),
+        ("keep_alive=soon", "keep_alive: This is a time in seconds, such as 300, or 5m, or"),
+        ("temperature=hot", "temperature: This is a number from 0."),
+        ("top_p=1.5", "top_p: This is a number from 0 to 1."),
+        ("repeat_last_n=1.5", "repeat_last_n: This is a whole number from -1 to 1,048,576."),
+        ("seed=x", "seed: This is a whole number."),
+    ],
+)
+def test_what_cannot_be_set_is_said_in_one_sentence_and_changes_nothing(
+    mine: Store, said: str, sentence: str, capsys: pytest.CaptureFixture[str]
+):
+    assert cli.main(["set", "mine", "top_k=7", said]) == 1
+
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"ingle: {sentence}")
+    assert len(errors.splitlines()) == 1
+    assert mine.find("mine").profile == Profile()
+
+
+def test_what_ships_is_set_under_another_name(capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["set", "pocket", "top_k=7"]) == 1
+    assert "ships with Inglenook and cannot be changed" in capsys.readouterr().err
+
+    assert cli.main(["cp", "pocket", "mine"]) == 0
+    assert cli.main(["set", "mine", "top_k=7"]) == 0
+
+
+def test_an_mlx_model_has_a_kv_cache_of_16_bits(capsys: pytest.CaptureFixture[str]):
+    names = [str(each.name) for each in library.open_store().list() if each.kind is Kind.MLX]
+    assert cli.main(["cp", names[0], "mine"]) == 0
+
+    assert cli.main(["set", "mine", "kv_type=q8_0"]) == 1
+    assert "MLX keeps its KV cache in 16 bits" in capsys.readouterr().err
+    assert cli.main(["set", "mine", "kv_type=f16"]) == 0

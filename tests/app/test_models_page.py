@@ -13,7 +13,7 @@ from app.manager.pace import Pace, time_words
 from app.manager.rows import DownloadRow, ModelRow, ResultRow
 from app.manager.window import ModelsPage
 from models.names import ModelName
-from tests.app.conftest import POCKET
+from tests.app.conftest import POCKET, Babbler
 from tests.fakes import ScriptedBackend
 from tests.gguf_bytes import TINY, gguf_bytes
 
@@ -89,6 +89,41 @@ def test_a_model_that_is_loaded_says_so_and_can_be_unloaded(desk, qtbot) -> None
 
     qtbot.waitUntil(lambda: "In memory" not in words_of(rows(desk, ModelRow)[0]))
     assert desk.residency.residents() == ()
+
+
+def test_a_model_that_answers_says_how_fast_it_is(desk_of, qtbot) -> None:
+    desk = desk_of(Babbler())
+    desk.window.show_page("models")
+    desk.chats.current.send("Hi")
+
+    def state() -> str:
+        labels = rows(desk, ModelRow)[0].findChildren(QLabel)
+        return next(each.accessibleName() for each in labels if each.objectName() == "tag")
+
+    qtbot.waitUntil(lambda: "tokens/s" in state())
+    assert state().startswith("Answering  ·  ")
+
+    desk.chats.current.stop()
+    qtbot.waitUntil(lambda: state().startswith("In memory"))
+    assert "tokens/s" not in state()
+
+
+def test_the_open_list_of_models_is_left_alone_while_one_of_them_answers(desk_of, qtbot) -> None:
+    desk = desk_of(Babbler())
+    desk.window.show_page("models")
+    desk.chats.current.send("Hi")
+    picker = desk.window.header.picker
+    picker.showPopup()
+    picker.view().setCurrentIndex(picker.model().index(1, 0))
+    changes: list[object] = []
+    desk.library.changed.connect(lambda: changes.append(None))
+    qtbot.waitUntil(lambda: len(changes) >= 2)
+
+    assert picker.view().isVisible()
+    assert picker.view().currentIndex().row() == 1
+
+    picker.hidePopup()
+    desk.chats.current.stop()
 
 
 def test_what_is_loaded_is_in_memory_under_each_of_its_names(desk, qtbot) -> None:

@@ -7,9 +7,12 @@ import pytest
 
 from app import services as made
 from app.services import Services, open_everything
-from models.chat import GenerateRequest, LoadRequest, Origin, UnloadRequest
+from models.chat import GenerateRequest, LoadRequest, Origin, SamplingParams, UnloadRequest
+from models.events import Finished
 from models.resident import Resident
 from tests.listener import Listener
+
+GREEDY = SamplingParams(temperature=0.0)
 
 
 def load(services: Services) -> Resident:
@@ -42,6 +45,26 @@ def test_what_was_set_is_in_force_at_the_next_start(inglenook_home: Path) -> Non
 
     with open_everything(inglenook_home) as services:
         assert load(services).context_length == 512
+
+
+def test_what_was_read_before_the_program_ended_is_not_read_again(inglenook_home: Path) -> None:
+    request = GenerateRequest(
+        model="pocket", prompt="One and one more. " * 80, max_tokens=4, sampling=GREEDY
+    )
+    answers: list[tuple[str, int, int]] = []
+    for _ in range(2):
+        with open_everything(inglenook_home) as services:
+            heard = Listener()
+            services.residency.submit(request, heard, origin=Origin("command"))
+            ended = heard.end()
+            assert isinstance(ended, Finished)
+            counts = ended.usage
+            answers.append((heard.text, counts.prompt_tokens, counts.cached_tokens))
+
+    (cold, length, _), (again, _, cached) = answers
+    assert again == cold
+    assert cached >= length - 1
+    assert answers[0][2] == 0
 
 
 def test_every_process_is_started_by_the_one_command(

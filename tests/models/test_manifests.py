@@ -16,7 +16,7 @@ import pytest
 from models import atomic, builtin, facts, manifest
 from models.errors import InvalidRequest, LoadFailed
 from models.manifest import Manifest
-from models.model import Details, Files, Kind, Profile
+from models.model import Details, Files, Kind, KvType, Profile
 from models.store import Store
 from tests.fakes import a_model
 from tests.gguf_bytes import TINY, gguf_bytes
@@ -240,6 +240,7 @@ def test_a_newer_record_and_its_weights_are_left_alone(store: Store, home: Path,
 def test_a_record_comes_back_as_it_was_written(tmp_path: Path):
     profile = Profile(
         context_length=8192,
+        kv_type=KvType.Q8_0,
         sampling={"temperature": 0.5, "top_k": 40},
         template="{{ messages }}",
         system="Be brief.",

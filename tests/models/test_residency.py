@@ -9,7 +9,7 @@ import pytest
 
 from models.chat import GenerateRequest, LoadRequest, Origin, SamplingParams, UnloadRequest
 from models.engine.backend import LoadSpec, Work
-from models.engine.roster import Runner
+from models.engine.house import Runner
 from models.errors import ModelNotFound, NotAble
 from models.events import Failed, Finished, FinishReason, Loaded, Started, TextDelta, Unloaded
 from models.ledger import Ledger

@@ -5,10 +5,13 @@ import socket
 
 import pytest
 
+from models.chat import GenerateRequest
 from models.errors import ModelCrashed, ServerBusy
+from models.events import Event, Failed
+from models.health import Health
 from models.names import ModelName
 from server import body
-from tests.fakes import ScriptedBackend, a_model
+from tests.fakes import A_TEST, ScriptedBackend, a_model
 from tests.server.conftest import HOST, babbler
 
 CHAT = {"model": "scripted", "messages": [{"role": "user", "content": "hi"}]}
@@ -31,6 +34,56 @@ class TestRoutes:
         assert serving.ask("HEAD", "/").status == 200
         assert serving.ask("GET", "/api/version").json == {"version": "0.33.0"}
         assert serving.ask("GET", "/health").json == {"status": "ok", "models": []}
+
+    def test_what_a_model_does_is_told(self, serve, eventually):
+        backend = babbler()
+        serving = serve(backend)
+        connection = serving.connect()
+        connection.request("POST", "/api/chat", json.dumps(CHAT))
+        connection.getresponse().readline()
+
+        def model() -> dict:
+            return serving.ask("GET", "/api/ps").json["models"][0]
+
+        eventually(lambda: model()["tokens_per_second"] > 0)
+        assert model()["in_flight"] == 1
+        assert model()["last_step_seconds"] < 5
+        assert model()["prompt_tokens"] == len(backend.prompts[0])
+        assert model()["cached_tokens"] == 0
+        assert model()["prompt_cache"] == {"size": 0, "hits": 0, "misses": 0}
+
+        connection.close()
+        eventually(lambda: model()["in_flight"] == 0)
+        assert model()["tokens_per_second"] == 0
+
+    def test_engines_that_are_stuck_are_told(self, serve):
+        serving = serve()
+        troubles = ("The engine is stuck.", "So is the other.")
+        serving.residency.health = lambda: Health(troubles)
+
+        answer = serving.ask("GET", "/health")
+
+        assert answer.status == 503
+        assert answer.json == {
+            "status": "failed",
+            "models": [],
+            "error": "The engine is stuck. So is the other.",
+        }
+
+    def test_a_full_queue_is_told_with_when_to_come_again(self, serve):
+        serving = serve(ScriptedBackend("hi", loading_steps=1 << 40))  # it never is ready
+        waiting: list[Event] = []
+        request = GenerateRequest(model="scripted", prompt="hi")
+        for _ in range(512):
+            serving.residency.submit(request, waiting.append, origin=A_TEST)
+
+        messages = CHAT | {"max_tokens": 5}
+        for path, asked in (*ASKING, ("/v1/messages", messages)):
+            for stream in (True, False):
+                answer = serving.ask("POST", path, asked | {"stream": stream})
+                assert (answer.status, answer.headers["retry-after"]) == (503, "2"), path
+                assert b"server busy, please try again" in answer.body
+        assert not [each for each in waiting if isinstance(each, Failed)]
 
     def test_every_answer_tells_whose_it_is(self, serve):
         serving = serve()
@@ -73,6 +126,9 @@ class TestRoutes:
         assert model["name"] == "scripted:latest"
         assert model["expires_at"] > "2300"
         assert serving.ask("GET", "/health").json["models"] == ["scripted:latest"]
+
+        assert model["in_flight"] == model["queued"] == 0
+        assert model["last_step_seconds"] is None
 
         unloaded = serving.ask("POST", "/api/chat", {"model": "scripted", "keep_alive": 0})
         assert unloaded.json["done_reason"] == "unload"

@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from models.engine.house import Runner
 from models.engine.prompt import Prompter
-from models.engine.roster import Runner
 from models.model import Kind, Model
 from models.residency import Residency
 from tests.fakes import ScriptedBackend

@@ -1,6 +1,7 @@
 """A conversation in Anthropic's words: messages of blocks."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 
 from models.chat import Image, Message, Part, Reasoning, Role, Text, ToolCall, ToolResult
@@ -15,6 +16,11 @@ _BLOCKS: dict[str, tuple[str, ...]] = {
     "system": ("text", "tool_addition", "tool_removal"),
     "tool_result": ("text", "image", "document", "tool_reference"),
 }
+
+# Claude Code puts a line in front of its system text that is another in each request
+# (anthropics/claude-code#50085): it is for Anthropic's books, and nothing behind it would be
+# found in a prompt cache. See docs/decisions/prompt-prefixes.md.
+_BILLING = re.compile(r"\A\s*x-anthropic-billing-header:[^\n]*\n*", re.IGNORECASE)
 
 
 class Conversation:
@@ -76,7 +82,7 @@ class Conversation:
                 name = block.name("text")
                 raise InvalidRequest(f'"{name}" must not be empty.', field=name)
             case kind:
-                return _content(kind, block)
+                return _content(kind, block, role)
 
     def _call(self, block: Fields) -> ToolCall:
         arguments = block.inner("input")
@@ -119,11 +125,14 @@ def _kind(block: Fields, place: str) -> str:
     return kind
 
 
-def _content(kind: str, block: Fields) -> Text | Image | None:
+def _content(kind: str, block: Fields, place: str = "") -> Text | Image | None:
     if kind == "image":
         return _image(block)
     if kind == "document":
         return _document(block)
+    if place == "system":
+        text = _BILLING.sub("", block.required_text("text"))
+        return Text(text) if text else None
     # A tool that was held back has been given to the model all the same: its name is enough.
     text = block.required_text("tool_name" if kind == "tool_reference" else "text")
     return Text(text) if text else None

@@ -4,12 +4,14 @@ Every call is to be made on one thread: that of the test.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 from models.chat import SamplingParams
 from models.engine.backend import Decoded, Output, Prefilled, SequenceFailed, Work
 from models.engine.mlx_batch import Batches
+from models.engine.mlx_echo import Echo
 from models.engine.mlx_layers import Layers, cost_of
 from models.engine.mlx_library import import_library
 from models.engine.mlx_prefill import Grid, Reader
@@ -19,6 +21,7 @@ from models.engine.mlx_sequence import Sequence
 from models.engine.prefix_cache import PrefixCache, Tier
 from models.engine.sampling import resolve
 from models.errors import InferenceError
+from models.events import TokenLogprob
 
 VOCABULARY = 512
 CHUNK = 32
@@ -114,11 +117,12 @@ class Machine:
         weights_bytes: int = 1 << 40,
         alone: int = CHUNK,
         tier: Tier | None = None,
+        processor: Callable[[int, Any, Any], Any] | None = None,
     ) -> None:
         library = import_library()
         self.mx = library.mx
+        self._processor = processor  # by ticket
         self.outputs: list[Output] = []
-        self._longest: dict[int, int] = {}
         handling = Layers(library.mx)
 
         def new_layers() -> list[Any]:
@@ -141,12 +145,22 @@ class Machine:
             room_bytes=room_bytes,
             most_rows=most_rows,
             new_row=self._new_row,
+            new_echo=lambda work: Echo(
+                self.mx, work.tokens, 3, piece=lambda _: b"", vocabulary_size=VOCABULARY
+            ),
             explain=lambda error: InferenceError(str(error)),
         )
 
     def _new_row(self, ticket: int, work: Work) -> Sequence:
-        sampler = make_sampler(self.mx, resolve(work.sampling, {}))
-        return Sequence(ticket, NoPieces(), len(work.tokens), work.max_tokens, work.urgent, sampler)
+        return Sequence(
+            ticket,
+            NoPieces(),
+            len(work.tokens),
+            work.max_tokens,
+            work.urgent,
+            make_sampler(self.mx, resolve(work.sampling, {})),
+            [partial(self._processor, ticket)] if self._processor else [],
+        )
 
     def start(
         self,
@@ -157,6 +171,7 @@ class Machine:
         seeds: tuple[int, ...] = (),
         marks: tuple[int, ...] = (),
         urgent: bool = False,
+        echo: bool = False,
     ) -> None:
         """With seeds one sequence for each, by tickets that follow; else one that is greedy."""
         samplings = [SamplingParams(temperature=1.0, top_k=0, top_p=1.0, seed=s) for s in seeds]
@@ -167,6 +182,7 @@ class Machine:
                 sampling=sampling,
                 checkpoints=marks,
                 urgent=urgent,
+                prompt_logprobs=echo,
             )
             for sampling in samplings or [SamplingParams(temperature=0.0)]
         ]
@@ -194,6 +210,14 @@ class Machine:
     def cached(self, ticket: int = -1) -> int:
         (found,) = [
             each.cached_tokens
+            for each in self.outputs
+            if isinstance(each, Prefilled) and each.ticket == ticket
+        ]
+        return found
+
+    def echoed(self, ticket: int = -1) -> tuple[TokenLogprob, ...]:
+        (found,) = [
+            each.logprobs
             for each in self.outputs
             if isinstance(each, Prefilled) and each.ticket == ticket
         ]

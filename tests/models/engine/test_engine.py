@@ -9,7 +9,7 @@ import pytest
 from models import chat
 from models.chat import GenerateRequest, LoadRequest, Overflow, UnloadRequest
 from models.engine.backend import LoadSpec, Work
-from models.engine.roster import Runner
+from models.engine.house import Runner
 from models.errors import (
     ContextOverflow,
     EngineClosed,
@@ -266,7 +266,7 @@ def test_a_bug_in_a_backend_fails_its_requests_and_not_the_thread(residency_of: 
 
     assert isinstance(end, Failed)
     assert "see the log" in str(end.error)
-    assert residency.alive
+    assert residency.health().ok
 
 
 def test_a_sink_that_raises_disturbs_nobody(residency_of: MakeResidency):

@@ -17,9 +17,9 @@ import pytest
 from models import chat
 from models.chat import GenerateRequest, LoadRequest, Overflow, SamplingParams, UnloadRequest
 from models.engine import llama_answer, llama_process
+from models.engine.house import Runner
 from models.engine.llama import LlamaBackend, open_llama
 from models.engine.llama_process import LlamaProcess
-from models.engine.roster import Runner
 from models.errors import ContextOverflow, InferenceError, LoadFailed, ModelCrashed
 from models.events import Failed, Finished, FinishReason, Started, TextDelta
 from models.model import Files, Kind
@@ -329,6 +329,8 @@ def test_a_stopped_child_is_not_noticed_by_another_model(opened: Opened) -> None
         for name in ("one", "two"):
             ask(residency, model=name)[0].end()
         os.kill(opened.backends[0].pid, signal.SIGSTOP)
+        child = psutil.Process(opened.backends[0].pid)
+        wait_until(lambda: child.status() == psutil.STATUS_STOPPED)
         stopped, _ = ask(residency, model="one")
 
         healthy, _ = ask(residency, model="two")

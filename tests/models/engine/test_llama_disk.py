@@ -20,7 +20,7 @@ from models.engine.llama import open_llama
 from models.engine.llama_client import LlamaClient
 from models.engine.llama_disk import LlamaDisk, tokens_in
 from models.engine.llama_process import LlamaProcess
-from models.model import Files
+from models.model import Files, KvType
 from models.prompt_entry import HEADER, Note, PromptKind, Tokens
 from models.prompt_files import PromptFiles
 from models.prompt_folder import PromptFolder
@@ -40,10 +40,16 @@ class Child:
         self.shared_tokens = shared_tokens  # None: each slot has a KV cache of its own
         self.start()
 
-    def start(self, digest: str = "0" * 64, most_bytes: int | None = 1 << 30) -> None:
+    def start(
+        self,
+        digest: str = "0" * 64,
+        kv_type: KvType = KvType.F16,
+        most_bytes: int | None = 1 << 30,
+    ) -> None:
         model = a_model("pocket", context_length=2048, kv_bytes_per_token=1024)
         files = Files(POCKET_FILE.parent, POCKET_FILE.name)
         spec = a_spec(replace(model, files=files, digest=digest), context_length=2048)
+        spec = replace(spec, kv_type=kv_type)
         self.files = PromptFiles(self.home, most_bytes)
         self.disk = LlamaDisk(self.files, spec)
         ready = threading.Event()
@@ -195,6 +201,28 @@ def test_what_another_model_of_the_same_shape_has_written_is_not_restored(child:
     assert not child.restore(LATER)
     assert child.answer(LATER) == (cold, 0)
     assert child.remembered == [theirs]
+
+
+def test_what_is_of_another_type_of_kv_cache_is_deleted(child: Child) -> None:
+    child.remember()
+    child.restart(kv_type=KvType.Q8_0)
+
+    assert not child.restore(LATER)
+    assert child.remembered == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full: Linux's")
+def test_a_child_that_finds_the_disk_full_goes_on(child: Child) -> None:
+    cold, _ = child.answer(PROMPT, slot=1)
+    child.disk.folder.mkdir(parents=True)
+    (child.disk.folder / "saved.bin").symlink_to("/dev/full")
+
+    child.disk.save(child.process, 1, PROMPT)
+    child.disk.close()
+
+    assert child.alive
+    assert child.answer(PROMPT) == (cold, len(PROMPT) - 1)
+    assert child.remembered == []
 
 
 def replace_by(child: Child, payload: bytes) -> None:

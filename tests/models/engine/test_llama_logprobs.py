@@ -103,11 +103,11 @@ def echo_of(outputs: Sequence[Output]) -> tuple[TokenLogprob, ...]:
     return prefilled.logprobs
 
 
-def babble(model: Running, prompt: list[int], **asked: Any) -> list[Output]:
+def babble(model: Running, prompt: list[int], max_tokens: int = 60, **asked: Any) -> list[Output]:
     """An answer in which characters of several tokens are written whole."""
     for seed in range(50):
         sampling = SamplingParams(seed=seed, **BABBLING, ignore_eos=True)
-        outputs = model.answer(prompt, 60, sampling=sampling, **asked)
+        outputs = model.answer(prompt, max_tokens, sampling=sampling, **asked)
         if any(each.count > 1 and each.ids for each in decoded(outputs)):
             return outputs
     raise AssertionError("it never did")
@@ -188,6 +188,24 @@ def test_the_ids_of_a_character_are_told_without_log_probabilities_too(model: Ru
     for each in decoded(outputs):
         if each.ids:
             assert len(each.ids) == each.count
+
+
+def test_where_there_is_no_room_to_ask_one_stands_for_the_whole_character() -> None:
+    running = Running(open_llama, POCKET_GGUF, kind=Kind.LLAMA, shared_tokens=2048)
+    try:
+        prompt = running.encode(TEXTS[0]) * 30
+        several = [
+            each
+            for each in decoded(babble(running, prompt, top_logprobs=0, max_tokens=1_000))
+            if each.count > 1 and each.ids
+        ]
+    finally:
+        running.close()
+
+    for each in several:
+        (whole,) = each.logprobs
+        assert each.ids
+        assert (whole.id, whole.piece) == (each.ids[-1], each.piece)
 
 
 # -- Prompts -----------------------------------------------------------------------

@@ -89,7 +89,7 @@ def test_a_refused_request_leaves_nothing_behind(pocket: Running, prompt: list[i
     with pytest.raises(InvalidRequest):
         pocket.backend.insert({0: wrong})
 
-    assert not pocket.backend.has_work()
+    assert not pocket.backend.step()
     assert drawn(pocket, prompt)
 
 

@@ -1,5 +1,7 @@
 """Who may run in a llama.cpp child: by slots, and by the cells of a KV cache that all share."""
 
+from dataclasses import replace
+
 from models.engine.llama_slots import Slots, Turn
 
 CELLS = 1000
@@ -139,3 +141,26 @@ def test_one_of_a_group_can_be_forgotten_while_it_waits():
 
     assert [each.tickets for each in start_all(slots)] == [(0, 2)]
     assert not slots.forget(0), "it runs"
+
+
+def test_one_that_may_ask_beside_has_a_slot_and_the_cells_for_it():
+    slots = Slots(3, CELLS)
+    for order in range(2):
+        slots.wait(replace(turn(order, 100, 100), asks_beside=True))
+
+    (first,) = start_all(slots)
+    slots.wait(turn(2))
+
+    assert first.asks_beside
+    assert orders(start_all(slots)) == [], "one slot is left, and the next wants two"
+    slots.end(first)
+    assert orders(start_all(slots)) == [1, 2]
+
+
+def test_one_that_has_all_cells_asks_nothing_beside():
+    slots = Slots(3, CELLS)
+    slots.wait(replace(turn(0, 300, 400), asks_beside=True))
+
+    (alone,) = start_all(slots)
+
+    assert not alone.asks_beside

@@ -18,7 +18,7 @@ from models.engine.installed import has_mlx
 from models.engine.mlx import open_mlx
 from models.engine.mlx_disk import MlxDisk, open_mlx_disk
 from models.engine.mlx_library import end_thread, import_library
-from models.model import Files, Kind
+from models.model import Files, Kind, KvType
 from models.prompt_entry import HEADER, PromptKind
 from models.prompt_files import PromptFiles
 from models.prompt_folder import PromptFolder
@@ -47,13 +47,19 @@ class Machine:
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return self._thread.submit(function, *arguments).result()
 
-    def restart(self, chunk_tokens: int = 256, digest: str = "0" * 64) -> None:
+    def restart(
+        self,
+        chunk_tokens: int = 256,
+        digest: str = "0" * 64,
+        kv_type: KvType = KvType.F16,
+    ) -> None:
         if hasattr(self, "disk"):
             self.close()
         model = a_model("tiny", kind=Kind.MLX)
         spec = a_spec(
             replace(model, files=Files(self.home, ""), digest=digest), context_length=4096
         )
+        spec = replace(spec, kv_type=kv_type)
         self.files = PromptFiles(self.home, 1 << 30)
         self.disk: MlxDisk = self.call(open_mlx_disk, self.files, self.library, spec, chunk_tokens)
 
@@ -235,10 +241,13 @@ def test_what_another_model_of_the_same_shape_has_written_is_not_loaded(
     assert remembered(tiny.home) == [theirs]
 
 
-def test_what_was_read_in_other_chunks_is_of_no_use(machine: Callable[..., Machine]) -> None:
+@pytest.mark.parametrize("changed", [{"chunk_tokens": 512}, {"kv_type": KvType.Q8_0}])
+def test_what_was_made_in_another_way_is_of_no_use(
+    changed: dict[str, Any], machine: Callable[..., Machine]
+) -> None:
     tiny = machine()
     tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN)
-    tiny.restart(chunk_tokens=512)
+    tiny.restart(**changed)
 
     assert tiny.call(tiny.disk.fetch, LATER) is None
     assert remembered(tiny.home) == []

@@ -107,12 +107,12 @@ def test_an_answer_that_was_cancelled_is_not_lost(kind: str) -> None:
 def test_many_that_come_and_go_say_what_each_says_alone(kind: str) -> None:
     chance = random.Random(11)
     prompts = [SYSTEM + some(chance.randrange(1, 200), seed=100 + each) for each in range(10)]
-    expected = [alone(kind, tuple(prompt), 10) for prompt in prompts]
+    expected = [alone(kind, tuple(prompt), 6) for prompt in prompts]
     machine = Machine(model_of(kind), most_rows=4)
 
     for ticket, number in enumerate([*range(10), 3, 5, 7]):
         marks = (len(SYSTEM), len(prompts[number]) - 1)
-        machine.start(ticket, prompts[number], 10, marks=marks)
+        machine.start(ticket, prompts[number], 6, marks=marks)
         for _ in range(3):
             machine.outputs += machine.runner.step()
         if ticket == 6:
@@ -326,7 +326,7 @@ def of(machine: Machine, ticket: int) -> list[Output]:
 
 def test_one_that_is_too_large_beside_others_waits_until_they_have_ended() -> None:
     machine = Machine(model_of("llama"), cache_bytes=0)
-    machine = Machine(model_of("llama"), cache_bytes=0, room_bytes=machine.cost(512, 2))
+    machine = Machine(model_of("llama"), cache_bytes=0, room_bytes=machine.cost(512, 1))
     machine.start(1, some(40), 10)
     machine.start(2, some(900), 10)  # more than there is room for: alone it is let in
     machine.start(3, some(40, seed=3), 10)
@@ -354,8 +354,9 @@ def test_prefixes_go_before_anybody_has_to_wait() -> None:
     assert machine.prefixes.used_bytes <= cost(512, 4) - machine.batches.promised_bytes
 
 
-@pytest.mark.parametrize("cache_bytes", [0, 1 << 30])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "cache_bytes"), [*((kind, 1 << 30) for kind in KINDS), ("llama", 0), ("lfm2", 0)]
+)
 def test_one_whose_answer_outgrows_the_room_is_put_aside_and_goes_on(
     kind: str, cache_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -383,20 +384,47 @@ def test_one_whose_answer_outgrows_the_room_is_put_aside_and_goes_on(
         assert [type(each) for each in of(machine, seed)].count(Prefilled) == 1
 
 
+def test_who_reads_along_sees_each_token_once_although_its_row_was_put_aside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("models.engine.mlx_runner._EXPECTED_TOKENS", 8)
+    monkeypatch.setattr("models.engine.mlx_runner._GROWTH_TOKENS", 8)
+    seen: dict[int, list[int]] = {1: [], 2: []}
+
+    def read_along(ticket: int, tokens: Any, logits: Any) -> Any:
+        seen[ticket].append(tokens[-1].item())
+        return logits
+
+    model = model_of("llama")
+    room = Machine(model).cost(256, 2)
+    machine = Machine(model, room_bytes=room, processor=read_along)
+    prompt = some(240)
+    machine.start(1, prompt, 40, seeds=(1,))
+    machine.start(2, prompt, 40, seeds=(2,))
+    machine.run(until=lambda _: machine.batches.count == 1 and bool(machine.said(2)))
+    assert machine.runner.has_work
+    machine.run()
+
+    for ticket in (1, 2):
+        read = [prompt[-1], *machine.said(ticket)]
+        assert seen[ticket][: len(read)] == read
+        assert len(machine.said(ticket)) == 40
+
+
 def test_long_and_short_ones_run_apart_where_padding_costs_more_than_the_weights() -> None:
     model = model_of("llama")
     weights = 100_000
     machine = Machine(model, weights_bytes=weights)
-    prompts = {1: some(1000), **{ticket: some(20, seed=ticket) for ticket in range(2, 7)}}
+    prompts = {1: some(600), **{ticket: some(20, seed=ticket) for ticket in range(2, 7)}}
     for ticket, prompt in prompts.items():
-        machine.start(ticket, prompt, 60)
+        machine.start(ticket, prompt, 40)
     machine.run(until=lambda _: all(machine.said(ticket) for ticket in prompts))
 
     assert sorted(len(home.rows) for home in machine.batches.homes) == [1, 5]
-    assert machine.batches.promised_bytes < machine.cost(1060, 3)
+    assert machine.batches.promised_bytes < machine.cost(640, 4)
     machine.run()
     for ticket, prompt in prompts.items():
-        assert machine.said(ticket) == alone("llama", tuple(prompt), 60)
+        assert machine.said(ticket) == alone("llama", tuple(prompt), 40)
 
 
 # -- Failing, and the end ---------------------------------------------------------------

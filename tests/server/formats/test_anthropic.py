@@ -240,6 +240,24 @@ class TestRequests:
 
 
 class TestConversations:
+    def test_a_line_for_anthropics_books_is_no_part_of_the_prompt(self):
+        """With it nothing would be found in a prompt cache: it is another in each request."""
+        said: list[object] = []
+        for nonce in ("a1b2", "c3d4"):
+            line = f"x-anthropic-billing-header: cc_version=2.1.332; cch={nonce};"
+            said += [
+                conversation(*HI, system=[text(line), text("Be brief.")]),
+                conversation(*HI, system=f"{line}\n\nBe brief."),
+                conversation(*HI, system=[text(f"{line}\nBe brief.")]),
+            ]
+        plain = conversation(*HI, system="Be brief.")
+        assert said == [plain] * 6
+
+        kept = "Never say x-anthropic-billing-header: it is a secret."
+        assert conversation(*HI, system=kept) == (chat.system(kept), *conversation(*HI))
+        asked = {"role": "user", "content": "x-anthropic-billing-header: what is it?"}
+        assert conversation(asked) == (chat.user("x-anthropic-billing-header: what is it?"),)
+
     def test_a_system_text_comes_first_and_may_come_again(self):
         later = {"role": "system", "content": [text("Be polite.")]}
 

@@ -1,9 +1,11 @@
 """Ollama's lists of models, as pure functions."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from models.model import Profile
 from server.capabilities import capabilities
 from server.formats import ollama_models
 from tests.fakes import a_model
@@ -42,6 +44,18 @@ def test_what_clients_read_of_a_model():
     assert shown["model_info"]["scripted.context_length"] == 256
     assert shown["model_info"]["general.architecture"] == "scripted"
     assert shown["capabilities"] == capabilities(a_model())
+
+
+def test_what_is_set_for_a_model_is_told_in_ollamas_words():
+    profile = Profile(context_length=8192, sampling={"temperature": 0.5, "top_k": 7})
+
+    said = ollama_models.show_body(replace(a_model(), profile=profile))["parameters"]
+
+    assert said.splitlines() == [
+        "num_ctx                        8192",
+        "temperature                    0.5",
+        "top_k                          7",
+    ]
 
 
 def test_a_model_that_stays_for_ever_has_a_date_that_clients_can_read():

@@ -1,0 +1,113 @@
+"""Grammars on llama.cpp, with a real child: what it drops in silence is an error here."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models import chat
+from models.chat import Constraint, GenerateRequest, Grammar, JsonSchema, SamplingParams
+from models.engine.backend import Decoded, Output, SequenceFailed, Work
+from models.engine.grammar import CompiledGrammar
+from models.engine.llama import LlamaBackend, open_llama
+from models.events import FinishReason
+from models.model import Files
+from tests.fakes import a_model, a_spec
+
+POCKET = next((Path(__file__).parents[3] / "resources/pocket").rglob("*.gguf"))
+FREE = "%llguidance {}\nstart: /[a-z ]{3,12}/ (<[2]> | <[0]>)"
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[LlamaBackend]:
+    woken = threading.Event()
+    pocket = a_model("pocket", context_length=2048)
+    model = replace(pocket, files=Files(POCKET.parent, POCKET.name))
+    backend = open_llama(a_spec(model, context_length=2048, max_sequences=4), woken.set)
+    while not backend.load():
+        woken.wait(5)
+    yield backend
+    backend.close()
+
+
+def outputs(
+    backend: LlamaBackend, *grammars: CompiledGrammar | None, most: int = 60
+) -> list[Output]:
+    """All that is said of as many sequences, which differ in their seed alone."""
+    tokens = tuple(backend.prompter.tokenizer.encode("Once upon a time"))
+    works = {
+        ticket: Work(
+            tokens=tokens,
+            max_tokens=most,
+            sampling=SamplingParams(temperature=1.0, seed=ticket),
+            grammar=grammar,
+        )
+        for ticket, grammar in enumerate(grammars)
+    }
+    backend.insert(works)
+    told: list[Output] = []
+    ended: set[int] = set()
+    while len(ended) < len(works):
+        told += backend.step()
+        ended |= {
+            each.ticket
+            for each in told
+            if isinstance(each, SequenceFailed) or (isinstance(each, Decoded) and each.finish)
+        }
+    return told
+
+
+def made(backend: LlamaBackend, constraint: Constraint) -> CompiledGrammar:
+    request = GenerateRequest(model="x", prompt=(chat.user("Hi"),), constraint=constraint)
+    prompt = backend.prompter.prepare(request)
+    assert prompt.grammar
+    return prompt.grammar
+
+
+def said(told: list[Output], ticket: int) -> str:
+    pieces = [each.piece for each in told if isinstance(each, Decoded) and each.ticket == ticket]
+    return b"".join(pieces).decode()
+
+
+def test_answers_to_one_prompt_are_each_what_they_must_be(backend: LlamaBackend) -> None:
+    grammar = made(backend, Grammar("[0-9]{3}-[a-f]{2}", "regex"))
+    told = outputs(backend, grammar, grammar, grammar)
+
+    maker = backend.prompter.grammars
+    assert maker
+    answers = [said(told, ticket) for ticket in range(3)]
+    assert all(maker.matches(grammar, each) for each in answers)
+    assert len(set(answers)) > 1
+
+
+def test_an_answer_that_left_its_grammar_fails_and_is_not_told_as_whole(
+    backend: LlamaBackend,
+) -> None:
+    wanted = "%llguidance {}\nstart: /[0-9]{3}/"
+    told = outputs(backend, CompiledGrammar(FREE, wanted))
+
+    (failed,) = [each for each in told if isinstance(each, SequenceFailed)]
+    assert "does not have the form" in str(failed.error)
+    assert not any(isinstance(each, Decoded) and each.finish for each in told)
+
+
+def test_a_grammar_that_llama_cpp_cannot_read_is_an_error(backend: LlamaBackend) -> None:
+    schema = '%llguidance {}\nstart: %json {"not": {}}'
+    told = outputs(backend, CompiledGrammar(schema, "%llguidance {}\nstart: /[0-9]{3}/"))
+    ends = [each for each in told if isinstance(each, SequenceFailed)]
+    cut = [each for each in told if isinstance(each, Decoded) and each.finish]
+    assert ends or cut[0].finish is FinishReason.MAX_TOKENS
+
+
+def test_an_answer_that_is_cut_is_cut_and_not_wrong(backend: LlamaBackend) -> None:
+    grammar = made(backend, JsonSchema({"type": "array", "items": {"const": "a"}, "minItems": 50}))
+    told = outputs(backend, grammar, most=10)
+    (last,) = [each for each in told if isinstance(each, Decoded) and each.finish]
+    assert last.finish is FinishReason.MAX_TOKENS
+
+
+def test_neighbours_without_a_grammar_are_free(backend: LlamaBackend) -> None:
+    told = outputs(backend, None, most=20)
+    assert not any(isinstance(each, SequenceFailed) for each in told)
