@@ -146,13 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("list", help="list the models on this computer")
     show = commands.add_parser("show", help="tell what is known of a model")
     show.add_argument("name", metavar="NAME")
-    change = commands.add_parser(
-        "set", help="say how a model is used, as in: set NAME context_length=8192 temperature=0.5"
-    )
-    change.add_argument("name", metavar="NAME")
-    change.add_argument(
-        "assignments", metavar="KEY=VALUE", nargs="+", help="without a value: as the model has it"
-    )
+    _add_set(commands.add_parser("set", help="say how a model is used here"))
     imported = commands.add_parser("import", help="add a GGUF file or an MLX folder")
     imported.add_argument("path", metavar="PATH", type=Path)
     imported.add_argument("--name", required=True, help="what to call the model")
@@ -190,6 +184,16 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--temperature", type=float, help="0 is the likeliest answer each time")
     run.add_argument("--seed", type=int, help="the same seed draws the same answer")
     run.add_argument("--max-tokens", type=_positive, help="the longest answer")
+
+
+def _add_set(change: argparse.ArgumentParser) -> None:
+    change.add_argument("name", metavar="NAME")
+    change.add_argument(
+        "assignments",
+        metavar="KEY=VALUE",
+        nargs="+",
+        help="as in context_length=8192 or temperature=0.5; without a value: as the model has it",
+    )
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -78,8 +78,6 @@ class Cache:
 
 
 def cache_of(model: Model, kv_type: KvType = KvType.F16) -> Cache:
-    if pooling.reads_whole(model.details.pooling):
-        return Cache(0)
     details = model.details
     share = _KV_SHARES[kv_type] * _kv_growth(model)
     if _is_guess(model):

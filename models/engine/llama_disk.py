@@ -21,6 +21,7 @@ from models.engine.backend import LoadSpec
 from models.engine.llama_client import LlamaClient
 from models.engine.llama_process import LlamaProcess
 from models.engine.prompt_owner import owner_of
+from models.needs import cache_of
 from models.prompt_entry import Entry, Note, PromptKind, Tokens
 from models.prompt_files import PromptFiles, Shelf
 
@@ -50,7 +51,7 @@ class LlamaDisk:
         owner = owner_of(spec, packages=("xllamacpp",), scales=_scales_of(spec))
         self.folder = files.folder.work_path()
         self._shelf: Shelf = files.shelf(owner, spec.context_length - 1)
-        self._token_bytes = spec.model.details.kv_bytes_per_token
+        self._cache = cache_of(spec.model, spec.kv_type)
 
     def longest(self, tokens: Sequence[int]) -> tuple[int, int]:
         """Return how many tokens of a prompt ``restore`` would spare, and how many it restores."""
@@ -100,7 +101,7 @@ class LlamaDisk:
         would wait, and while it writes it answers nobody.
         """
         if self._shelf.wants(tokens):
-            size_bytes = len(tokens) * self._token_bytes
+            size_bytes = self._cache.of(len(tokens))
             # None of it is in our memory.
             self._shelf.later(0, lambda: idle() and self._save(process, slot, size_bytes))
 
