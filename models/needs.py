@@ -79,8 +79,6 @@ class Cache:
 
 def cache_of(model: Model, kv_type: KvType = KvType.F16) -> Cache:
     details = model.details
-    if pooling.reads_whole(details.pooling):
-        return Cache(0)
     share = _KV_SHARES[kv_type] * _kv_growth(model)
     if _is_guess(model):
         return Cache(max(1, int(model.size_bytes // _USUAL_TOKENS * share)))

@@ -1,4 +1,4 @@
-"""Resident: a model in memory, or on its way there, as the window and the wires show it."""
+"""What is in memory and what runs there, as the window and the wires show it."""
 
 import time
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ _FOREVER_SECONDS = 1e9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resident:
+    """A model in memory, or on its way there."""
+
     model: Model  # by the name under which it was asked for last
     names: frozenset[str]  # ``ModelName.key`` of every name it was asked for by
     loading: bool

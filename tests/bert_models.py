@@ -191,7 +191,7 @@ def _write_tokenizer(folder: Path, tokens: Sequence[str]) -> None:
     _write_json(
         folder / "tokenizer_config.json",
         {
-            "tokenizer_class": "BertTokenizer",
+            "tokenizer_class": "PreTrainedTokenizerFast",
             "cls_token": "[CLS]",
             "sep_token": "[SEP]",
             "pad_token": "[PAD]",

@@ -35,7 +35,6 @@ from models.engine.llama_tokenizer import LlamaTokenizer
 from models.engine.prompt import Prompter
 from models.engine.template import template_of
 from models.gguf import TemplateSource, read_template
-from models.pooling import reads_whole
 from models.prompt_files import PromptFiles
 from models.worker import PYTHON, Command
 
@@ -79,10 +78,7 @@ class LlamaBackend:
         self._sequences: dict[int, Sequence] = {}  # those that have not ended, by ticket
         self._slots = Slots(spec.max_sequences, spec.shared_tokens)
         self._streams: dict[Turn, LlamaStream | LlamaQuestion] = {}
-        details = spec.model.details
-        self._embeddings = LlamaEmbeddings(
-            keeps_nothing=reads_whole(details.pooling), generates=details.completes
-        )
+        self._embeddings = LlamaEmbeddings(spec.model.details)
         self._hits = self._misses = 0  # of prompts in what llama.cpp keeps
         template = template_of(source)
         self._process = LlamaProcess(

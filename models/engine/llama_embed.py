@@ -16,6 +16,8 @@ from models.engine.llama_client import JSON, LlamaClient
 from models.engine.llama_process import LlamaProcess
 from models.engine.llama_slots import Turn
 from models.errors import InferenceError
+from models.model import Details
+from models.pooling import reads_whole
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +31,14 @@ _MOST_AT_ONCE = 8
 class LlamaEmbeddings:
     """The requests for embeddings of one model, and the turns that each still needs.
 
-    ``keeps_nothing``: the model is an encoder, which takes many rows at once; of a decoder a
-    row takes a slot, and its tokens are cells of the KV cache. ``generates``: it writes texts
-    too. Of each request one turn at a time is out then: the next one queues behind the texts
-    that have come meanwhile.
+    An encoder takes many rows at once; of a decoder a row takes a slot, and its tokens are
+    cells of the KV cache. If it writes texts too, one turn of each request is out at a time:
+    the next one queues behind the texts that have come meanwhile.
     """
 
-    def __init__(self, *, keeps_nothing: bool, generates: bool) -> None:
-        self._most_rows = _MOST_ROWS if keeps_nothing else 1
-        self._most_at_once = 1 if generates else _MOST_AT_ONCE
+    def __init__(self, details: Details) -> None:
+        self._most_rows = _MOST_ROWS if reads_whole(details.pooling) else 1
+        self._most_at_once = 1 if details.completes else _MOST_AT_ONCE
         self._works: dict[int, EmbedWork] = {}  # of requests that have not ended, by ticket
         self._left: dict[int, Iterator[range]] = {}  # what each has not asked for yet
 
@@ -98,11 +99,14 @@ class LlamaQuestion(threading.Thread):
         self.start()
 
     def cancel(self) -> None:
-        """End it: the child sees the connection go, and frees its slots. Any thread."""
+        """End it: the child sees that nobody will ask more, and frees its slots. Any thread.
+
+        What it says is read on to its end: when that has come, it has noted the cancel.
+        """
         self._cancelled.set()
         if sock := self._client.sock:
             with suppress(OSError):  # it may have ended by itself just now
-                sock.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_WR)
 
     def run(self) -> None:
         try:

@@ -1,8 +1,10 @@
 """Embeddings and scores by llama.cpp: a real encoder, a random cross-encoder, and pocket."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,10 @@ import pytest
 
 from models import facts
 from models.chat import EmbedRequest, GenerateRequest, LoadRequest, Overflow, Request, RerankRequest
+from models.engine.backend import EmbedWork
 from models.engine.llama import open_llama
+from models.engine.llama_embed import LlamaEmbeddings
+from models.engine.llama_slots import Turn
 from models.engine.roster import Runner
 from models.errors import ContextOverflow, InferenceError, InvalidRequest, NotAble
 from models.events import (
@@ -235,3 +240,31 @@ def test_a_thousand_inputs_are_cancelled_and_the_next_request_is_served(residenc
     assert embedded(residency, "a").vectors
     assert listener.nothing_more()
     assert not any(isinstance(event, Started) for event in listener.events)
+
+
+def turns_of(rows: int, **facts: Any) -> tuple[LlamaEmbeddings, list[Turn], Callable[[], int]]:
+    details = replace(a_model().details, **facts)
+    embeddings, order = LlamaEmbeddings(details), partial(next, count())
+    work = EmbedWork(rows=((7, 8, 9),) * rows)
+    return embeddings, list(embeddings.add(1, work, order)), order
+
+
+def test_a_model_that_writes_is_asked_for_one_row_at_a_time_each_behind_what_came_meanwhile():
+    embeddings, turns, order = turns_of(3)
+    assert [turn.places for turn in turns] == [range(1)]
+    newcomer = order()
+
+    (after,) = embeddings.after(1, order)
+
+    assert after.places == range(1, 2)
+    assert after.order > newcomer
+    assert after.cells == 3
+
+
+def test_an_encoder_is_asked_for_many_rows_at_once_and_for_no_more_when_nobody_wants_them():
+    embeddings, turns, order = turns_of(1000, completes=False, pooling="mean")
+
+    assert [len(turn.places) for turn in turns] == [32] * 8
+    assert embeddings.remove(1)
+    assert not list(embeddings.after(1, order))
+    assert not embeddings.remove(1)
