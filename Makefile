@@ -46,6 +46,10 @@ test: venv
 bench: venv
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.first_token --tokens 2000 --rounds 1
+	$(BIN)/python -m benchmarks.gaps --rounds 1
+	$(BIN)/python -m benchmarks.grammar_cost
+	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.server_cost --runs 1
 	$(BIN)/python -m benchmarks.isolation --model pocket --runs 1 --seconds 1
 

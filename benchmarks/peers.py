@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
@@ -78,7 +78,7 @@ class Peer:
         asked = perf_counter()
         pieces: list[float] = []
         text, usage = "", JSON()
-        for line in _lines(self.port, body):
+        for line in _patient_lines(self.port, body):
             now = perf_counter()
             if not line.startswith(b"data: {"):
                 continue
@@ -104,6 +104,15 @@ class Peer:
 
 def a_chat(text: str) -> list[JSON]:
     return [{"role": "user", "content": text}]
+
+
+def _patient_lines(port: int, body: JSON) -> Iterator[bytes]:
+    """``_lines``, asked anew where the server turns the connection away: mlx_lm's does, of 32."""
+    while True:
+        with suppress(ConnectionResetError):
+            yield from _lines(port, body)
+            return
+        time.sleep(_POLL_SECONDS)
 
 
 def _lines(port: int, body: JSON) -> Iterator[bytes]:
