@@ -113,10 +113,13 @@ def test_the_open_list_of_models_is_left_alone_while_one_of_them_answers(desk_of
     desk.window.show_page("models")
     desk.chats.current.send("Hi")
     picker = desk.window.header.picker
-    picker.showPopup()
-    picker.view().setCurrentIndex(picker.model().index(1, 0))
     changes: list[object] = []
     desk.library.changed.connect(lambda: changes.append(None))
+    # The disk has been looked at, and the model is known to answer.
+    qtbot.waitUntil(lambda: picker.count() > 1 and len(changes) >= 1)
+    picker.showPopup()
+    picker.view().setCurrentIndex(picker.model().index(1, 0))
+    changes.clear()
     qtbot.waitUntil(lambda: len(changes) >= 2)
 
     assert picker.view().isVisible()

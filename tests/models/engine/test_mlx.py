@@ -649,22 +649,19 @@ def test_a_program_that_used_it_on_a_thread_exits_in_peace(tiny: Path) -> None:
         """
         import sys, threading
         from pathlib import Path
-        from types import SimpleNamespace
+        from dataclasses import replace
         from models.chat import GenerateRequest, SamplingParams
         from models.engine.backend import Work
         from models.engine.mlx import open_mlx
         from models.engine.mlx_library import end_thread
+        from models.model import Files, Kind
+        from tests.fakes import a_model, a_spec
 
         def work():
-            model = SimpleNamespace(path=Path(sys.argv[1]), name="tiny")
-            need = SimpleNamespace(cache_bytes=1 << 20)
-            spec = SimpleNamespace(
-                model=model,
-                context_length=2048,
-                max_sequences=4,
-                need=need,
-                prompt_cache_bytes=1 << 20,
+            model = replace(
+                a_model("tiny", kind=Kind.MLX), files=Files(Path(sys.argv[1]), "")
             )
+            spec = a_spec(model, context_length=2048, max_sequences=4)
             backend = open_mlx(spec, lambda: None)
             while not backend.load():
                 pass
