@@ -48,7 +48,7 @@ from models.engine.llama import open_llama
 from models.engine.mlx import open_mlx
 from models.engine.mlx_library import end_thread
 from models.engine.roster import Runner
-from models.errors import InferenceError
+from models.errors import EngineClosed, InferenceError
 from models.events import Event, Failed, Finished, Last
 from models.ledger import Ledger
 from models.model import Kind, Profile
@@ -296,9 +296,8 @@ class Soak:
         last = told.events[-1]
         end = type(last).__name__
         if isinstance(last, Failed):
-            plain = type(last.error) is InferenceError
-            end = f"{end}: {last.error if plain else type(last.error).__name__}"
-            if "see the log" in str(last.error):
+            end = f"{end}: {type(last.error).__name__}"
+            if type(last.error) in (InferenceError, EngineClosed):  # trouble of ours
                 self.report.wrong.append(f"{told.what}: {last.error}")
         elif isinstance(last, Finished):
             end = f"{end}: {last.reason}"
