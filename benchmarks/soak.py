@@ -105,8 +105,8 @@ class Report:
     wrong: list[str] = field(default_factory=list[str])
     unended: list[str] = field(default_factory=list[str])
     cached_tokens: int = 0
-    middle_bytes: int = 0
-    end_bytes: int = 0
+    most_bytes: list[int] = field(default_factory=lambda: [0, 0])  # in either half
+    end_bytes: int = 0  # with all models gone
     left_running: int = 0
     left_children: int = 0
     left_threads: tuple[str, ...] = ()
@@ -124,12 +124,12 @@ class Soak:
         self.report = Report()
 
     def run(self, seconds: float) -> Report:
-        began, middle = time.monotonic(), 0
+        began = time.monotonic()
         actions: list[tuple[Callable[[], None], int]] = [
             (self._ask, 50),
             (self._go_on, 20),
-            (self._embed, 6),
-            (self._rerank, 4),
+            (self._embed, 8),
+            (self._rerank, 6),
             (self._cancel, 20),
             (self._group, 6),
             (self._too_long, 4),
@@ -141,8 +141,8 @@ class Soak:
         ]
         choices, weights = zip(*actions, strict=True)
         while (now := time.monotonic() - began) < seconds:
-            if not middle and now > seconds / 2:
-                middle = self.report.middle_bytes = used_bytes()
+            half = int(now > seconds / 2)
+            self.report.most_bytes[half] = max(self.report.most_bytes[half], used_bytes())
             (action,) = self._random.choices(choices, weights)
             action()
             self._settle()
@@ -213,7 +213,7 @@ class Soak:
     def _embed(self) -> None:
         asked = EmbedRequest(
             model=self._random.choice(MODELS),
-            inputs=(*self._texts(6), self._random.choice([(5,), (6, 7), (8,), (1 << 40,)])),
+            inputs=(*self._texts(6), self._random.choice([(5,), (6, 7), (8,), (9,), (1 << 40,)])),
             dimensions=self._random.choice([None, 8]),
             overflow=self._random.choice([Overflow.REFUSE, Overflow.TRUNCATE]),
         )

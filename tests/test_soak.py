@@ -17,8 +17,9 @@ def test_whatever_comes_together_ends_once_and_leaves_nothing():
     assert report.left_children == 0
     assert report.left_threads == ()
     # It could pass by refusing everything.
-    seen = {name.partition(":")[0] for name in report.ends}
-    assert seen >= {"Finished", "Embedded", "Reranked", "Loaded", "Unloaded", "Failed"}, report
+    assert report.ends["Embedded"] + report.ends["Reranked"] > 0, report
     for end in ("end_of_turn", "max_tokens", "cancelled"):
         assert report.ends[f"Finished: {end}"] > 0, report
+    for end in ("Loaded", "Unloaded", "Failed: InvalidRequest"):
+        assert report.ends[end] > 0, report
     assert report.cached_tokens > 0
