@@ -79,8 +79,12 @@ def differing(residency: Residency, model: str, count: int) -> tuple[int, int]:
     again = [ask(residency, each).wait() for each in requests]
     order = list(range(count))
     Random(1).shuffle(order)
+
+    def answer(number: int) -> str:
+        return ask(residency, requests[number]).wait()
+
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        busy = list(threads.map(lambda each: ask(residency, requests[each]).wait(), order))
+        busy = list(threads.map(answer, order))
     return unequal(quiet, again), unequal([quiet[each] for each in order], busy)
 
 
