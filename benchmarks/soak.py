@@ -2,9 +2,10 @@
 
     python -m benchmarks.soak [--seconds 600] [--seed 1]
 
-Two models on each engine, little memory, and whatever people and programs do: questions of all
-kinds, cancels, clients that hang up, prompts that are too long, grammars that are none, models
-that are let go, children that are killed.
+A model on each engine, little memory, and whatever people and programs do: questions of all
+kinds, chats that go on, texts to embed and to rank, cancels, clients that hang up, prompts that
+are too long, grammars that are none, profiles that change, models that are let go, children that
+are killed.
 """
 
 import argparse
@@ -29,14 +30,17 @@ from benchmarks.clients import post
 from benchmarks.measure import free_port
 from models import builtin, chat
 from models.chat import (
+    EmbedRequest,
     GenerateRequest,
     Grammar,
     JsonObject,
     JsonSchema,
     LoadRequest,
+    Message,
     Origin,
     Overflow,
     Request,
+    RerankRequest,
     SamplingParams,
     UnloadRequest,
 )
@@ -44,15 +48,18 @@ from models.engine.llama import open_llama
 from models.engine.mlx import open_mlx
 from models.engine.mlx_library import end_thread
 from models.engine.roster import Runner
+from models.errors import EngineClosed, InferenceError
 from models.events import Event, Failed, Finished, Last
 from models.ledger import Ledger
-from models.model import Kind
+from models.model import Kind, Profile
 from models.prompt_files import PromptFiles
 from models.records.records import Records
 from models.residency import Residency
 from models.store import Store
 
-MODELS = ("pocket", "pocket-mlx")
+MODELS = ("soak-gguf", "soak-mlx")
+_CHATS = 4
+_LONGEST_CHAT = 12  # messages: more than the context holds
 _MEMORY_BYTES = 3 << 30
 _MOST_RUNNING = 24
 _END_SECONDS = 60.0
@@ -97,8 +104,9 @@ class Report:
     ends: Counter[str] = field(default_factory=Counter[str])
     wrong: list[str] = field(default_factory=list[str])
     unended: list[str] = field(default_factory=list[str])
-    middle_bytes: int = 0
-    end_bytes: int = 0
+    cached_tokens: int = 0
+    most_bytes: list[int] = field(default_factory=lambda: [0, 0])  # in either half
+    end_bytes: int = 0  # with all models gone
     left_running: int = 0
     left_children: int = 0
     left_threads: tuple[str, ...] = ()
@@ -107,28 +115,34 @@ class Report:
 class Soak:
     def __init__(self, services: Services, port: int, seed: int) -> None:
         self._residency = services.residency
+        self._store = services.store
         self._port = port
         self._random = Random(seed)
         self._open: dict[int, Told] = {}
         self._clients: list[threading.Thread] = []
+        self._chats: list[list[Message]] = [[] for _ in range(_CHATS)]
         self.report = Report()
 
     def run(self, seconds: float) -> Report:
-        began, middle = time.monotonic(), 0
+        began = time.monotonic()
         actions: list[tuple[Callable[[], None], int]] = [
-            (self._ask, 60),
+            (self._ask, 50),
+            (self._go_on, 20),
+            (self._embed, 8),
+            (self._rerank, 6),
             (self._cancel, 20),
             (self._group, 6),
             (self._too_long, 4),
             (self._hang_up, 12),
             (self._load, 3),
             (self._unload, 2),
+            (self._change_profile, 2),
             (self._kill_child, 1),
         ]
         choices, weights = zip(*actions, strict=True)
         while (now := time.monotonic() - began) < seconds:
-            if not middle and now > seconds / 2:
-                middle = self.report.middle_bytes = used_bytes()
+            half = int(now > seconds / 2)
+            self.report.most_bytes[half] = max(self.report.most_bytes[half], used_bytes())
             (action,) = self._random.choices(choices, weights)
             action()
             self._settle()
@@ -161,7 +175,7 @@ class Soak:
             repeat_penalty=random.choice([None, 1.2]),
             dry_multiplier=random.choice([None, None, 0.8]),
             xtc_probability=random.choice([None, None, 0.5]),
-            logit_bias=random.choice([(), (), ((300, 2.0),), ((1 << 40, 1.0),)]),
+            logit_bias=random.choice([(), (), (), ((300, 2.0),), ((1 << 40, 1.0),)]),
         )
         return GenerateRequest(
             model=random.choice(MODELS),
@@ -174,6 +188,55 @@ class Soak:
             prompt_logprobs=random.random() < 0.05,
             overflow=random.choice([Overflow.REFUSE, Overflow.TRUNCATE]),
         )
+
+    def _go_on(self) -> None:
+        """A chat's next turn: what it begins with has been read before, most often."""
+        chosen = self._random.choice(self._chats)
+        if len(chosen) >= _LONGEST_CHAT:
+            chosen.clear()
+        question = chat.user(f"And then? {self._random.random()}")
+        asked = GenerateRequest(
+            model=self._random.choice(MODELS),
+            prompt=(chat.system("You tell stories. " * 40), *chosen, question),
+            sampling=SamplingParams(seed=self._random.choice([None, 7])),
+            max_tokens=20,
+            overflow=Overflow.DROP,
+        )
+        self._submit("go on", asked)
+        chosen += [question, chat.assistant("Then the sun went down. " * 20)]
+
+    def _texts(self, most: int) -> tuple[str, ...]:
+        random = self._random
+        sizes = [random.choice([1, 1, 10, 10, 60, 1000]) for _ in range(random.randint(1, most))]
+        return tuple("a long day " * size for size in sizes)
+
+    def _embed(self) -> None:
+        asked = EmbedRequest(
+            model=self._random.choice(MODELS),
+            inputs=(*self._texts(6), self._random.choice([(5,), (6, 7), (8,), (9,), (1 << 40,)])),
+            dimensions=self._random.choice([None, 8]),
+            overflow=self._random.choice([Overflow.REFUSE, Overflow.TRUNCATE]),
+        )
+        self._submit("embed", asked)
+
+    def _rerank(self) -> None:
+        asked = RerankRequest(
+            model=self._random.choice(MODELS),
+            query="Which day was long?",
+            documents=self._texts(6),
+            overflow=self._random.choice([Overflow.REFUSE, Overflow.TRUNCATE]),
+        )
+        self._submit("rerank", asked)
+
+    def _change_profile(self) -> None:
+        self.report.asked["profile"] += 1
+        temperature = self._random.choice([0.0, 1.0])
+        profile = Profile(
+            context_length=self._random.choice([None, 512, 2048]),
+            sampling=self._random.choice([{}, {"temperature": temperature}]),
+            keep_alive_seconds=self._random.choice([None, 0.0, 1.0]),
+        )
+        self._store.set_profile(self._random.choice(MODELS), profile)
 
     def _group(self) -> None:
         told = [Told("one of a group") for _ in range(self._random.choice([2, 3]))]
@@ -234,10 +297,11 @@ class Soak:
         end = type(last).__name__
         if isinstance(last, Failed):
             end = f"{end}: {type(last.error).__name__}"
-            if "see the log" in str(last.error):
+            if type(last.error) in (InferenceError, EngineClosed):  # trouble of ours
                 self.report.wrong.append(f"{told.what}: {last.error}")
         elif isinstance(last, Finished):
             end = f"{end}: {last.reason}"
+            self.report.cached_tokens += last.usage.cached_tokens
         self.report.ends[end] += 1
         if sum(isinstance(each, Last) for each in told.events) != 1 or told.wrong:
             self.report.wrong.append(f"{told.what}: {told.wrong or told.events!r}")
@@ -281,7 +345,9 @@ def opened(home: Path) -> Generator[Services]:
     """The product with little memory: models and prompts have to make room for each other."""
     store = Store(home, builtin=builtin.FOLDER)
     store.sweep()
-    store.import_path(builtin.FOLDER / "mlx", "pocket-mlx")
+    (gguf,) = (builtin.FOLDER / "gguf").glob("*.gguf")
+    for path, name in zip([gguf, builtin.FOLDER / "mlx"], MODELS, strict=True):
+        store.import_path(path, name)
     prompts = PromptFiles(home)
     runners = {
         Kind.LLAMA: Runner(partial(open_llama, prompts=prompts)),

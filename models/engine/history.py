@@ -15,6 +15,7 @@ _USUAL_FRAME = 16  # characters that a template puts around a message
 _FEW_GUESSES = 2  # after which a room that is nearly full will do
 _MANY_GUESSES = 6  # after which the halves are tried
 _MARGIN = 0.95  # of a room: nearly full
+_STEP = 3 / 8  # of what fits, at the most: what is dropped beyond need
 _CUT = "\n[…]\n"  # stands where the middle of a text was
 
 Measure = Callable[[tuple[Message, ...], int], list[int]]
@@ -39,26 +40,32 @@ class History:
 
     def newest(self) -> tuple[tuple[Message, ...], list[int] | None]:
         """Return the messages to keep and their tokens; None where even the last do not fit."""
-        fits, too_many = -1, max(1, len(self._sizes))
-        tokens: list[int] | None = None
-        density = _USUAL_DENSITY
-        if self._sizes and self._sizes[-1] <= 2 * density * self._room:
-            density *= 2  # rather once too much than a whole chat in steps
-        guesses = 0
-        while too_many - fits > 1 and not (guesses >= _FEW_GUESSES and self._fills(tokens)):
-            guess = bisect_right(self._sizes, self._room * density) - 1
-            if guesses >= _MANY_GUESSES:
-                guess = (fits + too_many) // 2
-            guess = min(max(guess, fits + 1), too_many - 1)
-            guesses += 1
+        count, tokens = self._fitting()
+        return self._kept(count), tokens
+
+    def newest_in_steps(self) -> tuple[tuple[Message, ...], list[int] | None]:
+        """As ``newest``, but with the first that is kept the same for several turns.
+
+        Where each turn dropped one more exchange, a cache of prompts would find nothing behind
+        the system's messages. So what is dropped ends behind a multiple of a step of the
+        chat's size, which is a power of two: that hardly ever changes with what fits.
+        """
+        count, tokens = self._fitting()
+        fitting, whole = self._sizes[count] if self._sizes else 0, max(self._sizes, default=0)
+        if tokens is None or fitting == whole:
+            return self._kept(count), tokens
+        step = 1 << (max(1, int(_STEP * fitting)).bit_length() - 1)
+        gone = whole - fitting
+        least = gone // step * step
+        for place in (least, least + step):
+            steady = max(0, bisect_right(self._sizes, whole - place) - 1)
+            if self._sizes[steady] > fitting / _MARGIN:
+                continue  # what was found to fit was as good as full
             try:
-                tokens = self._measure(self._kept(guess), self._room)
-                fits, count = guess, len(tokens)
-            except TooLong as error:
-                too_many, count = guess, error.likely
-            size = self._sizes[guess] if self._sizes else 0
-            density = size / count if count else density / 2
-        return self._kept(max(0, fits)), tokens
+                return self._kept(steady), self._measure(self._kept(steady), self._room)
+            except TooLong:
+                continue
+        return self._kept(count), tokens
 
     def with_texts_cut(self, messages: tuple[Message, ...]) -> list[int]:
         """Return the tokens of messages of which the longest texts have lost their middle.
@@ -78,6 +85,29 @@ class History:
         # The template's own words are too many.
         empty = tuple(_cut(each, 0, None) for each in messages)
         return without_middle(self._measure(empty, 1 << 30), self._room)
+
+    def _fitting(self) -> tuple[int, list[int] | None]:
+        """Return how many exchanges before the last may stay, and all tokens."""
+        fits, too_many = -1, max(1, len(self._sizes))
+        tokens: list[int] | None = None
+        density = _USUAL_DENSITY
+        if self._sizes and self._sizes[-1] <= 2 * density * self._room:
+            density *= 2  # rather once too much than a whole chat in steps
+        guesses = 0
+        while too_many - fits > 1 and not (guesses >= _FEW_GUESSES and self._fills(tokens)):
+            guess = bisect_right(self._sizes, self._room * density) - 1
+            if guesses >= _MANY_GUESSES:
+                guess = (fits + too_many) // 2
+            guess = min(max(guess, fits + 1), too_many - 1)
+            guesses += 1
+            try:
+                tokens = self._measure(self._kept(guess), self._room)
+                fits, count = guess, len(tokens)
+            except TooLong as error:
+                too_many, count = guess, error.likely
+            size = self._sizes[guess] if self._sizes else 0
+            density = size / count if count else density / 2
+        return max(0, fits), tokens
 
     def _fills(self, tokens: list[int] | None) -> bool:
         return tokens is not None and len(tokens) >= _MARGIN * self._room

@@ -158,7 +158,7 @@ class Prompter:
         if request.overflow is Overflow.DROP:
             # What is full to the brim fits, and can be answered with one token.
             answer = min(request.max_tokens or _USUAL_ANSWER, room // 4)
-            kept, tokens = History(messages, measure, room - answer).newest()
+            kept, tokens = History(messages, measure, room - answer).newest_in_steps()
             tokens = measure(kept, room) if tokens is None else tokens
             return _Fitted(tokens, len(messages) - len(kept))
         history = History(messages, measure, room)

@@ -90,7 +90,8 @@ class Roster:
             log.exception("%s failed in a step", loaded.spec.model.name)
             self._drop(loaded, _unexpected(loaded.spec.model))
         else:
-            if loaded.ready and not was_ready:
+            held = loaded.spec.key in self._loaded  # or it was only to be loaded, and is gone
+            if loaded.ready and not was_ready and held:
                 self._house.loaded(loaded.spec)
                 self._publish()
 

@@ -10,6 +10,7 @@ from models.engine.inputs import InputReader
 from models.engine.job import Group, Job
 from models.engine.prepared import Prompt
 from models.model import Model
+from models.pooling import reads_whole
 
 if TYPE_CHECKING:  # it brings Jinja along, which no start of the program needs
     from models.engine.prompt import Prompter
@@ -27,7 +28,10 @@ def make(
     """
     if isinstance(request, GenerateRequest):
         return prompter.prepare(request)
-    reader = InputReader(prompter.tokenizer, model.details, prompter.context_length)
+    longest = prompter.context_length
+    if not reads_whole(model.details.pooling):
+        longest -= 1  # llama.cpp wants room for the token that would follow
+    reader = InputReader(prompter.tokenizer, model.details, longest)
     if isinstance(request, EmbedRequest):
         return reader.embed(request)
     return reader.rerank(request)

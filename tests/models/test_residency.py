@@ -93,6 +93,22 @@ def test_an_unload_is_told_when_the_model_is_gone(built: Built) -> None:
     assert residency.residents() == ()
 
 
+def test_a_model_that_was_only_to_be_loaded_goes_at_once_and_the_next_request_is_served(
+    built: Built,
+) -> None:
+    residency, specs = of(ScriptedBackend(loading_steps=3), ScriptedBackend("again"))
+    built(residency)
+    load = Listener()
+
+    residency.submit(LoadRequest(model="scripted", keep_alive_seconds=0.0), load, origin=A_TEST)
+    assert isinstance(load.end(), Loaded)
+    late, _ = ask(residency)
+
+    assert isinstance(late.end(), Finished)
+    assert late.text == "again"
+    assert len(specs) == 2
+
+
 def test_a_request_that_comes_while_a_model_drains_is_served_by_a_new_one(built: Built) -> None:
     first, second = ScriptedBackend(context_length=1 << 40), ScriptedBackend("again")
     residency, specs = of(first, second)

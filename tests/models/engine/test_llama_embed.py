@@ -217,6 +217,16 @@ def test_a_model_that_writes_embeds_meanwhile(residency: Residency):
     assert isinstance(writing.end(), Finished)
 
 
+def test_a_model_that_writes_embeds_a_text_that_is_cut_to_its_context(residency: Residency):
+    asked = {"model": "pocket", "overflow": Overflow.TRUNCATE}
+
+    cut = embedded(residency, tuple(range(100, 140)) * 100, **asked)
+
+    assert cut.prompt_tokens == 2047  # llama.cpp takes no row that fills its context
+    end = ask(residency, RerankRequest(query="a", documents=("b " * 5000,), **asked))
+    assert isinstance(end, Reranked), end
+
+
 def test_an_encoder_writes_nothing_and_a_cross_encoder_has_no_vectors(residency: Residency):
     completion = ask(residency, GenerateRequest(model="cls", prompt="a"))
 

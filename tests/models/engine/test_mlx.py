@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from models import chat
-from models.chat import GenerateRequest, SamplingParams
+from models.chat import GenerateRequest, Overflow, SamplingParams
 from models.engine import mlx_choice
 from models.engine.backend import (
     Admitted,
@@ -414,6 +414,27 @@ def test_a_chat_goes_on_where_it_was_and_says_how_much_was_known(
     counters = driver.backend.counters
     assert (counters.prompt_cache_hits, counters.prompt_cache_misses) == (1, 1)
     assert driver.backend.counters.prompt_cache_bytes > 0
+
+
+def test_most_turns_of_a_chat_that_has_outgrown_its_context_go_on_from_the_last(
+    opened: Callable[..., Driver], tiny: Path
+) -> None:
+    driver = opened(tiny, prompt_cache_bytes=32 << 20)
+    messages: list[chat.Message] = []
+    known: list[float] = []
+    for turn in range(20):
+        messages.append(chat.user(f"{turn} What is the capital of France?"))
+        request = GenerateRequest(
+            model="tiny", prompt=tuple(messages), context_length=320, overflow=Overflow.DROP
+        )
+        prompt = driver.backend.prompter.prepare(request)
+        outputs = driver.answer(list(prompt.tokens), 1)
+        if prompt.dropped_messages:
+            known.append(cached_of(outputs) / len(prompt.tokens))
+        messages.append(chat.assistant("The capital of France is Paris."))
+
+    assert len(known) >= 8
+    assert sum(each > 0.5 for each in known) > 0.6 * len(known)
 
 
 def test_without_room_for_it_nothing_is_kept(driver: Driver) -> None:

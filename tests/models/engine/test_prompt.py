@@ -236,6 +236,44 @@ def test_a_last_message_that_leaves_an_answer_little_room_is_read_all_the_same()
     assert prompt.dropped_messages == 2
 
 
+def turns_of_a_long_chat(count: int, **changes: Any) -> list[Prompt]:
+    """Each turn's prompt, from the first that does not fit."""
+    messages = [m for n in range(100, 115) for m in exchange(n)]
+    found: list[Prompt] = []
+    for number in range(115, 200):
+        asked = [*messages, chat.user("And?")]
+        prompt = dropped(asked, context_length=1024, **changes)
+        found += [prompt] if prompt.dropped_messages else []
+        messages += exchange(number)
+    return found[:count]
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, None])
+def test_a_chat_that_grows_begins_for_several_turns_with_the_same_message(
+    template: ChatTemplate | None,
+):
+    gone = [each.dropped_messages for each in turns_of_a_long_chat(40, template=template)]
+
+    assert gone == sorted(gone)
+    assert all(len(set(gone[turn : turn + 10])) <= 4 for turn in range(30))  # three changes
+    assert gone[-1] >= gone[0] + 50
+
+
+def test_no_more_than_a_good_third_of_what_fits_goes_for_that():
+    room = 1023 - 255  # a quarter is the answer's
+    for prompt in turns_of_a_long_chat(50):
+        one_exchange = len("[user]Question 100?[assistant]Answer 100.")
+        assert len(prompt.tokens) + one_exchange > 0.55 * room
+
+
+def test_exchanges_of_more_than_a_step_go_one_by_one():
+    messages = [m for _ in range(6) for m in (chat.user("a" * 60), chat.assistant("b" * 60))]
+
+    prompt = dropped([*messages, chat.user("And?")], context_length=512)
+
+    assert len(prompt.tokens) + 2 * 60 + len("[user][assistant]") > 512 - 1 - 127
+
+
 def test_a_model_without_a_template_drops_the_oldest_too():
     messages = [m for n in range(20) for m in exchange(n)]
 
