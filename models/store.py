@@ -158,7 +158,7 @@ class Store:
     def set_profile(self, name: str, profile: Profile) -> Model:
         """Have a model used in another way from its next request on.
 
-        Its context and KV type count when it is loaded next.
+        Where its context, KV type or adapters change, that request loads it anew.
 
         Raises:
             ModelNotFound, LoadFailed: as ``find``.
