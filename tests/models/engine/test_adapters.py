@@ -53,6 +53,7 @@ class Engine:
 @pytest.fixture(scope="module")
 def thread() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(1) as thread:
+        thread.submit(int).result()  # it starts now, and not within a test
         yield thread
         thread.submit(end_thread).result()
 
@@ -171,7 +172,7 @@ def test_mlx_puts_on_one_adapter_with_its_own_scale(mlx: Engine, tmp_path: Path)
         ("/a@0.5", (Adapter(Path("/a"), 0.5),)),
         ("/a@-0.001,/b", (Adapter(Path("/a"), -0.001), Adapter(Path("/b")))),
         ("/a@home", (Adapter(Path("/a@home")),)),
-        ("/a@2@1", (Adapter(Path("/a@2")),)),
+        ("/a@2@1.0", (Adapter(Path("/a@2")),)),
         ("", ()),
     ],
 )
