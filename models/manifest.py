@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from models.errors import InferenceError
-from models.model import Details, Files, Kind, KvType, Model, Profile
+from models.model import Adapter, Details, Files, Kind, KvType, Model, Profile
 from models.names import ModelName
 from models.sampling_ranges import within
 
@@ -61,14 +61,13 @@ def encode(manifest: Manifest) -> bytes:
             "folder": str(files.folder) if manifest.own is None else None,
             "main": files.main,
             "projector": files.projector,
-            "adapters": files.adapters,
         },
         "size_bytes": model.size_bytes,
         "digest": model.digest,
         "modified_at": model.modified_at.isoformat(),
         "facts_version": manifest.facts_version,
         "details": asdict(model.details),
-        "profile": asdict(model.profile),
+        "profile": _profile_record(model.profile),
     }
     # In ASCII, since a path need not be UTF-8.
     return (json.dumps(record, indent=1) + "\n").encode()
@@ -118,8 +117,12 @@ def _files(record: dict[str, Any], own: Path | None) -> Files:
         folder=Path(_typed(record, "folder", str)) if own is None else own,
         main=_plain_name(main) if main else "",
         projector=_plain_name(record["projector"]) if record.get("projector") else "",
-        adapters=tuple(_plain_name(each) for each in record.get("adapters", ())),
     )
+
+
+def _profile_record(profile: Profile) -> dict[str, Any]:
+    adapters = [{"path": str(each.path), "scale": each.scale} for each in profile.adapters]
+    return asdict(profile) | {"adapters": adapters}
 
 
 def _details(record: dict[str, Any]) -> tuple[Details, bool]:
@@ -138,13 +141,17 @@ def _details(record: dict[str, Any]) -> tuple[Details, bool]:
 def _profile(record: dict[str, Any]) -> Profile:
     """What a newer program has written, and this one has no word for, is passed over."""
     known = {key: record[key] for key in _PROFILE if key in record}
-    for key in ("messages", "adapters"):  # JSON has lists alone
-        known[key] = tuple(known.get(key, ()))
+    known["messages"] = tuple(known.get("messages", ()))  # JSON has lists alone
+    known["adapters"] = tuple(_adapter(each) for each in known.get("adapters", ()))
     kv_type = known.get("kv_type")
     known["kv_type"] = KvType(kv_type) if kv_type in set(KvType) else KvType.F16
     sampling = cast("dict[str, Any]", known.get("sampling", {}))
     known["sampling"] = {name: each for name, each in sampling.items() if within(name, each)}
     return Profile(**known)
+
+
+def _adapter(record: dict[str, Any]) -> Adapter:
+    return Adapter(Path(_typed(record, "path", str)), float(record["scale"]))
 
 
 def _from_1(record: dict[str, Any]) -> dict[str, Any]:

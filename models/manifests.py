@@ -17,6 +17,7 @@ from typing import TypeAlias
 from models import atomic, facts, manifest
 from models.errors import InferenceError
 from models.manifest import Manifest, UnreadableManifest
+from models.model import Model
 from models.names import ModelName
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,14 @@ class Manifests:
         """
         path = self._path(name)
         return self._read(path.name, _stamp_of(path.stat()))
+
+    def with_profile(self, model: Model) -> Model:
+        """Return a model as the one of its kind was wanted that has had its name until now."""
+        try:
+            older = self.find(model.name).model
+        except (FileNotFoundError, UnreadableManifest):
+            return model
+        return replace(model, profile=older.profile) if older.kind is model.kind else model
 
     def all(self) -> Records:
         stamps = _stamps_in(self.folder)

@@ -31,7 +31,6 @@ class Files:
     folder: Path
     main: str  # the (first) GGUF file; empty where an engine opens the folder as a whole
     projector: str = ""  # the GGUF file that turns images into embeddings
-    adapters: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -68,6 +67,14 @@ class Details:
     insert: bool = False  # its vocabulary has the tokens of fill-in-the-middle
 
 
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter: weights that are added to a model's own, ``scale`` times."""
+
+    path: Path  # absolute: a GGUF file, or the folder that mlx_lm has written
+    scale: float = 1.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """How a model is wanted here. What is left out is as the model itself has it."""
@@ -80,7 +87,12 @@ class Profile:
     system: str | None = None
     messages: tuple[object, ...] = field(default=(), hash=False)  # JSON values
     keep_alive_seconds: float | None = None
-    adapters: tuple[str, ...] = ()  # of the model's files, those that are put on
+    adapters: tuple[Adapter, ...] = ()
+
+    @property
+    def at_load(self) -> tuple[object, ...]:
+        """What counts when the model is loaded: with another one it has to be loaded anew."""
+        return self.context_length, self.kv_type, self.adapters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

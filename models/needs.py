@@ -4,7 +4,7 @@ import platform
 import sys
 from dataclasses import dataclass
 
-from models import pooling
+from models import adapters, pooling
 from models.engine.backend import LoadSpec
 from models.engine.prepared import CONTEXT_STEP, rounded_up
 from models.ledger import Need
@@ -143,7 +143,8 @@ def _spec(
     sequences_bytes = cache.of(context) * sequences
     if shared_tokens is not None:
         sequences_bytes = cache.of_shared(shared_tokens, sequences)
-    weights = int(model.size_bytes * _growth(model))
+    put_on = model.profile.adapters
+    weights = int(model.size_bytes * _growth(model)) + adapters.bytes_of(put_on, model.kind)
     need = Need(
         weights_bytes=weights,
         cache_bytes=sequences_bytes + prompt_cache_bytes,
@@ -159,6 +160,7 @@ def _spec(
         shared_tokens=shared_tokens,
         prompt_cache_bytes=prompt_cache_bytes,
         kv_type=kv_type,
+        adapters=put_on,
     )
 
 

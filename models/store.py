@@ -98,7 +98,7 @@ class Store:
         """Add the GGUF file or MLX folder at ``path``, under ``name``.
 
         The files stay where they are, unless ``copy`` is set. A model that had the name
-        is replaced.
+        is replaced, and one of the same kind leaves its profile.
 
         Raises:
             InvalidModelName, InvalidRequest: the name or the path will not do.
@@ -121,6 +121,7 @@ class Store:
             digest = weights.digest_of(weights.hashes_of(folder, names))
             model = _model(wanted, found, weights.size_of(folder, names), digest)
             with atomic.lock(self._lock):
+                model = self._manifests.with_profile(model)
                 self._record(Manifest(model, None, facts.VERSION))
         return model
 
@@ -158,7 +159,7 @@ class Store:
     def set_profile(self, name: str, profile: Profile) -> Model:
         """Have a model used in another way from its next request on.
 
-        Its context and KV type count when it is loaded next.
+        Where its context, KV type or adapters change, that request loads it anew.
 
         Raises:
             ModelNotFound, LoadFailed: as ``find``.
@@ -229,7 +230,7 @@ class Store:
         with atomic.lock(self._lock):
             own = self._weights.adopt(files.folder, digest)
             moved = replace(found, files=replace(files, folder=own))
-            model = _model(name, moved, size_bytes, digest)
+            model = self._manifests.with_profile(_model(name, moved, size_bytes, digest))
             self._record(Manifest(model, own.name, facts.VERSION))
         return model
 

@@ -29,7 +29,7 @@ def names_of(files: Files) -> list[str]:
     folder = files.folder
     if files.main:
         found = [path.name for path in gguf.shards(files.path)]
-        found += [name for name in (files.projector, *files.adapters) if name]
+        found += [files.projector] if files.projector else []
         return sorted(found)
     found = [each.name for each in folder.iterdir() if is_mlx_file(each.name) and each.is_file()]
     for pattern in _MLX_FOLDERS:

@@ -10,7 +10,7 @@ from typing import Any
 from models.chat import SamplingParams
 from models.engine.backend import Backend, Decoded, OpenBackend, Output, SequenceFailed, Work
 from models.events import TokenLogprob
-from models.model import Files, Kind
+from models.model import Adapter, Files, Kind
 from tests.fakes import a_model, a_spec
 
 POCKET = Path(__file__).parents[1] / "resources/pocket"
@@ -30,17 +30,22 @@ class Running:
         kind: Kind,
         max_sequences: int = 4,
         shared_tokens: int | None = None,
+        adapters: Sequence[Adapter] = (),
     ) -> None:
         whole = a_model(path.stem, kind=kind, context_length=2048, kv_bytes_per_token=1024)
         files = Files(path, "") if path.is_dir() else Files(path.parent, path.name)
         spec = a_spec(replace(whole, files=files), context_length=2048, max_sequences=max_sequences)
-        spec = replace(spec, shared_tokens=shared_tokens)
+        spec = replace(spec, shared_tokens=shared_tokens, adapters=tuple(adapters))
         self._changed = threading.Event()
         self._tickets = count()
         self.backend: Backend = open_backend(spec, self._changed.set)
-        while not self.backend.load():
-            if not self.backend.has_work():
-                self._wait()
+        try:
+            while not self.backend.load():
+                if not self.backend.has_work():
+                    self._wait()
+        except BaseException:
+            self.backend.close()
+            raise
 
     def encode(self, text: str) -> list[int]:
         return self.backend.prompter.tokenizer.encode(text)

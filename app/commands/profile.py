@@ -8,9 +8,9 @@ from typing import Any
 from app.commands import CommandFailed, text
 from app.commands.library import open_store
 from app.setting_kinds import OneOf, Seconds, Tokens, ValueKind
-from models import abilities
-from models.errors import NotAble
-from models.model import KvType, Model, Profile
+from models import abilities, adapters
+from models.errors import LoadFailed, NotAble
+from models.model import Adapter, KvType, Model, Profile
 from models.sampling_ranges import RANGES, within
 
 _KINDS: Mapping[str, ValueKind[Any]] = {
@@ -19,7 +19,7 @@ _KINDS: Mapping[str, ValueKind[Any]] = {
     "keep_alive": Seconds(),
 }
 _ENDLESS = 1e12  # of a range: nobody needs to be told its end
-_KEYS = (*_KINDS, *RANGES)
+_KEYS = (*_KINDS, "adapters", *RANGES)
 
 
 def change(name: str, assignments: Sequence[str]) -> int:
@@ -34,13 +34,9 @@ def change(name: str, assignments: Sequence[str]) -> int:
         profile = _changed(model, profile, key, typed.strip())
     changed = store.set_profile(name, profile)
     print(f"{changed.name}: {text.profile(profile) or 'as the model itself has it'}.")
-    if _at_load(profile) != _at_load(model.profile):
-        print("Context length and KV type count when the model is loaded next.")
+    if profile.at_load != model.profile.at_load:
+        print("Where the model is loaded, its next request loads it anew.")
     return 0
-
-
-def _at_load(profile: Profile) -> tuple[object, ...]:
-    return profile.context_length, profile.kv_type
 
 
 def _changed(model: Model, profile: Profile, key: str, typed: str) -> Profile:
@@ -48,6 +44,8 @@ def _changed(model: Model, profile: Profile, key: str, typed: str) -> Profile:
     if key in RANGES:
         rest = {name: value for name, value in profile.sampling.items() if name != key}
         return replace(profile, sampling=rest | _number(key, typed))
+    if key == "adapters":
+        return replace(profile, adapters=_checked_adapters(model, typed))
     try:
         value = _KINDS[key].parse(typed) if typed else None
     except ValueError as error:
@@ -83,6 +81,19 @@ def _checked_context(model: Model, tokens: int | None) -> int | None:
             f"context_length: '{model.name}' was trained to read {trained:,} tokens and no more."
         )
     return tokens
+
+
+def _checked_adapters(model: Model, typed: str) -> tuple[Adapter, ...]:
+    try:
+        found = adapters.parse(typed)
+        adapters.check(model, found)
+    except ValueError:
+        raise CommandFailed(
+            "adapters: This is PATH, or PATH@SCALE with a number, and further ones behind commas."
+        ) from None
+    except LoadFailed as error:
+        raise CommandFailed(f"adapters: {error}") from None
+    return found
 
 
 def _check_kv_type(model: Model) -> None:

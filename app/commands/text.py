@@ -1,9 +1,11 @@
 """How the command writes numbers, times and tables."""
 
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from app.setting_kinds import Seconds
+from models import adapters
 from models.model import KvType, Profile
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
@@ -45,6 +47,8 @@ def profile(profile: Profile) -> str:
         found.append(f"kv_type={profile.kv_type}")
     if profile.keep_alive_seconds is not None:
         found.append(f"keep_alive={Seconds().show(profile.keep_alive_seconds)}")
+    if profile.adapters:
+        found.append(shlex.quote(f"adapters={adapters.written(profile.adapters)}"))
     return " ".join([*found, *(f"{key}={value:g}" for key, value in profile.sampling.items())])
 
 

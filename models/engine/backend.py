@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from models.chat import SamplingParams
@@ -12,18 +11,10 @@ from models.engine.grammar import CompiledGrammar
 from models.errors import InferenceError
 from models.events import FinishReason, TokenLogprob
 from models.ledger import Need
-from models.model import KvType, Model
+from models.model import Adapter, KvType, Model
 
 if TYPE_CHECKING:  # it brings Jinja along, which no start of the program needs
     from models.engine.prompt import Prompter
-
-
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """A LoRA adapter: weights that are added to a model's own, ``scale`` times."""
-
-    path: Path  # a GGUF file made for that model
-    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

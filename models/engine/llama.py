@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count, groupby
 
+from models import adapters
 from models.engine.backend import (
     Admitted,
     Counters,
@@ -50,6 +51,7 @@ def open_llama(
 
     ``prompts`` outlive it; None: they do not.
     """
+    adapters.check(spec.model, spec.adapters)
     disk = LlamaDisk(prompts, spec) if prompts else None
     return LlamaBackend(spec, read_template(spec.model.path), wake, command, disk)
 

@@ -48,7 +48,7 @@ class LlamaDisk:
     """
 
     def __init__(self, files: PromptFiles, spec: LoadSpec) -> None:
-        owner = owner_of(spec, packages=("xllamacpp",), scales=_scales_of(spec))
+        owner = owner_of(spec, packages=("xllamacpp",))
         self.folder = files.folder.work_path()
         self._shelf: Shelf = files.shelf(owner, spec.context_length - 1)
         self._cache = cache_of(spec.model, spec.kv_type)
@@ -217,14 +217,3 @@ def _lend(payload: Path, place: Path) -> None:
         os.link(payload, place)
     except OSError:
         shutil.copyfile(payload, place)
-
-
-def _scales_of(spec: LoadSpec) -> str:
-    """What adapters did to the numbers in a KV cache, and how much."""
-    parts: list[str] = []
-    for each in spec.adapters:
-        parts.append(f"{each.path} {each.scale}")
-        with suppress(OSError):  # without its file nothing will be loaded
-            status = each.path.stat()
-            parts.append(f"{status.st_size} {status.st_mtime_ns}")
-    return " ".join(parts)

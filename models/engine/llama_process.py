@@ -34,7 +34,7 @@ _REASONS: tuple[tuple[str, type[InferenceError], str], ...] = (
     (
         r"failed to load lora adapter '(?:[^']*/)?([^'/]*)'",
         LoadFailed,
-        "its adapter {0} is missing, or is none in GGUF format",
+        "its adapter {0} is damaged",
     ),
     (r"No such file or directory", LoadFailed, "its file is gone; download or import it again"),
     (r"Permission denied", LoadFailed, "its file may not be read; check its permissions"),

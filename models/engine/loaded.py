@@ -99,8 +99,11 @@ class LoadedModel:
         said = [each for each in wished if each is not None]
         return self._last_used + (said[0] if said else self._default_keep_alive())
 
-    def serves(self, asked_context: int | None) -> bool:
-        """Whether its context is as long as is asked for, or as the model can have it."""
+    def serves(self, model: Model, asked_context: int | None) -> bool:
+        """Whether it was loaded as the profile now says, and its context is as long as is
+        asked for, or as the model can have it."""
+        if model.profile.at_load != self.spec.model.profile.at_load:
+            return False
         trained = self._model.details.context_length
         wanted = min(asked_context or 0, trained or asked_context or 0)
         return wanted <= self.spec.context_length

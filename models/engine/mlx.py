@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from models import facts
+from models import adapters, facts
 from models.engine.backend import Counters, EmbedWork, LoadSpec, Output, Work
 from models.engine.hf_tokenizer import fill_in_of, tokenizer_of
 from models.engine.mlx_batch import Batches
@@ -67,6 +67,7 @@ def open_mlx(
         LoadFailed
     """
     facts.of_mlx(spec.model.path)  # mlx_lm would look for a missing file on the network
+    adapters.check(spec.model, spec.adapters)
     if not spec.model.details.completes:
         return MlxEncoder(spec, wake)
     return MlxBackend(spec, wake, prompts)
@@ -122,7 +123,8 @@ class MlxBackend:
 
     def _go_on_loading(self) -> bool:
         if self._loading is None:
-            self._loading = Loading(import_library(), self._spec.model.path, self._wake)
+            spec = self._spec
+            self._loading = Loading(import_library(), spec.model.path, self._wake, spec.adapters)
             return False
         loaded = self._loading.go_on()
         if loaded is None:

@@ -44,6 +44,7 @@ def _library() -> Library:
         mx=mx,
         new_batch=generate.BatchGenerator,
         load_model=utils.load_model,
+        load_adapters=utils.load_adapters,
         model_classes=vars(utils)["_get_classes"],
         load_tokenizer=utils.load_tokenizer,
         make_prompt_cache=caches.make_prompt_cache,

@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeAlias
 from models.engine.mlx_sampling import LogitsProcessor, Sampler
 from models.engine.pieces import Tokenizer
 from models.errors import InferenceError, LoadFailed, OutOfMemory
+from models.model import Adapter
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +92,7 @@ class Library:
     mx: ModuleType  # mlx.core
     new_batch: Callable[..., Batch]
     load_model: Callable[..., tuple[Module, dict[str, Any]]]
+    load_adapters: Callable[[Module, str], Module]
     load_tokenizer: Callable[..., MlxTokenizer]
     make_prompt_cache: Callable[[Module], list[Any]]
     load_layers: Callable[[str], list[Any]]  # mlx_lm.models.cache.load_prompt_cache
@@ -108,13 +110,20 @@ class LoadedFolder:
 class Loading:
     """A model on its way into memory. Every call is made on the thread that will run it.
 
-    ``wake`` is called, on any thread, when there is something to go on with.
+    ``wake`` is called, on any thread, when there is something to go on with. ``adapters``
+    have passed ``models.adapters.check``.
 
     Raises:
         LoadFailed, OutOfMemory
     """
 
-    def __init__(self, library: Library, folder: Path, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        library: Library,
+        folder: Path,
+        wake: Callable[[], None],
+        adapters: Sequence[Adapter] = (),
+    ) -> None:
         self.library = library
         self.loaded_bytes = 0
         self._folder = folder
@@ -126,6 +135,8 @@ class Loading:
         except Exception as error:
             log.exception("The model in %s cannot be loaded", folder)
             raise _load_error(folder, error) from None
+        for each in adapters:
+            self._put_on(each.path)
         if library.mx.default_device() == library.mx.cpu:
             # There 16-bit weights are slower, and quantised ones also wrong by percents.
             self._model.set_dtype(library.mx.float32)
@@ -168,6 +179,18 @@ class Loading:
             size += some[-1].nbytes
         self.library.mx.eval(some)
         self.loaded_bytes += size
+
+    def _put_on(self, adapter: Path) -> None:
+        try:
+            self.library.load_adapters(self._model, str(adapter))
+        except Exception as error:
+            log.exception("The adapter in %s cannot be put on", adapter)
+            if "incompatible tensors" in str(error):  # mlx_lm/tuner/utils.py, load_adapters
+                reason = f"its adapter {adapter.name} was made for another model."
+            else:
+                reason = f"its adapter {adapter.name} cannot be used: {first_line(error)}"
+            raise LoadFailed(f"MLX cannot load {self._folder.name}: {reason}") from None
+        self._model.eval()  # its new layers would drop out at random
 
     def _load_tokenizer(self) -> None:  # on a thread of its own
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
+from models import adapters
 from models.engine.backend import LoadSpec
 from models.prompt_entry import Owner
 
@@ -18,20 +19,20 @@ def owner_of(spec: LoadSpec, *, packages: Iterable[str], **form: str) -> Owner:
         form: how else the model is run: where, and in what chunks a prompt is read.
     """
     model = spec.model
-    adapters = model.profile.adapters
     files = model.files
-    weights = [files.path] if files.main else sorted(files.folder.glob("*.safetensors"))
+    read = [files.path] if files.main else sorted(files.folder.glob("*.safetensors"))
+    read += [path for each in spec.adapters for path in adapters.files_of(each, model.kind)]
     return Owner(
         engine=model.kind.value,
         model=model.digest,
         name=str(model.name),
-        adapters=adapters,
+        adapters=tuple(adapters.written([each]) for each in spec.adapters),
         form={
             **form,
             "cache": spec.kv_type.value,
             **{package: version(package) for package in packages},
             "platform": f"{platform.system()} {platform.machine()}",
-            "files": _stamp([*weights, *(files.folder / name for name in adapters)]),
+            "files": _stamp(read),
         },
     )
 

@@ -144,7 +144,7 @@ class Roster:
         """Return the model as it is asked for, opening it where needed; None: not yet."""
         asked_context = group.request.context_length
         loaded = self._alive(key_of(group.model))
-        if loaded and not loaded.draining and loaded.serves(asked_context):
+        if loaded and not loaded.draining and loaded.serves(group.model, asked_context):
             return loaded
         if loaded:
             loaded.draining = True  # what it has ends first, and nobody new delays that

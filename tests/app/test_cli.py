@@ -26,8 +26,9 @@ from app.commands import doctor, library, remote, terminal, text
 from app.commands.run import Conversation, Question
 from app.settings import Settings
 from models.chat import SamplingParams
-from models.model import Kind, KvType, Profile
+from models.model import Adapter, Kind, KvType, Profile
 from models.store import Store
+from tests.adapters import write_gguf
 from tests.conftest import free_port
 from tests.fakes import ScriptedBackend, scripted_residency
 from tests.gguf_bytes import TINY, gguf_bytes
@@ -849,8 +850,7 @@ def test_what_is_set_for_a_model_is_kept_and_shown_and_can_be_taken_back(
     assert cli.main(["set", "mine", *said]) == 0
     written = "context_length=256 kv_type=q8_0 keep_alive=600 temperature=0.5 top_k=7"
     assert capsys.readouterr().out == (
-        f"mine:latest: {written}.\n"
-        "Context length and KV type count when the model is loaded next.\n"
+        f"mine:latest: {written}.\nWhere the model is loaded, its next request loads it anew.\n"
     )
     assert mine.find("mine").profile == Profile(
         context_length=256,
@@ -889,6 +889,51 @@ def test_what_cannot_be_set_is_said_in_one_sentence_and_changes_nothing(
 
     errors = capsys.readouterr().err
     assert errors.startswith(f"ingle: {sentence}")
+    assert len(errors.splitlines()) == 1
+    assert mine.find("mine").profile == Profile()
+
+
+def test_adapters_are_set_with_their_scales_and_taken_off(
+    mine: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    first = write_gguf(tmp_path / "first.gguf")
+    second = write_gguf(tmp_path / "the second.gguf")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["set", "mine", f"adapters=first.gguf,{second}@0.5"]) == 0
+    assert mine.find("mine").profile.adapters == (Adapter(first), Adapter(second, 0.5))
+    assert "its next request loads it anew" in capsys.readouterr().out
+
+    assert cli.main(["show", "mine"]) == 0
+    assert f"'adapters={first},{second}@0.5'" in capsys.readouterr().out
+    assert cli.main(["set", "mine", "adapters="]) == 0
+    assert mine.find("mine").profile == Profile()
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("gone.gguf", "The adapter gone.gguf of model 'mine:latest' is missing: "),
+        ("text.gguf", "The adapter text.gguf is not a GGUF file."),
+        ("text.gguf@1.2.3", "This is PATH, or PATH@SCALE with a number, and further ones"),
+        ("adapter.gguf@1e999", "This is PATH, or PATH@SCALE with a number, and further ones"),
+    ],
+)
+def test_what_is_no_adapter_is_not_set(
+    mine: Store,
+    said: str,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    write_gguf(tmp_path / "adapter.gguf")
+    (tmp_path / "text.gguf").write_text("This is no adapter.")
+    monkeypatch.chdir(tmp_path)
+
+    assert cli.main(["set", "mine", f"adapters={said}"]) == 1
+
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"ingle: adapters: {sentence}")
     assert len(errors.splitlines()) == 1
     assert mine.find("mine").profile == Profile()
 

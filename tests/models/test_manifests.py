@@ -16,7 +16,7 @@ import pytest
 from models import atomic, builtin, facts, manifest
 from models.errors import InvalidRequest, LoadFailed
 from models.manifest import Manifest
-from models.model import Details, Files, Kind, KvType, Profile
+from models.model import Adapter, Details, Files, Kind, KvType, Profile
 from models.store import Store
 from tests.fakes import a_model
 from tests.gguf_bytes import TINY, gguf_bytes
@@ -246,9 +246,9 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path):
         system="Be brief.",
         messages=({"role": "user", "content": "hi"},),
         keep_alive_seconds=-1.5,
-        adapters=("a.gguf",),
+        adapters=(Adapter(tmp_path / "a.gguf", 0.5), Adapter(Path("/b"))),
     )
-    files = Files(tmp_path, "m-00001-of-00002.gguf", "mmproj.gguf", ("a.gguf", "b.gguf"))
+    files = Files(tmp_path, "m-00001-of-00002.gguf", "mmproj.gguf")
     model = replace(a_model("org/m:Q8_0"), files=files, profile=profile)
 
     for record in (

@@ -3,20 +3,23 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from models import chat
 from models.chat import GenerateRequest, LoadRequest, SamplingParams
 from models.engine.backend import LoadSpec, Work
 from models.engine.house import Runner
-from models.engine.llama import open_llama
+from models.engine.llama import LlamaBackend, open_llama
 from models.errors import NotAble
 from models.events import Failed, Finished, Last, Loaded
-from models.model import Files, Kind, KvType, Model, Profile
+from models.model import Adapter, Files, Kind, KvType, Model, Profile
 from models.profiles import filled
 from models.residency import Residency
+from tests.adapters import write_gguf
 from tests.conftest import REPOSITORY
 from tests.fakes import A_TEST, ScriptedBackend, a_model, find_among
 from tests.listener import Listener
@@ -28,6 +31,7 @@ class House:
     def __init__(self, profile: Profile, **about: Any) -> None:
         self.specs: list[LoadSpec] = []
         self.works: list[Work] = []
+        self.backends: list[ScriptedBackend] = []
         house = self
 
         class Backend(ScriptedBackend):
@@ -37,16 +41,26 @@ class House:
 
         def open_backend(spec: LoadSpec, wake: Callable[[], None]) -> ScriptedBackend:
             house.specs.append(spec)
-            return Backend("hi", context_length=spec.context_length)
+            self.backends.append(Backend("hi", context_length=spec.context_length))
+            return self.backends[-1]
 
-        model = replace(a_model(**{"context_length": 100_000, **about}), profile=profile)
+        self.model = replace(a_model(**{"context_length": 100_000, **about}), profile=profile)
         runner = Runner(open_backend)
-        self.residency = Residency(find_among(model), {Kind.LLAMA: runner, Kind.MLX: runner})
+        self.residency = Residency(self._find, {Kind.LLAMA: runner, Kind.MLX: runner})
 
-    def ask(self, request: GenerateRequest | LoadRequest) -> Last:
+    def set(self, profile: Profile) -> None:
+        self.model = replace(self.model, profile=profile)
+
+    def _find(self, name: str) -> Model:
+        return find_among(self.model)(name)
+
+    def start(self, request: GenerateRequest | LoadRequest) -> Listener:
         listener = Listener()
         self.residency.submit(request, listener, origin=A_TEST)
-        return listener.end()
+        return listener
+
+    def ask(self, request: GenerateRequest | LoadRequest) -> Last:
+        return self.start(request).end()
 
 
 OpenHouse = Callable[..., House]
@@ -110,6 +124,68 @@ def test_a_longer_context_can_still_be_asked_for(house_of: OpenHouse) -> None:
     assert [spec.context_length for spec in house.specs] == [4096]
 
 
+@pytest.mark.parametrize(
+    "profile",
+    [
+        Profile(context_length=2048),
+        Profile(kv_type=KvType.Q8_0),
+        Profile(adapters=(Adapter(Path("/a")),)),
+        Profile(adapters=(Adapter(Path("/a"), 0.5),)),
+    ],
+)
+def test_what_counts_at_load_loads_the_model_anew_and_once(
+    house_of: OpenHouse, profile: Profile
+) -> None:
+    house = house_of(Profile())
+    house.ask(asked())
+    house.set(profile)
+    house.ask(asked())
+    house.ask(asked())
+
+    first, second = house.specs
+    assert (first.context_length, first.kv_type, first.adapters) == (32_768, KvType.F16, ())
+    expected = (profile.context_length or 32_768, profile.kv_type, profile.adapters)
+    assert (second.context_length, second.kv_type, second.adapters) == expected
+    assert [backend.closed for backend in house.backends] == [True, False]
+
+
+def test_what_does_not_count_at_load_leaves_the_model_where_it_is(house_of: OpenHouse) -> None:
+    house = house_of(Profile())
+    house.ask(asked())
+    house.set(Profile(sampling={"top_k": 7}, keep_alive_seconds=9.0, system="Be brief."))
+    house.ask(asked())
+
+    assert len(house.specs) == 1
+
+
+def test_what_runs_ends_with_the_profile_it_began_with(house_of: OpenHouse) -> None:
+    house = house_of(Profile())
+    house.ask(LoadRequest(model="scripted"))
+    house.backends[0].hold = True
+    old = house.start(asked())
+    house.set(Profile(kv_type=KvType.Q8_0))
+    new = [house.start(asked()), house.start(asked())]
+    assert len(house.specs) == 1
+
+    house.backends[0].hold = False
+    house.ask(LoadRequest(model="scripted"))
+
+    assert all(isinstance(each.end(), Finished) for each in (old, *new))
+    assert [spec.kv_type for spec in house.specs] == [KvType.F16, KvType.Q8_0]
+    assert len(house.backends[0].prompts) == 1
+    assert len(house.backends[1].prompts) == 2
+
+
+def test_an_adapter_counts_among_the_weights(house_of: OpenHouse, tmp_path: Path) -> None:
+    path = tmp_path / "adapter.gguf"
+    path.write_bytes(b"\0" * 5000)
+    house = house_of(Profile(adapters=(Adapter(path), Adapter(tmp_path / "gone"))))
+
+    house.ask(asked())
+
+    assert house.specs[0].need.weights_bytes == house.model.size_bytes + 5000
+
+
 def test_the_profile_says_how_long_a_model_stays_unless_a_request_does(
     house_of: OpenHouse,
 ) -> None:
@@ -130,27 +206,59 @@ def test_what_an_engine_cannot_do_is_refused_in_the_profile_too(house_of: OpenHo
     assert isinstance(house_of(Profile()).ask(LoadRequest(model="scripted")), Loaded)
 
 
-@pytest.mark.parametrize("kv_type", [KvType.F16, KvType.Q8_0])
-def test_llama_cpp_answers_from_a_cache_of_fewer_bits(kv_type: KvType) -> None:
+def test_pocket_answers_from_a_cache_of_fewer_bits_once_that_is_set(tmp_path: Path) -> None:
+    """And with an adapter, and without one that is not there."""
+    model = pocket()
+    backends: list[LlamaBackend] = []
+
+    def open_backend(spec: LoadSpec, wake: Callable[[], None]) -> LlamaBackend:
+        backends.append(open_llama(spec, wake))
+        return backends[-1]
+
+    residency = Residency(lambda _: model, {Kind.LLAMA: Runner(open_backend)})
+
+    def ask() -> tuple[Last, str]:
+        listener = Listener()
+        residency.submit(CAPITAL, listener, origin=A_TEST)
+        return listener.end(), listener.text
+
+    def resident_bytes() -> int:
+        return psutil.Process(backends[-1].pid).memory_info().rss
+
+    try:
+        assert "Paris" in ask()[1]
+        whole = resident_bytes()
+        model = replace(model, profile=Profile(kv_type=KvType.Q4_0, context_length=16_384))
+        assert "Paris" in ask()[1]
+        assert not psutil.pid_exists(backends[0].pid)
+        assert whole - resident_bytes() > 8 << 20
+
+        adapter = Adapter(write_gguf(tmp_path / "adapter.gguf"))
+        model = replace(model, profile=Profile(adapters=(adapter,)))
+        end, changed = ask()
+        assert isinstance(end, Finished)
+        assert "Paris" not in changed
+
+        model = replace(model, profile=Profile(adapters=(Adapter(tmp_path / "gone"),)))
+        end, _ = ask()
+        assert isinstance(end, Failed)
+        assert "The adapter gone of model 'pocket:latest' is missing" in str(end.error)
+        assert residency.residents() == ()
+        model = replace(model, profile=Profile())
+        assert "Paris" in ask()[1]
+    finally:
+        residency.close()
+
+
+CAPITAL = GenerateRequest(
+    model="pocket",
+    prompt=(chat.user("What is the capital of France?"),),
+    sampling=SamplingParams(temperature=0.0),
+    max_tokens=60,
+)
+
+
+def pocket() -> Model:
+    model = a_model("pocket", context_length=16_384, kv_bytes_per_token=4608)
     files = Files(REPOSITORY / "resources/pocket/gguf", "pocket.gguf")
-    residency = Residency(
-        find_among(pocket(files, Profile(kv_type=kv_type))), {Kind.LLAMA: Runner(open_llama)}
-    )
-    listener = Listener()
-    request = GenerateRequest(
-        model="pocket",
-        prompt=(chat.user("What is the capital of France?"),),
-        sampling=SamplingParams(temperature=0.0),
-        max_tokens=60,
-    )
-    residency.submit(request, listener, origin=A_TEST)
-    end = listener.end()
-    residency.close()
-
-    assert isinstance(end, Finished)
-    assert "Paris" in listener.text
-
-
-def pocket(files: Files, profile: Profile) -> Model:
-    model = a_model("pocket", context_length=2048, kv_bytes_per_token=4608)
-    return replace(model, files=files, profile=profile)
+    return replace(model, files=files, profile=Profile(context_length=16_384))

@@ -21,7 +21,7 @@ from models.errors import (
     LoadFailed,
     ModelNotFound,
 )
-from models.model import Files, Kind
+from models.model import Files, Kind, KvType, Profile
 from models.store import Store
 from tests.bert_models import write_gguf, write_mlx
 from tests.gguf_bytes import TINY, gguf_bytes
@@ -165,6 +165,20 @@ def test_a_name_that_is_taken_is_replaced_and_keeps_its_spelling(
     assert str(model.name) == "Mine:latest"
     assert store.find("MINE").details.context_length == 1024
     assert weights_of_our_own(home) == [model.digest]  # and not the older one's
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_a_model_that_is_added_again_is_used_as_before_and_another_kind_is_not(
+    store: Store, tmp_path: Path, copy: bool
+):
+    store.import_path(gguf_file(tmp_path, "a.gguf"), "mine", copy=copy)
+    profile = Profile(kv_type=KvType.Q8_0, sampling={"top_k": 7})
+    store.set_profile("mine", profile)
+
+    again = store.import_path(gguf_file(tmp_path, "b.gguf", 1024), "mine", copy=copy)
+    assert again.profile == profile
+    assert store.find("mine") == again
+    assert store.import_path(mlx_folder(tmp_path), "mine", copy=copy).profile == Profile()
 
 
 @pytest.mark.parametrize("damaged", ["model.safetensors", "config.json"])
