@@ -6,7 +6,6 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from models import adapters, facts
 from models.engine.backend import Counters, EmbedWork, LoadSpec, Output, Work
@@ -17,18 +16,19 @@ from models.engine.mlx_disk import open_mlx_disk
 from models.engine.mlx_echo import Echo
 from models.engine.mlx_encoder import MlxEncoder, decoder_embeddings
 from models.engine.mlx_grammar import MlxGrammars
-from models.engine.mlx_layers import Layers, cost_of
+from models.engine.mlx_layers import Layer, Layers, cost_of
 from models.engine.mlx_library import free, import_library
 from models.engine.mlx_load import (
     Batch,
     Library,
     LoadedFolder,
     Loading,
-    MlxTokenizer,
     first_line,
     is_out_of_memory,
+    template_of,
 )
-from models.engine.mlx_prefill import Grid, Reader
+from models.engine.mlx_lookup import Drafting, Watch
+from models.engine.mlx_prefill import Grid, Reader, grid_for
 from models.engine.mlx_runner import Runner
 from models.engine.mlx_sequence import Sequence
 from models.engine.mlx_vocabulary import Vocabulary
@@ -36,24 +36,14 @@ from models.engine.pieces import pieces_of
 from models.engine.prefix_cache import PrefixCache
 from models.engine.prompt import Prompter
 from models.engine.sampling import own_defaults, resolve
-from models.engine.template import ChatTemplate
 from models.errors import InferenceError, InvalidRequest, ModelCrashed, OutOfMemory
 from models.prompt_files import PromptFiles
 
 log = logging.getLogger(__name__)
 
-# See docs/decisions/mlx-batches.md.
-_CPU_GRID = Grid(chunk=64, alone=64)
-_SMALL_GRID = Grid(chunk=512, alone=2048)
-_LARGE_GRID = Grid(chunk=256, alone=2048)
-_LARGE_BYTES = 4 << 30  # of weights
-
-
-def grid_for(on_cpu: bool, weights_bytes: int) -> Grid:
-    """Where prompts are cut: by the model and the device alone."""
-    if on_cpu:
-        return _CPU_GRID
-    return _LARGE_GRID if weights_bytes > _LARGE_BYTES else _SMALL_GRID
+# On a CPU a pass over nine tokens takes 2.4 times as long as one over one, or more, and drafts
+# lose (benchmarks/drafts.py); on a GPU both wait for the weights.
+_DRAFTS_ON_CPU = False
 
 
 def open_mlx(
@@ -191,18 +181,21 @@ class _Runnable:
         self._grammars = MlxGrammars(library.mx, tokenizer, ours, tokenizer.eos_token_ids)
         self.embeddings = decoder_embeddings(library, loaded, spec)
         handling = Layers(library.mx)
+        on_cpu = library.mx.default_device() == library.mx.cpu
+        grow = handling.grow(library.make_prompt_cache(loaded.model))
+        self._drafts = grow and (_DRAFTS_ON_CPU or not on_cpu)
         self.prompter = Prompter(
-            _template(spec.model.path, tokenizer),
+            template_of(spec.model.path, tokenizer),
             ours,
             spec.context_length,
-            marks=not handling.grow(library.make_prompt_cache(loaded.model)),
+            marks=not grow,
             fill_in=fill_in_of(tokenizer),
             grammars=self._grammars.maker,
+            get_ready=lambda asked: self._vocabulary.prepare(resolve(asked, self._own_defaults)),
         )
         self._weights_bytes = sum(
             array.nbytes for _, array in library.flatten(loaded.model.parameters())
         )
-        on_cpu = library.mx.default_device() == library.mx.cpu
         grid = grid_for(on_cpu, self._weights_bytes)
         self._disk = open_mlx_disk(prompts, library, spec, grid.chunk) if prompts else None
         self.runner = self._new_runner(library, loaded, spec, handling, grid)
@@ -222,6 +215,10 @@ class _Runnable:
                 prefill_batch_size=spec.max_sequences,
             )
 
+        def new_drafting(row: Sequence, layers: list[Layer]) -> Drafting:
+            assert row.watch
+            return Drafting(library.mx, model, layers, row.watch, row.sampler)
+
         return Runner(
             Reader(library.mx, model, lambda: library.make_prompt_cache(model), handling, grid),
             Batches(
@@ -229,6 +226,7 @@ class _Runnable:
                 cost,
                 weights_bytes=self._weights_bytes,
                 stop_tokens=frozenset(stop_tokens),
+                new_drafting=new_drafting,
             ),
             PrefixCache(
                 spec.prompt_cache_bytes, self._disk, handling=handling, least_gain=grid.chunk
@@ -260,6 +258,10 @@ class _Runnable:
         sampling = resolve(work.sampling, self._own_defaults)
         choice = Choice(self._mx, self._vocabulary, sampling, work.top_logprobs)
         grammars = [self._grammars.processor(work.grammar)] if work.grammar else []
+        processors = [*choice.processors, *grammars]
+        # With a seed the text is to be the same to the bit, and a longer pass rounds otherwise.
+        drafts = self._drafts and not processors and work.sampling.seed is None
+        watch = Watch(work.tokens) if drafts else None
         return Sequence(
             ticket,
             self._new_pieces(),
@@ -267,9 +269,10 @@ class _Runnable:
             left=work.max_tokens,
             urgent=work.urgent,
             sampler=choice.sampler,
-            processors=[*choice.processors, *grammars],
-            watchers=[each.saw for each in grammars],
+            processors=processors,
+            watchers=[*([watch] if watch else []), *(each.saw for each in grammars)],
             logprobs=choice.logprobs,
+            watch=watch,
         )
 
     def _new_echo(self, work: Work) -> Echo:
@@ -287,12 +290,3 @@ class _Runnable:
                 f"'{self._name}' ran out of memory: use a shorter context or a smaller model."
             )
         return ModelCrashed(f"'{self._name}' failed while it was running: {first_line(error)}")
-
-
-def _template(folder: Path, tokenizer: MlxTokenizer) -> ChatTemplate | None:
-    source = facts.mlx_chat_template(folder)
-    if source is None:
-        return None
-    return ChatTemplate(
-        source, bos_token=tokenizer.bos_token or "", eos_token=tokenizer.eos_token or ""
-    )

@@ -2,6 +2,9 @@
 
 A batch is a rectangle: each row is padded to the longest. A second one costs another reading
 of the weights in each step, and pays where long and short rows together would cost more.
+
+A row that is alone may decode by itself, with drafts (``mlx_alone.py``): it keeps its place, and
+goes back into its batch when another gets one.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,23 +12,21 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from models.engine.backend import Decoded
+from models.engine.mlx_alone import Alone, finish_of
 from models.engine.mlx_layers import Cost, Layer
 from models.engine.mlx_load import Batch, TokenResponse
+from models.engine.mlx_lookup import Drafting
 from models.engine.mlx_sequence import Sequence as Row
+from models.engine.mlx_sequence import State
 from models.events import FinishReason
 
 Stream: TypeAlias = Any
 """An mlx.core.Stream."""
 
+Told: TypeAlias = tuple[Decoded, Row, State | None]
+"""A token of a row, and with the last what the model remembers of it."""
+
 _FINISH = {"stop": FinishReason.END_OF_TURN, "length": FinishReason.MAX_TOKENS}
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What the model remembers of a sequence that has left its batch."""
-
-    tokens: list[int]
-    layers: list[Layer]
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +37,7 @@ class Home:
     batch: Batch
     lengths: dict[int, int] = field(default_factory=dict[int, int])
     rows: dict[int, Row] = field(default_factory=dict[int, Row])  # by mlx_lm's number
+    alone: Alone | None = None  # who has left the batch, and not its place
 
 
 class Batches:
@@ -44,6 +46,7 @@ class Batches:
     cost: what a rectangle takes.
     weights_bytes: that each batch reads in a step.
     stop_tokens: that end a turn.
+    new_drafting: has a row with a ``watch`` go on from these layers.
     """
 
     def __init__(
@@ -53,11 +56,13 @@ class Batches:
         *,
         weights_bytes: int,
         stop_tokens: frozenset[int],
+        new_drafting: Callable[[Row, list[Layer]], Drafting],
     ) -> None:
         self._new_batch = new_batch
         self._cost = cost
         self._weights_bytes = weights_bytes
         self._stop_tokens = stop_tokens
+        self._new_drafting = new_drafting
         self.homes = [Home(new_batch()), Home(new_batch())]
 
     # -- Who has a place -------------------------------------------------------
@@ -72,7 +77,7 @@ class Batches:
 
     @property
     def decoding(self) -> bool:
-        return any(home.rows for home in self.homes)
+        return any(home.rows or home.alone for home in self.homes)
 
     @property
     def promised_bytes(self) -> int:
@@ -82,6 +87,8 @@ class Batches:
     def rows(self) -> Iterator[Row]:
         for home in self.homes:
             yield from home.rows.values()
+            if home.alone:
+                yield home.alone.row
 
     def bytes_with(self, count: int, length: int) -> int:
         """What ``promised_bytes`` would be with so many more of this length."""
@@ -90,6 +97,7 @@ class Batches:
         return self.promised_bytes - self._bytes(home.lengths.values()) + more
 
     def give_place(self, tickets: Sequence[int], length: int) -> None:
+        self._end_solitude()
         home = self._best_for(len(tickets), length)
         home.lengths.update(dict.fromkeys(tickets, length))
 
@@ -140,17 +148,20 @@ class Batches:
             )
             home.rows[number] = row
 
-    def step(self, home: Home) -> list[tuple[Decoded, Row, State | None]]:
-        """Give each row of a batch its turn.
-
-        Returns the tokens, and with the last of a row what the model remembers of it.
-        """
+    def step(self, home: Home) -> list[Told]:
+        """Give each row of a batch its turn."""
+        if home.alone:
+            return self._step_alone(home, home.alone)
         if not home.rows:
             return []
         _, responses = home.batch.next()
-        return [self._decoded(home, each) for each in responses]
+        told = [self._decoded(home, each) for each in responses]
+        row = next(iter(home.rows.values()), None)
+        if row and row.watch and row.watch.gate.open and self.count == 1:
+            told += self._begin_solitude(home, row)
+        return told
 
-    def _decoded(self, home: Home, response: TokenResponse) -> tuple[Decoded, Row, State | None]:
+    def _decoded(self, home: Home, response: TokenResponse) -> Told:
         finish = _FINISH[response.finish_reason] if response.finish_reason else None
         row = home.rows[response.uid]
         state = None
@@ -166,7 +177,10 @@ class Batches:
         for home in self.homes:
             for number, row in home.rows.items():
                 if row.ticket == ticket:
-                    return self._take(home, number)[1]
+                    self.give_up_place(ticket)
+                    return self._take(home, number)
+            if home.alone and home.alone.row.ticket == ticket:
+                return self._leave(home, home.alone)
         self.give_up_place(ticket)
         return None
 
@@ -177,15 +191,15 @@ class Batches:
         state has all tokens but this one.
         """
         home = self._home_of(row.ticket)
+        told = self._take_out(home, row)
+        self.give_up_place(row.ticket)
+        return told
+
+    def _take_out(self, home: Home, row: Row) -> tuple[State, Decoded]:
         number = next(number for number, each in home.rows.items() if each is row)
         token = _drawn(home.batch, number)
-        _, state = self._take(home, number)
-        finish = None
-        if token in self._stop_tokens:
-            finish = FinishReason.END_OF_TURN
-        elif row.left == 1:
-            finish = FinishReason.MAX_TOKENS
-        return state, row.decoded(token, finish)
+        state = self._take(home, number)
+        return state, row.decoded(token, finish_of(token, row, self._stop_tokens))
 
     def can_put_aside(self, row: Row) -> bool:
         """Whether its first token is drawn."""
@@ -193,20 +207,56 @@ class Batches:
         uids = home.batch._generation_batch.uids  # pyright: ignore[reportPrivateUsage]
         return any(home.rows[number] is row for number in uids)
 
-    def _take(self, home: Home, number: int) -> tuple[Row, State]:
-        row = home.rows.pop(number)
-        self.give_up_place(row.ticket)
+    def _take(self, home: Home, number: int) -> State:
+        del home.rows[number]
         layers, tokens = home.batch.remove([number], return_prompt_caches=True)[number]
-        return row, State(list(tokens), layers)
+        return State(list(tokens), layers)
 
     def start_over(self, home: Home) -> list[Row]:
         """Take a fresh batch in place of one that failed; return the rows that it had."""
         rows = list(home.rows.values())
         home.rows.clear()
+        if home.alone:
+            rows.append(home.alone.row)
+            home.alone = None
         for row in rows:
             home.lengths.pop(row.ticket, None)
         home.batch = self._new_batch()
         return rows
+
+    # -- Alone -----------------------------------------------------------------
+
+    def _begin_solitude(self, home: Home, row: Row) -> list[Told]:
+        if not self.can_put_aside(row):
+            return []
+        state, decoded = self._take_out(home, row)
+        if decoded.finish:
+            self.give_up_place(row.ticket)
+            return [(decoded, row, state)]
+        home.alone = Alone(row, self._new_drafting(row, state.layers), self._stop_tokens)
+        return [(decoded, row, None)]
+
+    def _step_alone(self, home: Home, alone: Alone) -> list[Told]:
+        told: list[Told] = [(each, alone.row, None) for each in alone.step()]
+        last = told[-1][0]
+        if last.finish:
+            told[-1] = (last, alone.row, self._leave(home, alone))
+        elif not alone.worthwhile:
+            self._end_solitude()
+        return told
+
+    def _end_solitude(self) -> None:
+        """Have who decodes by itself go on in its batch."""
+        for home in self.homes:
+            if alone := home.alone:
+                home.alone = None
+                state = alone.state
+                self.insert([alone.row], [*state.tokens, alone.last], state.layers)
+
+    def _leave(self, home: Home, alone: Alone) -> State:
+        home.alone = None
+        self.give_up_place(alone.row.ticket)
+        return alone.state
 
 
 def _drawn(batch: Batch, number: int) -> int:

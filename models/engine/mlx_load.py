@@ -16,8 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
 
+from models import facts
 from models.engine.mlx_sampling import LogitsProcessor, Sampler
 from models.engine.pieces import Tokenizer
+from models.engine.template import ChatTemplate
 from models.errors import InferenceError, LoadFailed, OutOfMemory
 from models.model import Adapter
 
@@ -226,3 +228,12 @@ def first_line(error: Exception) -> str:
     """The library's own words, as the end of a sentence."""
     words = str(error).strip() or type(error).__name__
     return words.splitlines()[0].rstrip(".:") + "."
+
+
+def template_of(folder: Path, tokenizer: MlxTokenizer) -> ChatTemplate | None:
+    source = facts.mlx_chat_template(folder)
+    if source is None:
+        return None
+    return ChatTemplate(
+        source, bos_token=tokenizer.bos_token or "", eos_token=tokenizer.eos_token or ""
+    )

@@ -12,6 +12,8 @@ from models.engine.mlx_sampling import Array, Draw
 
 _GRAM = 3  # tokens that must have stood there before
 _LONGEST_DRAFT = 8
+_NOTED = 256  # places of a prompt that are noted at a time, in 0.1 ms: it may be very long
+_ROUND = 256  # tokens by which layers grow (mlx_lm/models/cache.py)
 
 # In shares of the newest tokens that a draft would have had right, or had. A pass over nine
 # tokens took 2.4 times as long as one over one (135M weights on a CPU), so a draft pays where it
@@ -26,16 +28,24 @@ class Lookup:
     """The text of a sequence, and where each few tokens of it stood last."""
 
     def __init__(self, tokens: Sequence[int]) -> None:
-        self.tokens: list[int] = []
+        self.tokens = list(tokens)
         self._behind: dict[tuple[int, ...], int] = {}
-        for token in tokens:
-            self.add(token)
+        self._unnoted = len(self.tokens)  # places of the prompt, up to here
+        self._note()
 
     def add(self, token: int) -> None:
         # The few that end before the newest token: so a look-up finds earlier ones.
         if len(self.tokens) >= _GRAM:
             self._behind[tuple(self.tokens[-_GRAM:])] = len(self.tokens)
         self.tokens.append(token)
+        self._note()
+
+    def _note(self) -> None:
+        """Go on noting what the prompt has, the newest first."""
+        begin = max(_GRAM, self._unnoted - _NOTED)
+        for place in range(self._unnoted - 1, begin - 1, -1):
+            self._behind.setdefault(tuple(self.tokens[place - _GRAM : place]), place)
+        self._unnoted = min(begin, self._unnoted)
 
     def draft(self, most: int) -> list[int]:
         start = self._behind.get(tuple(self.tokens[-_GRAM:]))
@@ -78,7 +88,7 @@ class Watch:
 
 
 class Drafting:
-    """A sequence alone, from where its batch left it.
+    """A sequence alone, from where its batch left it. ``watch`` is to be told each token.
 
     Args:
         layers: its own, to be written to, which can be cut at any length; they hold all tokens
@@ -108,7 +118,8 @@ class Drafting:
     def step(self, most: int, stop_tokens: Collection[int]) -> list[int]:
         """Return the next tokens, ``most`` at the most and one at the least.
 
-        A stop token is the last of them.
+        A stop token is the last of them. Whoever takes them tells ``watch``, each before the
+        next step.
         """
         lookup = self.watch.lookup
         draft = lookup.draft(min(_LONGEST_DRAFT, most - 1))
@@ -124,8 +135,9 @@ class Drafting:
             layer.trim(len(draft) + 1 - count)
         if self._sampler:
             self._sampler.place += count
-        for token in drawn[:count]:
-            self.watch(token)
+        before = len(lookup.tokens)
+        if before // _ROUND != (before + count) // _ROUND:
+            self._mx.clear_cache()  # of what the layers have outgrown
         return drawn[:count]
 
     def _draw(self, inputs: list[int]) -> list[int]:

@@ -26,6 +26,20 @@ class Grid:
     alone: int  # tokens, where nobody waits and no seed is to be kept: a multiple of ``chunk``
 
 
+# See docs/decisions/mlx-batches.md.
+_CPU_GRID = Grid(chunk=64, alone=64)
+_SMALL_GRID = Grid(chunk=512, alone=2048)
+_LARGE_GRID = Grid(chunk=256, alone=2048)
+_LARGE_BYTES = 4 << 30  # of weights
+
+
+def grid_for(on_cpu: bool, weights_bytes: int) -> Grid:
+    """Where prompts are cut: by the model and the device alone."""
+    if on_cpu:
+        return _CPU_GRID
+    return _LARGE_GRID if weights_bytes > _LARGE_BYTES else _SMALL_GRID
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     tokens: Sequence[int]

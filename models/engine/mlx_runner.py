@@ -16,7 +16,7 @@ from models.engine.backend import (
     SequenceFailed,
     Work,
 )
-from models.engine.mlx_batch import Batches, Home, State
+from models.engine.mlx_batch import Batches, Home
 from models.engine.mlx_echo import Echo
 from models.engine.mlx_layers import Layer
 from models.engine.mlx_library import free
@@ -24,6 +24,7 @@ from models.engine.mlx_load import is_out_of_memory
 from models.engine.mlx_prefill import Prefill, Reader
 from models.engine.mlx_queue import Job, Queue
 from models.engine.mlx_sequence import Sequence as Row
+from models.engine.mlx_sequence import State
 from models.engine.prefix_cache import Kind, PrefixCache
 from models.errors import InferenceError
 

@@ -4,9 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from models.engine.backend import Decoded
-from models.engine.mlx_sampling import Array, LogitsProcessor, Sampler
+from models.engine.mlx_layers import Layer
+from models.engine.mlx_lookup import Watch
+from models.engine.mlx_sampling import Array, Draw, LogitsProcessor
 from models.engine.pieces import Pieces
 from models.events import FinishReason, TokenLogprob
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the model remembers of a sequence that has left its batch."""
+
+    tokens: list[int]
+    layers: list[Layer]
 
 
 @dataclass(slots=True, eq=False)
@@ -18,10 +28,11 @@ class Sequence:
     length: int  # tokens so far, those of the prompt too
     left: int  # tokens that may still come
     urgent: bool
-    sampler: Sampler | None  # None: the best token, in one call for all such rows
+    sampler: Draw | None  # None: the best token, in one call for all such rows
     processors: list[LogitsProcessor] = field(default_factory=list[LogitsProcessor])
     watchers: list[Callable[[int], None]] = field(default_factory=list[Callable[[int], None]])
     logprobs: Callable[[int], tuple[TokenLogprob, ...]] | None = None  # of a token, called once
+    watch: Watch | None = None  # one of the watchers; None: it never decodes with drafts
     exact: int = 0  # of the prompt's tokens, those whose state is that of a cold run
     error: Exception | None = field(default=None, init=False)
 

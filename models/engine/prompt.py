@@ -3,10 +3,11 @@
 Nothing is rendered or tokenised that cannot fit: see docs/decisions/admission.md.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from models.chat import GenerateRequest, Message, Overflow
+from models.chat import GenerateRequest, Message, Overflow, SamplingParams
 from models.engine.checkpoints import ends, places, without_oldest
 from models.engine.counted import (
     LONG_CHARACTERS,
@@ -50,6 +51,8 @@ class Prompter:
     marks: bool = False  # whether ``Prompt.checkpoints`` are wanted
     fill_in: FillIn | None = None
     grammars: GrammarMaker | None = None  # None: it only counts
+    # Does what a draw needs and takes long, so that it is not done between two steps of others.
+    get_ready: Callable[[SamplingParams], None] | None = None
 
     def prepare(self, request: GenerateRequest) -> Prompt:
         """Apply the chat template, tokenise, and make it fit.
@@ -72,6 +75,8 @@ class Prompter:
         tokens = fitted.tokens
         if not tokens:
             raise InvalidRequest("The prompt is empty.")
+        if self.get_ready:
+            self.get_ready(request.sampling)
         whole = min(rounded_up(context), self.context_length) - len(tokens)
         checkpoints = ()
         if self.marks and not fitted.cut:

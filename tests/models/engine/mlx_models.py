@@ -14,6 +14,7 @@ from models.engine.mlx_batch import Batches
 from models.engine.mlx_echo import Echo
 from models.engine.mlx_layers import Layers, cost_of
 from models.engine.mlx_library import import_library
+from models.engine.mlx_lookup import Drafting, Watch
 from models.engine.mlx_prefill import Grid, Reader
 from models.engine.mlx_runner import Runner
 from models.engine.mlx_sampling import make_sampler
@@ -118,10 +119,13 @@ class Machine:
         alone: int = CHUNK,
         tier: Tier | None = None,
         processor: Callable[[int, Any, Any], Any] | None = None,
+        new_watch: Callable[[tuple[int, ...]], Watch] | None = None,
+        stop_tokens: frozenset[int] = frozenset(),
     ) -> None:
         library = import_library()
         self.mx = library.mx
         self._processor = processor  # by ticket
+        self._new_watch = new_watch
         self.outputs: list[Output] = []
         handling = Layers(library.mx)
 
@@ -130,13 +134,24 @@ class Machine:
 
         def new_batch() -> Any:
             return library.new_batch(
-                model, completion_batch_size=most_rows, prefill_batch_size=most_rows
+                model,
+                stop_tokens=[[token] for token in sorted(stop_tokens)],
+                completion_batch_size=most_rows,
+                prefill_batch_size=most_rows,
             )
+
+        def new_drafting(row: Sequence, layers: list[Any]) -> Drafting:
+            assert row.watch
+            return Drafting(library.mx, model, layers, row.watch, row.sampler)
 
         self.cost = cost_of(library.mx, model, new_layers())
         self.prefixes = PrefixCache(cache_bytes, tier, handling=handling, least_gain=CHUNK)
         self.batches = Batches(
-            new_batch, self.cost, weights_bytes=weights_bytes, stop_tokens=frozenset()
+            new_batch,
+            self.cost,
+            weights_bytes=weights_bytes,
+            stop_tokens=stop_tokens,
+            new_drafting=new_drafting,
         )
         self.runner = Runner(
             Reader(library.mx, model, new_layers, handling, Grid(CHUNK, alone)),
@@ -152,6 +167,7 @@ class Machine:
         )
 
     def _new_row(self, ticket: int, work: Work) -> Sequence:
+        watch = self._new_watch(work.tokens) if self._new_watch else None
         return Sequence(
             ticket,
             NoPieces(),
@@ -160,6 +176,8 @@ class Machine:
             work.urgent,
             make_sampler(self.mx, resolve(work.sampling, {})),
             [partial(self._processor, ticket)] if self._processor else [],
+            [watch] if watch else [],
+            watch=watch,
         )
 
     def start(

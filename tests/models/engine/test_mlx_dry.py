@@ -10,6 +10,7 @@ import pytest
 from models.engine.installed import has_mlx
 from models.engine.mlx_dry import Breakers, find_breakers, has_dry, make_dry, runs
 from models.engine.mlx_penalties import make_biases, make_penalties
+from models.engine.mlx_vocabulary import Vocabulary
 from models.engine.sampling import Sampling
 
 pytestmark = pytest.mark.skipif(
@@ -148,3 +149,31 @@ def test_penalties_that_look_back_on_everything_count_the_prompt_too(mx: Any) ->
 
     assert penalise
     assert penalise(mx.array([2] + [0] * 500), mx.zeros((1, 4)))[0].tolist() == [-1, 0, -1, 0]
+
+
+def test_what_was_readied_is_not_looked_for_again() -> None:
+    asked: list[object] = []
+
+    class Letters:
+        def piece(self, token: int) -> bytes:
+            asked.append(token)
+            return bytes([token + 97])
+
+        def rest(self) -> bytes:
+            return b""
+
+    def encode(text: str) -> list[int]:
+        asked.append(text)
+        return [ord(each) - 97 for each in text]
+
+    vocabulary = Vocabulary(20, [], encode, Letters)
+    sampling = Sampling(
+        dry_multiplier=1.0, dry_sequence_breakers=("ab",), logit_bias=(("cd", 2.0),)
+    )
+    vocabulary.prepare(sampling)
+    assert set(asked) == {*range(20), "b", "cd"}
+    asked.clear()
+
+    assert vocabulary.biases(sampling) == {2: 2.0, 3: 2.0}
+    assert vocabulary.breakers(("ab",)).tails == {(1,): {0}}
+    assert not asked

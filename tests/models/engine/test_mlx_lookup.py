@@ -45,7 +45,10 @@ def drafting_of(model: Counted, prompt: list[int], sampling: Sampling) -> Drafti
 def run(drafting: Drafting, count: int, stop_tokens: tuple[int, ...] = ()) -> list[int]:
     said: list[int] = []
     while len(said) < count and not set(said) & set(stop_tokens):
-        said += drafting.step(count - len(said), stop_tokens)
+        tokens = drafting.step(count - len(said), stop_tokens)
+        for token in tokens:
+            drafting.watch(token)
+        said += tokens
     return said
 
 
@@ -124,6 +127,25 @@ def test_a_draft_is_what_followed_the_last_time() -> None:
     lookup.add(5)
     assert lookup.draft(4) == []
     assert Lookup([1, 2]).draft(3) == []
+
+
+def test_a_long_prompt_is_noted_from_its_end_little_by_little() -> None:
+    passage = list(range(1000))
+    lookup = Lookup([*passage, *passage])
+    for token in (0, 1, 2):
+        lookup.add(token)
+
+    assert lookup.draft(2) == [3, 4]
+    for token in (500, 501, 502):
+        lookup.add(token)
+    assert lookup.draft(2) == [503, 504]
+    far = Lookup([*passage, *range(1000, 1500)])
+    for token in (0, 1, 2):
+        far.add(token)
+    assert far.draft(2) == []  # not yet
+    for token in (-1, -2, 10, 11, 12):
+        far.add(token)
+    assert far.draft(2) == [13, 14]
 
 
 def test_drafts_are_made_once_they_would_have_been_right_and_given_up_when_they_are_not() -> None:
