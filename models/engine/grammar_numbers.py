@@ -41,9 +41,11 @@ def bound_decimals(schema: Schema) -> None:
     elif not all_below_0(schema):
         lower = {key: schema[key] for key in _LOWER if key in schema}
         branches = [_from_0(schema), {"type": "number", **lower, "exclusiveMaximum": 0}]
-        if others := sorted(_types(schema) - {"number"}):
-            branches.append({"type": others})
-        schema["allOf"] = [*schema.get("allOf", []), {"anyOf": branches}]
+        if types := sorted(_types(schema) - {"number"}):
+            branches.append({"type": types})
+        joined = schema.get("allOf")
+        others = cast("list[Any]", joined) if isinstance(joined, list) else []
+        schema["allOf"] = [*others, {"anyOf": branches}]
 
 
 def has_parts(schema: Mapping[str, Any]) -> bool:

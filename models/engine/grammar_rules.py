@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 
 from models.engine.grammar_limits import Limit
 from models.engine.grammar_numbers import BOUNDS, Schema, has_parts, parts
-from models.engine.grammar_schema import as_json, places
+from models.engine.grammar_schema import as_json, inside, places
 
 _ROOT = ("$schema", "$id", "$defs", "definitions")  # which say nothing of a value
 _OF_TYPE: Mapping[str, Sequence[str]] = {
@@ -50,8 +50,10 @@ def schema_rules(schema: Schema) -> str:
             made = _Rules(schema).text()
             if len(made) <= _LONGEST:
                 return made
-        except _NotAsRules:
+        except (_NotAsRules, RecursionError):
             pass
+        except (AttributeError, KeyError, TypeError, ValueError):
+            pass  # it is no schema: llguidance has words for that
     return f"body: {as_json(schema)}"
 
 
@@ -74,7 +76,9 @@ class _Rules:
                 raise _NotAsRules
         if False in self._definitions.values() or True in self._definitions.values():
             raise _NotAsRules
+        self._divided_ones: dict[int, tuple[Schema, bool]] = {}  # by id, which they keep
         self._refer = any(map(self._divides, self._definitions.values()))
+        self._divided_ones.clear()
 
     def text(self) -> str:
         body = {key: each for key, each in self._root.items() if key not in _ROOT}
@@ -82,14 +86,19 @@ class _Rules:
         return "\n".join([*lines, _STRING] if any("STRING" in each for each in lines) else lines)
 
     def _divides(self, schema: Schema) -> bool:
-        return any(
-            has_parts(inner) or (self._refer and "$ref" in inner) for _, inner in places(schema)
-        )
+        """Whether a number with parts is in it."""
+        known = self._divided_ones.get(id(schema))
+        if known is None:
+            found = has_parts(schema) or (self._refer and "$ref" in schema)
+            for inner in inside(schema):
+                found = self._divides(inner) or found
+            known = self._divided_ones[id(schema)] = schema, found
+        return known[1]
 
     def _of(self, schema: Any, at: str) -> str:  # noqa: ANN401  # JSON
         """Return the name of the rule of a schema."""
         if not isinstance(schema, dict):
-            if schema is False:
+            if schema is not True:
                 raise _NotAsRules
             return self._rule(as_json({}))
         given = cast("Schema", schema)
@@ -105,7 +114,10 @@ class _Rules:
     def _divided(self, schema: Schema, at: str) -> str:
         kind = schema.get("type")
         if isinstance(kind, list):
-            return self._any([{**schema, "type": each} for each in cast("list[Any]", kind)], at)
+            kinds = cast("list[Any]", kind)
+            if not _OF_TYPE.keys() >= set(kinds):
+                raise _NotAsRules
+            return self._any([{**schema, "type": each} for each in kinds], at)
         if schema.keys() == {"$ref"}:
             return self._definition(schema["$ref"])
         for key in ("anyOf", "oneOf", "allOf"):

@@ -65,6 +65,18 @@ def as_json(schema: Schema, at: str = "") -> str:
     return f"%json {json.dumps({**_with_decimals(schema, at), 'x-guidance': _GUIDANCE})}"
 
 
+def inside(schema: Schema) -> list[Schema]:
+    """Return the schemas that are next inside a schema."""
+    found: list[Schema] = []
+
+    def keep(inner: Any, _: str) -> None:  # noqa: ANN401  # JSON
+        if isinstance(inner, dict):
+            found.append(cast("Schema", inner))
+
+    _each_inside(schema, "", keep)
+    return found
+
+
 def _with_decimals(schema: Any, at: str) -> Any:  # noqa: ANN401  # JSON
     if not isinstance(schema, dict):
         return schema

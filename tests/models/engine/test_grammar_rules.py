@@ -130,6 +130,35 @@ def test_a_large_schema_is_ready_in_time(checker: GrammarChecker) -> None:
     assert checker.check(compile_constraint(JsonSchema(schema), Tokens((2,)))) == ""
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"required": 5},
+        {"required": [[]]},
+        {"properties": [1]},
+        {"$ref": ["x"]},
+        {"maxProperties": "x"},
+        {"patternProperties": {"(": NUMBER}},
+        {"additionalProperties": 5},
+        {"allOf": 5},
+        {"anyOf": {"a": 1}},
+        {"type": [["number"]]},
+    ],
+)
+def test_what_is_no_schema_is_refused_in_words(checker: GrammarChecker, wrong: Schema) -> None:
+    schema = {"type": "object", "properties": {"x": NUMBER}, "prefixItems": [NUMBER], **wrong}
+    for each in (schema, {"type": "array", "items": schema}, {"anyOf": [schema, NUMBER]}):
+        assert checker.check(compile_constraint(JsonSchema(each), Tokens((2,))))
+
+
+def test_definitions_that_name_one_another_a_thousand_times_are_read(
+    checker: GrammarChecker,
+) -> None:
+    links = {f"d{place}": {"$ref": f"#/$defs/d{place + 1}"} for place in range(1000)}
+    schema = {"$defs": {**links, "d1000": NUMBER}, "$ref": "#/$defs/d0"}
+    checker.check(compile_constraint(JsonSchema(schema), Tokens((2,))))
+
+
 def test_multiples_below_0_where_schemas_are_joined_are_refused_with_their_place() -> None:
     schema = {"allOf": [{"type": "integer", "maximum": -1, "multipleOf": 3}, {"minimum": -99}]}
     with pytest.raises(InvalidRequest, match="at /allOf/0: 'multipleOf' is not supported"):
