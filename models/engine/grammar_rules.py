@@ -32,7 +32,9 @@ _OF_TYPE: Mapping[str, Sequence[str]] = {
 }
 # Without escapes for what needs none, or a name could be written in two ways.
 _STRING = r'STRING: /"([^"\\\x00-\x1F\x7F]|\\["\\bfnrt])*"/'
-_LONGEST = 4 * Limit.SCHEMA_BYTES.value.most
+# Some 450 numbers with bounds of their own, which take llguidance half a second to read. What is
+# larger is left to it whole, or would be refused for taking too long.
+_LONGEST = Limit.SCHEMA_BYTES.value.most // 2
 
 
 class _NotAsRules(Exception):
