@@ -4,7 +4,9 @@ import random
 from collections.abc import Callable
 from typing import Any, cast
 
-from models.engine.grammar_schema import Schema, places
+from models.engine.grammar_limits import SUPPORTED_FORMATS
+from models.engine.grammar_numbers import Schema
+from models.engine.grammar_schema import places
 
 _DEPTH = 3
 _NAMES = (
@@ -22,7 +24,7 @@ _NAMES = (
     "__proto__",
 )
 _WORDS = ("red", "green", "", 'a"b', "back\\slash", "日本", "line\nend", "🙂", "0")
-_FORMATS = ("date", "time", "date-time", "email", "ipv4", "ipv6", "uuid", "hostname", "duration")
+FORMATS = tuple(sorted(SUPPORTED_FORMATS))
 _PATTERNS = (
     ("^[a-z]{2,8}$", None),
     ("^\\d{3}-\\d{4}$", None),
@@ -91,7 +93,7 @@ class Generator:
                 drawn: Schema = {"type": "string", "maxLength": least + self._random.randrange(20)}
                 return drawn | ({"minLength": least} if self._chance(0.5) else {})
             case 1:
-                return {"type": "string", "format": self._random.choice(_FORMATS)}
+                return {"type": "string", "format": self._random.choice(FORMATS)}
             case _:
                 pattern, most = self._random.choice(_PATTERNS)
                 return {"type": "string", "pattern": pattern} | (

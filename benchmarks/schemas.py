@@ -1,6 +1,8 @@
 """How many answers are what a JSON Schema asks for: on both engines, by two kinds of models.
 
-    python -m benchmarks.schemas [--count N] [--seed N]
+    python -m benchmarks.schemas [--count N] [--start N] [--seed N] [--models NAME ...]
+
+A run can be done in parts: ``--start`` passes over the first of the same schemas.
 
 Schemas are drawn (``schema_generator.py``), and each answer is judged by ``jsonschema``, with
 formats. An answer that is cut counts as wrong, and a refusal too, unless what it names is on
@@ -27,7 +29,7 @@ import jsonschema
 from app.services import open_everything
 from benchmarks.measure import machine, print_table
 from benchmarks.random_models import TINY, write_gguf, write_mlx
-from benchmarks.schema_generator import Generator
+from benchmarks.schema_generator import FORMATS, Generator
 from models import chat
 from models.chat import GenerateRequest, JsonSchema, Origin, SamplingParams
 from models.engine.grammar_limits import (
@@ -35,7 +37,7 @@ from models.engine.grammar_limits import (
     UNSUPPORTED_FORMATS,
     UNSUPPORTED_KEYWORDS,
 )
-from models.engine.grammar_schema import Schema
+from models.engine.grammar_numbers import Schema
 from models.errors import InvalidRequest
 from models.events import Event, Failed, Finished, FinishReason, TextDelta
 from models.residency import Residency
@@ -57,15 +59,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Judge answers by their schemas.")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--start", type=int, default=0)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     arguments = parser.parse_args()
-    count: int = arguments.count
+    start: int = arguments.start
     generator = Generator(arguments.seed)
-    schemas = [generator.schema() for _ in range(count)]
-    print(f"{machine()}; {count} schemas\n")
+    schemas = [generator.schema() for _ in range(start + arguments.count)][start:]
+    print(f"{machine()}; {len(schemas)} schemas from {start} on\n", flush=True)
     drawn = sorted(generator.used.items(), key=lambda each: -each[1])
     print("Drawn:", ", ".join(f"{key} ({times})" for key, times in drawn))
-    checked = ", ".join(sorted(jsonschema.FormatChecker.checkers))
-    print("Formats that are judged:", checked)
+    judged = jsonschema.Draft202012Validator.FORMAT_CHECKER.checkers
+    if missing := set(FORMATS) - judged.keys():
+        parser.error(f"install jsonschema[format-nongpl]: nothing here judges {sorted(missing)}")
     print("Not supported:", ", ".join(sorted(UNSUPPORTED_KEYWORDS)))
     print("Not supported formats:", ", ".join(sorted(UNSUPPORTED_FORMATS)))
     print("Not supported cases:", "; ".join(UNSUPPORTED_CASES), end="\n\n")
@@ -78,9 +83,9 @@ def main() -> None:
         services.store.import_path(Path(folder) / "random-gguf.gguf", "random-gguf")
         services.store.import_path(Path(folder) / "random-mlx", "random-mlx")
         rows: list[list[str]] = []
-        for model in MODELS:
+        for model in arguments.models:
             began = perf_counter()
-            outcomes = list(answers(services.residency, model, schemas))
+            outcomes = list(answers(services.residency, model, schemas, start))
             rows.append(row(model, outcomes, perf_counter() - began))
             tell(model, outcomes)
     print_table(
@@ -88,12 +93,14 @@ def main() -> None:
     )
 
 
-def answers(residency: Residency, model: str, schemas: Iterable[Schema]) -> list[Outcome]:
+def answers(
+    residency: Residency, model: str, schemas: Iterable[Schema], first_seed: int = 0
+) -> list[Outcome]:
     """Have a model answer each schema, with a seed of its own, and judge what it says."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         asked = [
             pool.submit(_answer, residency, model, schema, seed)
-            for seed, schema in enumerate(schemas)
+            for seed, schema in enumerate(schemas, first_seed)
         ]
         return [each.result() for each in asked]
 
@@ -147,7 +154,10 @@ def row(model: str, outcomes: list[Outcome], seconds: float) -> list[str]:
 def tell(model: str, outcomes: list[Outcome]) -> None:
     for each in outcomes:
         if each.kind != "right":
-            print(f"{model}: {each.kind}: {each.words[:300]}\n  {json.dumps(each.schema)[:600]}")
+            print(
+                f"{model}: {each.kind}: {each.words[:300]}\n  {json.dumps(each.schema)[:600]}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ from contextlib import closing
 from http.client import HTTPConnection
 from typing import Any
 
+import jsonschema
 import pytest
 
 from app.services import Services, api_server, open_everything
-from benchmarks.schema_generator import Generator
+from benchmarks.schema_generator import FORMATS, Generator
 from benchmarks.schemas import answers
 from models.chat import LoadRequest
 from models.engine.installed import has_mlx
@@ -124,6 +125,11 @@ def test_a_gbnf_is_kept_to(port: int, model: str) -> None:
 
     assert status == 200, answer
     assert answer["choices"][0]["message"]["content"].endswith("!")
+
+
+def test_every_format_that_is_drawn_is_judged() -> None:
+    judged = jsonschema.Draft202012Validator.FORMAT_CHECKER.checkers
+    assert set(FORMATS) - judged.keys() == set(), "jsonschema[format-nongpl] is not installed"
 
 
 @both_engines

@@ -18,11 +18,24 @@ _TIME = (
     "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?"
     "(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
+# RFC 3986, without addresses in brackets. With llguidance's own and a length behind it the one
+# in llama.cpp gives up.
+_ENCODED = "%[0-9A-Fa-f]{2}"
+_IN_A_PART = "[A-Za-z0-9._~!$&'()*+,;=:@-]"
+_URI = (
+    "[A-Za-z][A-Za-z0-9+.-]{0,19}:"
+    "(?://(?:[A-Za-z0-9._~!$&'()*+,;=:-]{1,60}@)?[A-Za-z0-9._~-]{1,100}(?::[0-9]{1,5})?"
+    f"(?:/(?:/|{_IN_A_PART}|{_ENCODED}){{0,200}})?"
+    f"|/?(?:{_IN_A_PART}|{_ENCODED})(?:/|{_IN_A_PART}|{_ENCODED}){{0,200}})"
+    f"(?:\\?(?:[/?]|{_IN_A_PART}|{_ENCODED}){{0,200}})?"
+    f"(?:#(?:[/?]|{_IN_A_PART}|{_ENCODED}){{0,80}})?"
+)
 
 PATTERNS: Mapping[str, str] = {
     "date": f"^{_DATE}$",
     "time": f"^{_TIME}$",
     "date-time": f"^{_DATE}T{_TIME}$",
+    "uri": f"^{_URI}$",
 }
 # Characters, where nobody has said: of formats that llguidance knows well. Addresses of
 # computers and UUIDs have their length.
@@ -30,5 +43,4 @@ LONGEST: Mapping[str, int] = {
     "duration": 32,
     "email": 100,
     "hostname": 100,
-    "uri": 500,
 }

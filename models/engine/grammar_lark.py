@@ -9,7 +9,6 @@ Every token that ends a turn is named by its id: llama.cpp's llguidance knows on
 always the model's own (xllamacpp 2026.10.11549).
 """
 
-import json
 import re
 from typing import Literal, TypeAlias
 
@@ -18,7 +17,8 @@ from models.engine.counted import readable
 from models.engine.grammar import CompiledGrammar, Tokens
 from models.engine.grammar_gbnf_lark import gbnf_to_lark
 from models.engine.grammar_limits import Limit
-from models.engine.grammar_schema import GUIDANCE, prepared
+from models.engine.grammar_rules import schema_rules
+from models.engine.grammar_schema import as_json, prepared
 
 Thought: TypeAlias = Literal["none", "possible", "begun"]
 """Whether the model may think before it answers; "begun": the prompt ends in a thought."""
@@ -88,9 +88,9 @@ def _body(constraint: Constraint) -> str:
     """The rule ``body``."""
     match constraint:
         case JsonObject():
-            return f"body: %json {json.dumps({'type': 'object', 'x-guidance': GUIDANCE})}"
+            return f"body: {as_json({'type': 'object'})}"
         case JsonSchema(schema):
-            return f"body: %json {json.dumps(prepared(schema))}"
+            return schema_rules(prepared(schema))
         case Grammar(text, notation):
             text = readable(text)
             Limit.GRAMMAR_BYTES.check(len(text.encode()), "The grammar")

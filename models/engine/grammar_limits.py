@@ -60,7 +60,7 @@ UNSUPPORTED_KEYWORDS = frozenset(
 UNSUPPORTED_CASES = (
     '"oneOf" whose branches may overlap',
     '"minProperties" above 1 and "maxProperties" where names are open or optional',
-    '"multipleOf" for numbers that are all below 0',
+    '"multipleOf" for numbers that are all below 0, where schemas are joined ("allOf" and such)',
     '"$ref" to another document',
     '"pattern" with look-ahead, look-behind, back-references or word boundaries',
 )

@@ -4,8 +4,8 @@ What it cannot obey is refused with its place; what says nothing of what is vali
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 from models.engine.grammar_formats import LONGEST, PATTERNS
 from models.engine.grammar_limits import (
@@ -15,9 +15,8 @@ from models.engine.grammar_limits import (
     UNSUPPORTED_KEYWORDS,
     Limit,
 )
+from models.engine.grammar_numbers import Schema, all_below_0, bound_decimals, bound_numbers
 from models.errors import InvalidRequest
-
-Schema: TypeAlias = dict[str, Any]
 
 # Where schemas lie in schemas.
 _NAMED = ("properties", "patternProperties", "$defs", "definitions")
@@ -36,19 +35,13 @@ _IDLE: Mapping[str, tuple[object, ...]] = {
 }
 _COUNTS = ("minItems", "maxItems", "minLength", "maxLength")
 
-_LOWER = ("minimum", "exclusiveMinimum")
-_UPPER = ("maximum", "exclusiveMaximum")
-_LARGEST_INTEGER = (1 << 53) - 1  # what every reader of JSON can hold (RFC 8259, section 6)
-_LARGEST_NUMBER = 10**15
-_SMALLEST_STEP = 1e-9  # llguidance knows no smaller one
-
 # White space has an end here: a space behind a comma and a colon, as most models write it, and
 # no other. (Its ``whitespace_pattern`` may be repeated without end.)
-GUIDANCE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+_GUIDANCE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 def prepared(schema: Mapping[str, Any]) -> Schema:
-    """Return a schema for llguidance, with our white space.
+    """Return a schema for llguidance.
 
     Raises:
         InvalidRequest: it is too large, or has what cannot be obeyed.
@@ -60,7 +53,58 @@ def prepared(schema: Mapping[str, Any]) -> Schema:
     Limit.SCHEMA_BYTES.check(size, "The schema")
     made = _read(schema, "", 0)
     assert isinstance(made, dict), "it was an object"
-    return {**made, "x-guidance": GUIDANCE}
+    return cast("Schema", made)
+
+
+def as_json(schema: Schema, at: str = "") -> str:
+    """Return a prepared schema as a rule of Lark has it.
+
+    Raises:
+        InvalidRequest: it has a number that only ``parts`` would find.
+    """
+    return f"%json {json.dumps({**_with_decimals(schema, at), 'x-guidance': _GUIDANCE})}"
+
+
+def inside(schema: Schema) -> list[Schema]:
+    """Return the schemas that are next inside a schema."""
+    found: list[Schema] = []
+
+    def keep(inner: Any, _: str) -> None:  # noqa: ANN401  # JSON
+        if isinstance(inner, dict):
+            found.append(cast("Schema", inner))
+
+    _each_inside(schema, "", keep)
+    return found
+
+
+def _with_decimals(schema: Any, at: str) -> Any:  # noqa: ANN401  # JSON
+    if not isinstance(schema, dict):
+        return schema
+    made = dict(cast("Schema", schema))
+    if "multipleOf" in made and all_below_0(made):
+        raise cannot(at, "'multipleOf' is not supported here for numbers that are all below 0")
+    bound_decimals(made)
+    return _each_inside(made, at, _with_decimals)
+
+
+def _each_inside(schema: Schema, at: str, make: Callable[[Any, str], Any]) -> Schema:
+    """Return a schema with what is made of each schema in it, which gets its place too."""
+    made = dict(schema)
+    for key in _NAMED:
+        if isinstance(made.get(key), dict):
+            made[key] = {
+                name: make(inner, f"{at}/{key}/{_escaped(name)}")
+                for name, inner in _items(made[key])
+            }
+    for key in (*_LISTED, "items"):
+        if isinstance(made.get(key), list):
+            made[key] = [
+                make(inner, f"{at}/{key}/{place}") for place, inner in enumerate(_values(made[key]))
+            ]
+    for key in _SINGLE:
+        if isinstance(made.get(key), dict):
+            made[key] = make(made[key], f"{at}/{key}")
+    return made
 
 
 def cannot(place: str, why: str) -> InvalidRequest:
@@ -99,23 +143,9 @@ def _read(schema: Any, at: str, depth: int) -> Any:  # noqa: ANN401  # JSON
     _refuse(given, at)
     _check_sizes(made, at)
     _drop_idle(made)
-    _bound_numbers(made)
+    bound_numbers(made)
     _bound_formats(made)
-    for key in _NAMED:
-        if isinstance(named := made.get(key), dict):
-            made[key] = {
-                name: _read(inner, f"{at}/{key}/{_escaped(name)}", depth + 1)
-                for name, inner in _items(named)
-            }
-    for key in (*_LISTED, "items"):
-        if isinstance(listed := made.get(key), list):
-            made[key] = [
-                _read(inner, f"{at}/{key}/{place}", depth + 1)
-                for place, inner in enumerate(_values(listed))
-            ]
-    for key in _SINGLE:
-        if isinstance(made.get(key), dict):
-            made[key] = _read(made[key], f"{at}/{key}", depth + 1)
+    made = _each_inside(made, at, lambda inner, place: _read(inner, place, depth + 1))
     if _exclusive(made.get("oneOf")):  # any is then one
         made["allOf"] = [*_values(made.get("allOf")), {"anyOf": made.pop("oneOf")}]
     return made
@@ -125,9 +155,6 @@ def _refuse(schema: Mapping[str, Any], at: str) -> None:
     for key in UNSUPPORTED_KEYWORDS & schema.keys():
         if schema[key] not in _IDLE.get(key, ()):
             raise cannot(at, f"keyword '{key}' is not supported")
-    if "multipleOf" in schema and _all_negative(schema):
-        # The llguidance that is in llama.cpp finds none of them.
-        raise cannot(at, "'multipleOf' is not supported for numbers that are all below 0")
     form = schema.get("format")
     if isinstance(form, str) and form in UNSUPPORTED_FORMATS:
         raise cannot(at, f"format '{form}' is not supported")
@@ -168,44 +195,6 @@ def _drop_idle(schema: Schema) -> None:
     closed = schema.get("additionalProperties") is False and not schema.get("patternProperties")
     if closed and isinstance(named, dict) and isinstance(most, int) and most >= len(_items(named)):
         del schema["maxProperties"]
-
-
-def _bound_numbers(schema: Schema) -> None:
-    """Give a number an end, where nobody has: a model may go on with digits for ever."""
-    kind = schema.get("type")
-    kinds = {str(each) for each in (_values(kind) or [kind])}
-    if not kinds & {"integer", "number"} or schema.keys() & {"enum", "const"}:
-        return
-    most = _LARGEST_NUMBER if "number" in kinds else _LARGEST_INTEGER
-    bounds = [schema[key] for key in (*_LOWER, *_UPPER) if key in schema]
-    if not all(isinstance(each, int | float) and abs(each) < most for each in bounds):
-        return  # larger ones are wanted
-    if not any(key in schema for key in _LOWER):
-        schema["minimum"] = -most
-    if not any(key in schema for key in _UPPER):
-        schema["maximum"] = most
-    if "number" in kinds and "multipleOf" not in schema and not _all_negative(schema):
-        _bound_decimals(schema, kinds)
-
-
-def _bound_decimals(schema: Schema, kinds: set[str]) -> None:
-    """Leave those of numbers from 0 on an end. The llguidance that is in llama.cpp would find no
-    number below 0 that is a multiple of something."""
-    lower = {key: schema[key] for key in _LOWER if key in schema}
-    upper = {key: schema[key] for key in _UPPER if key in schema}
-    if all(each >= 0 for each in lower.values()):
-        schema["multipleOf"] = _SMALLEST_STEP
-        return
-    from_0 = {"type": "number", "minimum": 0, **upper, "multipleOf": _SMALLEST_STEP}
-    branches: list[Schema] = [from_0, {"type": "number", **lower, "exclusiveMaximum": 0}]
-    if others := sorted(kinds - {"number"}):
-        branches.append({"type": others})
-    schema["allOf"] = [*_values(schema.get("allOf")), {"anyOf": branches}]
-
-
-def _all_negative(schema: Mapping[str, Any]) -> bool:
-    bounds = (schema.get("maximum"), schema.get("exclusiveMaximum"))
-    return any(isinstance(each, int | float) and each < 0 for each in bounds) or bounds[1] == 0
 
 
 def _bound_formats(schema: Schema) -> None:

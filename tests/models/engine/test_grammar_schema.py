@@ -42,6 +42,11 @@ def fits(checker: GrammarChecker, schema: dict[str, Any], answer: str) -> bool:
         ({"type": "integer", "enum": [10**16]}, ["1" + "0" * 16], ["1"]),
         ({"type": "string", "format": "int32"}, ['"anything"'], ["1"]),
         ({"type": "string", "format": "duration"}, ['"P1DT2H"'], ['"P"', f'"P{"5" * 40}D"']),
+        (
+            {"type": "string", "format": "uri"},
+            ['"https://a.example:80/b/c?d=%20#e"', '"mailto:a@b.example"', '"urn:isbn:1"'],
+            ['"//a"', '"a b:c"', '"https:"', '"x://a/%2"', '"/a"'],
+        ),
         ({"format": "date", "pattern": "^2"}, ['"2024-02-29"'], ['"1999-01-01"', '"2023-02-29"']),
         ({"oneOf": [{"const": 1}, {"enum": [2, 3]}]}, ["1", "3"], ["4"]),
         ({"uniqueItems": False, "not": False, "title": "x", "x-y": 1}, ["1"], []),

@@ -1,5 +1,6 @@
 """Grammars on llama.cpp, with a real child: what it drops in silence is an error here."""
 
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -80,6 +81,24 @@ def test_answers_to_one_prompt_are_each_what_they_must_be(backend: LlamaBackend)
     answers = [said(told, ticket) for ticket in range(3)]
     assert all(maker.matches(grammar, each) for each in answers)
     assert len(set(answers)) > 1
+
+
+@pytest.mark.parametrize(
+    ("item", "written"),
+    [
+        ({"type": "number", "minimum": -9, "maximum": -1}, r"-[1-9](\.[0-9]{1,9})?"),
+        ({"type": "integer", "minimum": -40, "maximum": -1, "multipleOf": 7}, "-(7|14|21|28|35)"),
+    ],
+)
+def test_numbers_below_0_are_written_and_have_an_end(
+    backend: LlamaBackend, item: dict[str, object], written: str
+) -> None:
+    schema = {"type": "array", "items": item, "minItems": 3, "maxItems": 3}
+    grammar = made(backend, JsonSchema(schema))
+    told = outputs(backend, *[grammar] * 4, most=200)
+
+    for ticket in range(4):
+        assert re.fullmatch(rf"\[({written}(, (?=-)|(?=\]))){{3}}\]", said(told, ticket))
 
 
 def test_an_answer_that_left_its_grammar_fails_and_is_not_told_as_whole(

@@ -1,6 +1,7 @@
 """Many sequences in one llama.cpp child that share its KV cache: none may ever over-fill it."""
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from models.chat import SamplingParams
 from models.engine.backend import Admitted, Decoded, Output, Prefilled, SequenceFailed, Work
+from models.engine.grammar import CompiledGrammar
 from models.engine.llama import LlamaBackend, open_llama
 from models.engine.llama_sequence import Sequence
 from models.events import FinishReason
@@ -168,6 +170,25 @@ def test_what_is_written_in_turns_reads_as_if_written_in_one(
     assert driver.count(1) == 100
     for kind in (Admitted, Prefilled):
         assert sum(isinstance(each, kind) for each in driver.outputs[1]) == 1
+
+
+def test_an_answer_with_a_grammar_is_written_in_one_turn_beside_others_in_several(
+    open_driver: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Sequence, "TURN_TOKENS", 16)
+    driver = open_driver(CONTEXT)
+    # Begun anew it would say "[" again.
+    grammar = CompiledGrammar('%llguidance {}\nstart: "[" /[ab]{90}/ "]" <[2]>')
+    work = replace(a_work(most=120, sampling=SamplingParams(temperature=1.0)), grammar=grammar)
+    (bound,) = driver.insert(work)
+    (free,) = driver.insert(a_work(most=100, salt=1))
+
+    driver.until(lambda: bool(driver.decoded(free)))
+    assert not driver.ended(bound), "it reserves what it may write, and no more"
+    driver.until(lambda: driver.ended(bound) and driver.ended(free))
+
+    assert re.fullmatch(rb"\[[ab]{90}\]", driver.text(bound))
+    assert driver.count(free) == 100
 
 
 def test_half_a_character_at_the_end_of_a_turn_is_not_lost(
