@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from models.model import Files
 from tests.fakes import a_model, a_spec
 
 POCKET = next((Path(__file__).parents[3] / "resources/pocket").rglob("*.gguf"))
+TICKETS = count(step=100)
 FREE = "%llguidance {}\nstart: /[a-z ]{3,12}/ (<[2]> | <[0]>)"
 
 
@@ -38,8 +40,9 @@ def outputs(
 ) -> list[Output]:
     """All that is said of as many sequences, which differ in their seed alone."""
     tokens = tuple(backend.prompter.tokenizer.encode("Once upon a time"))
+    first = next(TICKETS)  # no ticket comes twice: what has ended may still be with the child
     works = {
-        ticket: Work(
+        first + ticket: Work(
             tokens=tokens,
             max_tokens=most,
             sampling=SamplingParams(temperature=1.0, seed=ticket),
@@ -51,7 +54,7 @@ def outputs(
     told: list[Output] = []
     ended: set[int] = set()
     while len(ended) < len(works):
-        told += backend.step()
+        told += [replace(each, ticket=each.ticket - first) for each in backend.step()]
         ended |= {
             each.ticket
             for each in told
