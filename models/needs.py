@@ -14,8 +14,10 @@ _LONGEST_DEFAULT_CONTEXT = 32_768  # tokens, where nobody asks for another
 _LONGEST_WHOLE_TEXT = 8_192  # tokens, likewise, for what reads a text at once
 _SHORTEST_DEFAULT_CONTEXT = 2_048
 _MOST_SEQUENCES = 32  # see benchmarks/engine.py
-# Each of a whole context: MLX lets in as many as ``_MOST_SEQUENCES`` of any length, by their bytes.
-_MOST_WHOLE_MLX_SEQUENCES = 8
+# Contexts' worth of room for them: they are let in by their length, and few are as long.
+_MOST_WHOLE_SEQUENCES = 8
+# llama.cpp is faster where each has cells of its own, and takes the memory for them at its load.
+_MOST_OWN_CELLS_BYTES = 256 << 20
 # Of a KV cache that sequences share, in tokens: beyond it memory would lie idle.
 _MOST_SHARED_TOKENS = 262_144
 _LEAST_SHARE_TOKENS = 512  # of a sequence: with less there would be slots and no room
@@ -116,14 +118,15 @@ def roomiest(smallest: LoadSpec, wish: Wish, spare_bytes: int) -> LoadSpec:
     most = min(rest // 4, _MOST_PROMPT_CACHE_BYTES[model.kind])
     fitting = max(1, budget // max(1, cache.of(context)))
     if model.kind is Kind.MLX:
-        whole = min(_MOST_WHOLE_MLX_SEQUENCES, fitting)
+        whole = min(_MOST_WHOLE_SEQUENCES, fitting)
         kept = min(cache.of(context) * whole, most)
         return _spec(model, wish.kv_type, context, whole, kept)
-    if fitting >= _MOST_SEQUENCES:
-        kept = min(cache.of(context) * _MOST_SEQUENCES, most)
+    own = cache.of(context) * _MOST_SEQUENCES
+    if own <= min(budget, _MOST_OWN_CELLS_BYTES):
+        kept = min(own, most)
         return _spec(model, wish.kv_type, context, _MOST_SEQUENCES, kept)
     fits = cache.tokens_within(budget) // CONTEXT_STEP * CONTEXT_STEP
-    shared = max(context, min(fits, _MOST_SHARED_TOKENS))
+    shared = max(context, min(fits, _MOST_WHOLE_SEQUENCES * context, _MOST_SHARED_TOKENS))
     sequences = max(1, min(_MOST_SEQUENCES, shared // _LEAST_SHARE_TOKENS))
     while sequences > 1 and cache.of_shared(shared, sequences) > budget:
         sequences //= 2
