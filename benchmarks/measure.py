@@ -92,15 +92,7 @@ class Server:
 
     def stream(self, path: str, body: JSON) -> Iterator[bytes]:
         """POST, and yield the lines of the answer as they come."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port)
-        try:
-            connection.request("POST", path, json.dumps(body))
-            response = connection.getresponse()
-            if response.status != http.HTTPStatus.OK:
-                raise RuntimeError(response.read().decode())
-            yield from response
-        finally:
-            connection.close()
+        return stream(self.port, path, body)
 
     def stop(self) -> None:
         self.process.terminate()
@@ -120,6 +112,19 @@ class Server:
             return psutil.Process(self.process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
+
+
+def stream(port: int, path: str, body: JSON) -> Iterator[bytes]:
+    """POST, and yield the lines of the answer as they come."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    try:
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        if response.status != http.HTTPStatus.OK:
+            raise RuntimeError(response.read().decode())
+        yield from response
+    finally:
+        connection.close()
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from time import perf_counter
 
 import psutil
 
-from benchmarks.measure import JSON, REPOSITORY, free_port, serve
+from benchmarks.measure import JSON, REPOSITORY, free_port, serve, stream
 
 _START_SECONDS = 120.0
 _POLL_SECONDS = 0.05
@@ -107,25 +107,12 @@ def a_chat(text: str) -> list[JSON]:
 
 
 def _patient_lines(port: int, body: JSON) -> Iterator[bytes]:
-    """``_lines``, asked anew where the server turns the connection away: mlx_lm's does, of 32."""
+    """Ask anew where the server turns the connection away: mlx_lm's does, of 32."""
     while True:
         with suppress(ConnectionResetError):
-            yield from _lines(port, body)
+            yield from stream(port, "/v1/chat/completions", body)
             return
         time.sleep(_POLL_SECONDS)
-
-
-def _lines(port: int, body: JSON) -> Iterator[bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    try:
-        headers = {"Content-Type": "application/json"}
-        connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
-        response = connection.getresponse()
-        if response.status != http.HTTPStatus.OK:
-            raise RuntimeError(response.read().decode())
-        yield from response
-    finally:
-        connection.close()
 
 
 @contextmanager

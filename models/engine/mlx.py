@@ -34,9 +34,10 @@ from models.engine.mlx_sequence import Sequence
 from models.engine.mlx_vocabulary import Vocabulary
 from models.engine.pieces import pieces_of
 from models.engine.prefix_cache import PrefixCache
+from models.engine.prepared import refuse_unknown
 from models.engine.prompt import Prompter
 from models.engine.sampling import own_defaults, resolve
-from models.errors import InferenceError, InvalidRequest, ModelCrashed, OutOfMemory
+from models.errors import InferenceError, ModelCrashed, OutOfMemory
 from models.prompt_files import PromptFiles
 
 log = logging.getLogger(__name__)
@@ -246,12 +247,7 @@ class _Runnable:
 
     def insert(self, works: Mapping[int, Work]) -> None:
         (tokens,) = {work.tokens for work in works.values()}
-        # MLX does not check an index, and would read whatever lies there.
-        if min(tokens) < 0 or max(tokens) >= self._vocabulary.size:
-            raise InvalidRequest(
-                "The prompt has token numbers that this model does not know: "
-                "they may come from another model's context."
-            )
+        refuse_unknown(tokens, self._vocabulary.size)
         self.runner.insert(works)
 
     def _new_row(self, ticket: int, work: Work) -> Sequence:

@@ -14,13 +14,12 @@ from typing import Any, cast
 
 from models.chat import SamplingParams
 from models.errors import InvalidRequest
+from models.sampling_ranges import LONGEST_BREAKER_BYTES, MOST_BREAKERS
 
 # Each costs time before the first token: 100,000 biases 0.7 s in llama.cpp's server.
 MOST_LOGIT_BIASES = 1024
 LONGEST_LOGIT_BIAS_TEXT = 256  # characters
 LARGEST_LOGIT_BIAS = 1e6  # it is added to 32-bit numbers
-MOST_DRY_BREAKERS = 8
-LONGEST_DRY_BREAKER_BYTES = 40  # llama.cpp cuts longer ones (src/llama-sampling.cpp)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +110,10 @@ def _check_biases(biases: tuple[tuple[int | str, float], ...], vocabulary_size: 
 
 def _check_breakers(breakers: tuple[str, ...]) -> None:
     problem = None
-    if len(breakers) > MOST_DRY_BREAKERS:
-        problem = f"must be at most {MOST_DRY_BREAKERS} texts, not {len(breakers)}"
-    elif any(len(each.encode("utf-8", "replace")) > LONGEST_DRY_BREAKER_BYTES for each in breakers):
-        problem = f"must be texts of at most {LONGEST_DRY_BREAKER_BYTES} bytes"
+    if len(breakers) > MOST_BREAKERS:
+        problem = f"must be at most {MOST_BREAKERS} texts, not {len(breakers)}"
+    elif any(len(each.encode("utf-8", "replace")) > LONGEST_BREAKER_BYTES for each in breakers):
+        problem = f"must be texts of at most {LONGEST_BREAKER_BYTES} bytes"
     if problem:
         name = "dry_sequence_breakers"
         raise InvalidRequest(f"'{name}' {problem}.", field=name)

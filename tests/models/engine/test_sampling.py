@@ -3,8 +3,9 @@ import math
 import pytest
 
 from models.chat import SamplingParams
-from models.engine.sampling import MOST_DRY_BREAKERS, Sampling, check, resolve
+from models.engine.sampling import Sampling, check, resolve
 from models.errors import InvalidRequest
+from models.sampling_ranges import MOST_BREAKERS
 
 VOCABULARY = 1000
 
@@ -35,7 +36,7 @@ def test_a_bias_for_a_token_that_does_not_exist_is_refused(token: int) -> None:
         (Sampling(xtc_threshold=math.inf), "xtc_threshold"),
         (Sampling(repeat_penalty=0), "repeat_penalty"),
         (Sampling(dry_multiplier=-1), "dry_multiplier"),
-        (Sampling(dry_sequence_breakers=("a",) * (MOST_DRY_BREAKERS + 1)), "dry_sequence_breakers"),
+        (Sampling(dry_sequence_breakers=("a",) * (MOST_BREAKERS + 1)), "dry_sequence_breakers"),
         (Sampling(dry_sequence_breakers=("a" * 41,)), "dry_sequence_breakers"),
     ],
 )
@@ -50,7 +51,7 @@ def test_a_ban_and_the_largest_lists_pass() -> None:
     check(
         Sampling(
             logit_bias=((0, -math.inf), ("Hello", -100.0), (VOCABULARY - 1, 100.0)),
-            dry_sequence_breakers=("\n",) * MOST_DRY_BREAKERS,
+            dry_sequence_breakers=("\n",) * MOST_BREAKERS,
         ),
         VOCABULARY,
     )
