@@ -139,6 +139,7 @@ OPENAI = Wire(
     frame=framing.data,
 )
 OPENAI_CHAT = replace(OPENAI, name="openai-chat", last_frame=b"data: [DONE]\n\n")
+OPENAI_RESPONSES = replace(OPENAI, name="openai-responses", frame=framing.event)
 OLLAMA = Wire(
     name="ollama",
     content_type=framing.NATIVE_JSON,
@@ -160,6 +161,7 @@ ANTHROPIC = Wire(
 # By the path they begin with, the longest first.
 WIRES: tuple[tuple[str, Wire], ...] = (
     ("/v1/messages", ANTHROPIC),
+    ("/v1/responses", OPENAI_RESPONSES),
     ("/v1", OPENAI),
     ("/", OLLAMA),
 )
