@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect, WebsocketMismatch
 
 from models.errors import InferenceError
+from models.records.passing import PassingRecords
 from models.version import own_version
 from models.worker import PYTHON, Command
 from server import faults
@@ -39,6 +40,7 @@ class Api(Quart):
     def __init__(self, streams: Streams, bodies: LargeBodies) -> None:
         super().__init__("server", static_folder=None)
         self.streams = streams
+        self.passing_records = PassingRecords()
         self._bodies = bodies
         self.extensions["large_bodies"] = bodies  # as server.body finds it
         # A long answer takes what time it takes (Quart would cut it after a minute), and
@@ -49,6 +51,7 @@ class Api(Quart):
     def close(self) -> None:
         """End what the application has started beside itself. Harmless twice."""
         self._bodies.close()
+        self.passing_records.close()
 
 
 def create_app(
@@ -57,9 +60,12 @@ def create_app(
     *,
     host: str,
     hosts: Iterable[str] = (),
+    records: openai_responses.Records | None = None,
     worker_command: Command = PYTHON,
 ) -> Api:
     """Build the application; ``host`` is what the server listens on.
+
+    ``records`` keep responses and conversations; None: as long as the application runs.
 
     ``hosts`` are further names that it may be called by, beside those in
     ``INGLENOOK_HOSTS``. Web pages may call from this computer, and from where
@@ -73,7 +79,7 @@ def create_app(
         ollama_models.routes(engines, shelf),
         openai_chat.routes(streams),
         openai_models.routes(shelf),
-        openai_responses.routes(streams),
+        openai_responses.routes(streams, shelf, records or app.passing_records),
         anthropic.routes(streams),
     ):
         app.register_blueprint(blueprint)

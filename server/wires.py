@@ -11,12 +11,13 @@ from http import HTTPStatus
 
 from models.errors import ContextOverflow, InferenceError, InvalidRequest, ServerBusy
 from server import framing
-from server.faults import sentence
+from server.faults import PreviousNotThere, sentence
 from server.fields import Json
 from server.framing import Chunk
 
 _CODES: dict[type[InferenceError], str] = {
     ContextOverflow: "context_length_exceeded",
+    PreviousNotThere: "previous_response_not_found",
     ServerBusy: "server_overloaded",
 }
 

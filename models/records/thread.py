@@ -4,6 +4,7 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from models.records.database import Opened
@@ -34,8 +35,9 @@ class DatabaseThread:
         return self._thread.submit(self._run, work)
 
     def close(self) -> None:
-        """Wait for what is still to be done."""
-        self._thread.submit(self._close)
+        """Wait for what is still to be done. Harmless twice."""
+        with suppress(RuntimeError):  # it is closed
+            self._thread.submit(self._close)
         self._thread.shutdown()
 
     def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:

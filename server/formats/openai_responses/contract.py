@@ -172,3 +172,114 @@ CREATE = Route(
         Row("moderation", OBJECT, REFUSED, _FOR_ANOTHER),
     ),
 )
+
+# -- What is made of its prompt alone ------------------------------------------------
+
+INPUT_TOKENS = Route(
+    method="POST",
+    path="/v1/responses/input_tokens",
+    summary="Count the tokens of a prompt; its model need not be loaded.",
+    rows=(
+        *_PROMPT_ROWS,
+        *_TOOL_ROWS,
+        *_FORM_ROWS,
+        Row("personality", TEXT, IGNORED),
+        Row("num_ctx", integer()),
+    ),
+)
+COMPACT = Route(
+    method="POST",
+    path="/v1/responses/compact",
+    summary="Have the model write down in short what was said, as one item.",
+    rows=(*_PROMPT_ROWS, *_HINT_ROWS, Row("num_ctx", integer()), Row("keep_alive", ANYTHING)),
+)
+
+# -- What is kept ------------------------------------------------------------------
+
+_PAGE: tuple[Row, ...] = (
+    Row("limit", integer(1, 100), note="20 by default"),
+    Row("order", one_of("asc", "desc"), note="desc by default"),
+    Row("after", TEXT, note="the id of an item"),
+    Row("include", list_of(TEXT), IGNORED, "an item is told with all that is kept of it"),
+)
+_METADATA = Row("metadata", OBJECT, note="16 texts of 512 characters at most")
+_ITEM_LIST = Row("items", _ITEMS, note="20 at most")
+BEGIN_CONVERSATION = Route(
+    method="POST",
+    path="/v1/conversations",
+    summary="Begin a conversation that is kept here.",
+    rows=(_ITEM_LIST, _METADATA),
+)
+CHANGE_CONVERSATION = Route(
+    method="POST",
+    path="/v1/conversations/{conversation_id}",
+    summary="Change the metadata of a conversation.",
+    rows=(Row("metadata", OBJECT, required=True),),
+)
+ADD_ITEMS = Route(
+    method="POST",
+    path="/v1/conversations/{conversation_id}/items",
+    summary="Add items to a conversation.",
+    rows=(Row("items", _ITEMS, required=True, note="20 at most"),),
+)
+ROUTES: tuple[Route, ...] = (
+    CREATE,
+    INPUT_TOKENS,
+    COMPACT,
+    Route(
+        method="GET",
+        path="/v1/responses/{response_id}",
+        summary="Return a response that is kept, or its events.",
+        query=(
+            Row("stream", FLAG),
+            Row("starting_after", integer(0), note="the number of an event"),
+            Row("include", list_of(TEXT)),
+            Row("include_obfuscation", FLAG, IGNORED),
+        ),
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/responses/{response_id}",
+        summary="Forget a response.",
+    ),
+    Route(
+        method="POST",
+        path="/v1/responses/{response_id}/cancel",
+        summary="End a response that runs in the background.",
+    ),
+    Route(
+        method="GET",
+        path="/v1/responses/{response_id}/input_items",
+        summary="Return what a response was made of.",
+        query=_PAGE,
+    ),
+    BEGIN_CONVERSATION,
+    Route(
+        method="GET",
+        path="/v1/conversations/{conversation_id}",
+        summary="Return a conversation, without its items.",
+    ),
+    CHANGE_CONVERSATION,
+    Route(
+        method="DELETE",
+        path="/v1/conversations/{conversation_id}",
+        summary="Forget a conversation with its items.",
+    ),
+    ADD_ITEMS,
+    Route(
+        method="GET",
+        path="/v1/conversations/{conversation_id}/items",
+        summary="Return the items of a conversation.",
+        query=_PAGE,
+    ),
+    Route(
+        method="GET",
+        path="/v1/conversations/{conversation_id}/items/{item_id}",
+        summary="Return an item of a conversation.",
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/conversations/{conversation_id}/items/{item_id}",
+        summary="Take an item out of a conversation.",
+    ),
+)

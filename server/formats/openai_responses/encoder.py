@@ -82,6 +82,14 @@ class Encoder:
         yield self._state("response.created")
         yield self._state("response.queued")
 
+    def pass_over(self) -> Iterator[Json]:
+        """Say that nothing was to be said: the request is ready to be gone on from."""
+        yield from self._start()
+        self._usage = usage_body(Usage())
+        self.status = "completed"
+        self._ending["completed_at"] = int(time.time())
+        yield self._state("response.completed")
+
     def fail(self, error: InferenceError) -> Iterator[Json]:
         """Say what went wrong, in two ways as OpenAI does: clients look for either."""
         said = OPENAI.error_body(error)["error"]
