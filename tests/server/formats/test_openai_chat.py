@@ -27,7 +27,8 @@ from models.events import Finished, FinishReason, Started, TextDelta, Usage
 from models.reply import Reply
 from server.answer import Asked
 from server.capabilities import capabilities
-from server.formats import openai_chat, openai_models
+from server.formats.openai import chat as openai_chat
+from server.formats.openai import models as openai_models
 from server.framing import to_json
 from tests.fakes import a_model
 

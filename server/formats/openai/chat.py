@@ -1,4 +1,4 @@
-"""OpenAI's chat completions: https://platform.openai.com/docs/api-reference/chat
+"""Chat completions: https://platform.openai.com/docs/api-reference/chat
 
 Everything that the wire can say is read; whether the model can do it is asked elsewhere.
 Two things are refused, as nothing behind could do them: more than one answer (``n``), and
@@ -16,8 +16,8 @@ from server.answer import Asked, answer
 from server.body import read_asked
 from server.content import read_content
 from server.fields import Fields, Json
+from server.formats.openai.chat_encoder import Encoder
 from server.keep_alive import read_keep_alive
-from server.openai_encoder import Encoder
 from server.openai_fields import (
     read_all_tools,
     read_constraint,
@@ -149,12 +149,8 @@ class _Messages:
 # -- Routes --------------------------------------------------------------------
 
 
-def routes(streams: Streams) -> Blueprint:
-    blueprint = Blueprint("openai_chat", __name__)
-
+def add_routes(blueprint: Blueprint, streams: Streams) -> None:
     @blueprint.post("/v1/chat/completions")
     async def completions() -> Response:
         asked = await read_asked(request, parse)
         return await answer(streams, OPENAI_CHAT, asked, request.headers)
-
-    return blueprint

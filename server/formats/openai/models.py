@@ -1,4 +1,4 @@
-"""OpenAI's list of models: https://platform.openai.com/docs/api-reference/models"""
+"""The list of models: https://platform.openai.com/docs/api-reference/models"""
 
 from collections.abc import Sequence
 
@@ -29,9 +29,7 @@ def list_body(models: Sequence[Model]) -> Json:
     return {"object": "list", "data": [model_body(each, id=str(each.name)) for each in models]}
 
 
-def routes(shelf: Shelf) -> Blueprint:
-    blueprint = Blueprint("openai_models", __name__)
-
+def add_routes(blueprint: Blueprint, shelf: Shelf) -> None:
     @blueprint.get("/v1/models")
     async def models() -> Response:
         return reply(list_body(await shelf.all()), JSON)
@@ -43,5 +41,3 @@ def routes(shelf: Shelf) -> Blueprint:
         except ModelNotFound:
             # On this path, and in /api/show, Ollama says the name in full.
             raise ModelNotFound(str(ModelName.parse(id))) from None
-
-    return blueprint
