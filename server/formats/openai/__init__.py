@@ -2,7 +2,7 @@
 
 from quart import Blueprint
 
-from server.formats.openai import chat, models
+from server.formats.openai import chat, completions, embeddings, models
 from server.shelf import Shelf
 from server.streams import Streams
 
@@ -10,5 +10,7 @@ from server.streams import Streams
 def routes(streams: Streams, shelf: Shelf) -> Blueprint:
     blueprint = Blueprint("openai", __name__)
     chat.add_routes(blueprint, streams)
-    models.add_routes(blueprint, shelf)
+    completions.add_routes(blueprint, streams)
+    embeddings.add_routes(blueprint, streams)
+    models.add_routes(blueprint, streams.engines, shelf)
     return blueprint
