@@ -120,7 +120,8 @@ class MlxBackend:
         loaded = self._loading.go_on()
         if loaded is None:
             return False
-        self._runnable = _Runnable(self._loading.library, loaded, self._spec, self._prompts)
+        library = self._loading.library
+        self._runnable = _Runnable(library, loaded, self._spec, self._prompts, self._wake)
         self._loading = None
         return True
 
@@ -169,6 +170,7 @@ class _Runnable:
         loaded: LoadedFolder,
         spec: LoadSpec,
         prompts: PromptFiles | None,
+        wake: Callable[[], None],
     ) -> None:
         tokenizer = loaded.tokenizer
         self._mx = library.mx
@@ -198,7 +200,7 @@ class _Runnable:
             array.nbytes for _, array in library.flatten(loaded.model.parameters())
         )
         grid = grid_for(on_cpu, self._weights_bytes)
-        self._disk = open_mlx_disk(prompts, library, spec, grid.chunk) if prompts else None
+        self._disk = prompts and open_mlx_disk(prompts, library, spec, grid.chunk, wake)
         self.runner = self._new_runner(library, loaded, spec, handling, grid)
 
     def _new_runner(
