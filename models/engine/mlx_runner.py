@@ -238,10 +238,10 @@ class Runner:
     def _failures(self) -> list[Output]:
         failures: list[Output] = []
         for row in [each for each in self._batches.rows() if each.error]:
-            log.error("A logits processor failed", exc_info=row.error)
             self._batches.remove(row.ticket)
             error = row.error
             if not isinstance(error, InferenceError):
+                log.error("A logits processor failed", exc_info=error)
                 error = InferenceError("The next token could not be chosen: see the log.")
             failures.append(SequenceFailed(row.ticket, error))
         return failures
