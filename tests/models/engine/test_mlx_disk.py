@@ -402,15 +402,16 @@ def test_with_a_seed_the_text_after_a_restart_is_the_same(program: Callable[[], 
 def test_with_a_seed_nothing_is_fetched_that_an_answer_wrote(
     program: Callable[[], Program],
 ) -> None:
+    prompt = [*PROMPT, *PROMPT[: 10 * GRID - len(PROMPT) - 4]]  # and the answer goes over the grid
     first = program()
-    said, _ = first.answer(LATER)
-    first.answer([*LATER, *said, 5, 6])
+    said, _ = first.answer(prompt)
+    first.answer([*prompt, *said, 5, 6])
     first.close()
-    longer = [*LATER, *said, *PROMPT[:200]]
+    longer = [*prompt, *said, *PROMPT[:200]]
 
     second = program()
-    assert second.answer(longer, seed=7)[1] == (len(LATER) - 1) // GRID * GRID
-    assert second.answer(longer[: len(LATER) + 12])[1] == len(LATER) + 11
+    assert second.answer(longer, seed=7)[1] == 9 * GRID
+    assert second.answer([*prompt, *said, 7])[1] == len(prompt) + ANSWER_TOKENS
 
 
 def test_others_go_on_while_an_entry_is_read_and_checked(
