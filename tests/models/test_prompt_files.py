@@ -1,5 +1,6 @@
 """Remembered prompts on a real disk: what is found again, what is refused, what makes room."""
 
+import json
 import logging
 import os
 import shutil
@@ -15,7 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from models.prompt_entry import HEADER, Entry, Note, Owner, PromptKind, Stopped, Tokens
+from models.prompt_entry import (
+    HEADER,
+    Entry,
+    Note,
+    Owner,
+    PromptKind,
+    Stopped,
+    Tokens,
+    digest_of,
+)
 from models.prompt_files import CLOSE_SECONDS, PromptFiles, Shelf
 from models.prompt_folder import PromptFolder
 
@@ -129,6 +139,25 @@ def test_on_a_grid_only_what_is_exact_is_found(opened: Callable[..., PromptFiles
     assert on_grid[1] == 640
     assert found(shelf, PROMPT)[1] == 999
     assert shelf.longest(PROMPT[:60], 64) is None
+
+
+def test_an_entry_of_before_does_not_say_how_exact_it_is_and_serves_the_others(
+    opened: Callable[..., PromptFiles], tmp_path: Path
+) -> None:
+    first = opened()
+    keep(first.shelf(A, 4096), PROMPT, exact=700)
+    first.close()
+    (header,) = PromptFolder(tmp_path).path.glob(f"*/{HEADER}")
+    record = json.loads(header.read_bytes().partition(b"\n")[2])
+    del record["exact"]
+    head = json.dumps(record).encode()
+    digest = digest_of(head, header.with_name("payload.bin"), lambda: False)
+    header.write_bytes(digest.encode() + b"\n" + head)
+
+    shelf = opened().shelf(A, 4096)
+    assert shelf.longest(PROMPT, 64) is None
+    entry, length = found(shelf, PROMPT)
+    assert (length, entry.is_whole()) == (999, True)
 
 
 def test_what_is_exact_takes_the_place_of_the_same_prompt_that_is_not(
