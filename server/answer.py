@@ -15,7 +15,16 @@ from werkzeug.datastructures import Headers
 from models.abilities import Ability
 from models.chat import GenerateRequest, Origin, Request
 from models.errors import InferenceError, NotAble
-from models.events import Event, Failed, Finished, Loaded, Started, Unloaded
+from models.events import (
+    Embedded,
+    Event,
+    Failed,
+    Finished,
+    Loaded,
+    Reranked,
+    Started,
+    Unloaded,
+)
 from models.reply import Reply
 from server.faults import UNEXPECTED, not_able
 from server.fields import Json
@@ -29,8 +38,8 @@ log = logging.getLogger(__name__)
 
 _LONGEST_CLIENT = 200  # characters of what it calls itself
 
-End: TypeAlias = Finished | Loaded | Unloaded
-_ENDS = (Finished, Loaded, Unloaded)
+End: TypeAlias = Finished | Embedded | Reranked | Loaded | Unloaded
+_ENDS = (Finished, Embedded, Reranked, Loaded, Unloaded)
 
 
 class Encoder(Protocol):

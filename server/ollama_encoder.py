@@ -6,11 +6,13 @@ from typing import Any, TypeAlias, cast
 
 from models.chat import ToolCall
 from models.events import (
+    Embedded,
     Event,
     Finished,
     FinishReason,
     Loaded,
     ReasoningDelta,
+    Reranked,
     TextDelta,
     TokenLogprob,
     ToolCallDelta,
@@ -112,6 +114,8 @@ class Encoder:
             case Finished(reason, usage, tokens):
                 context = {} if tokens is None else {"context": list(tokens)}
                 return {**done, "done_reason": DONE_REASONS[reason], **context, **_metrics(usage)}
+            case Embedded() | Reranked():
+                raise AssertionError("no answer in words ends so")
 
 
 def _calls(calls: Sequence[ToolCall], *, first: int = 0) -> list[Json]:
