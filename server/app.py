@@ -14,7 +14,7 @@ from models.version import own_version
 from models.worker import PYTHON, Command
 from server import faults
 from server.fields import Json
-from server.formats import anthropic, ollama, ollama_models, openai_chat, openai_models
+from server.formats import anthropic, ollama, ollama_models, openai
 from server.framing import JSON, reply
 from server.guard import Guard
 from server.large_bodies import LargeBodies
@@ -64,8 +64,7 @@ def create_app(
     for blueprint in (
         ollama.routes(streams),
         ollama_models.routes(engines, shelf),
-        openai_chat.routes(streams),
-        openai_models.routes(shelf),
+        openai.routes(streams, shelf),
         anthropic.routes(streams),
     ):
         app.register_blueprint(blueprint)
