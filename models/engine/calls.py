@@ -28,14 +28,13 @@ class Piece:
 class Outcome(Enum):
     OPEN = auto()  # more is to come
     OVER = auto()  # the end tag has been read, or is not to come any more
-    TEXT = auto()  # ``CallReader.text_length`` of what is held is no call
+    TEXT = auto()  # there is no call: the tag is text, as is what is held
 
 
 class CallReader(Protocol):
     """Reads what stands behind one begin tag: a call, or several."""
 
     outcome: Outcome
-    text_length: int
     faulty: bool  # a call whose name has been told has arguments that are no JSON
 
     def read(self, held: Held, *, last: bool) -> Iterator[Piece]:
@@ -58,9 +57,8 @@ class JsonCall:
 
     def __init__(self, calls: Calls) -> None:
         self.outcome = Outcome.OPEN
-        self.text_length = 0
         self.faulty = False
-        self._calls = calls
+        self._end = calls.end
         self._object = _Object(calls.end)
         self._arguments: list[str] = []
         self._step = self._read_head
@@ -80,7 +78,7 @@ class JsonCall:
         if found := _HEAD.match(held.text):
             span = held.take(found.end())
             yield Piece(name=json.loads(found[1], strict=False), tokens=span.tokens)
-            self._object = _Object(self._calls.end)
+            self._object = _Object(self._end)
             self._arguments.clear()
             self._next(self._read_arguments)
             return
@@ -91,7 +89,7 @@ class JsonCall:
             yield Piece(arguments=whole.arguments)
             self._next(self._read_end)
         elif self._object.closed or self._object.broken or last:
-            self._next(self._give_up)
+            self.outcome = Outcome.TEXT
 
     def _read_arguments(self, held: Held, last: bool) -> Iterator[Piece]:
         said = self._object.read(held.text)
@@ -102,7 +100,7 @@ class JsonCall:
             yield Piece(arguments=said, tokens=span.tokens)
         if self._object.closed or self._object.broken or last:
             self.faulty |= not _is_object("".join(self._arguments))
-            closed, self._object = self._object.closed, _Object(self._calls.end, depth=1)
+            closed, self._object = self._object.closed, _Object(self._end, depth=1)
             self._next(self._read_rest if closed else self._read_end)
 
     def _read_rest(self, held: Held, last: bool) -> Iterator[Piece]:
@@ -116,7 +114,7 @@ class JsonCall:
 
     def _read_end(self, held: Held, last: bool) -> Iterator[Piece]:
         held.take(len(held.text) - len(held.text.lstrip()))
-        end = self._calls.end
+        end = self._end
         if held.text.startswith(end) or (last and end.startswith(held.text)):
             held.take(len(end))
             self.outcome = Outcome.OVER
@@ -130,18 +128,6 @@ class JsonCall:
             self._next(self._read_head)
         else:
             self.outcome = Outcome.OVER
-        yield from ()
-
-    def _give_up(self, held: Held, last: bool) -> Iterator[Piece]:
-        """It is text, up to its end or to the next call."""
-        end, begin = held.text.find(self._calls.end), held.text.find(self._calls.begin)
-        if end >= 0 and not 0 <= begin < end:
-            self.text_length = end + len(self._calls.end)
-        elif begin >= 0 or last:
-            self.text_length = begin if begin >= 0 else len(held.text)
-        else:
-            return
-        self.outcome = Outcome.TEXT
         yield from ()
 
 

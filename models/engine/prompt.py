@@ -91,7 +91,7 @@ class Prompter:
             min(whole, request.max_tokens or whole),
             fitted.dropped_messages,
             checkpoints,
-            self.grammars.make(request, tokens) if self.grammars else None,
+            self.grammars.make(request, tokens, family) if self.grammars else None,
             fitted.cut,
             family,
             family.thoughts is not None and self._ends_in(family.thoughts, tokens),

@@ -6,6 +6,7 @@ Space around a tag belongs to the tag: models put line breaks there that nobody 
 import logging
 import uuid
 from collections.abc import Iterator
+from functools import partial
 
 from models.chat import GenerateRequest
 from models.engine.calls import CallReader, Outcome, reader_of
@@ -62,9 +63,9 @@ class Speech:
 
     def _tags(self) -> tuple[str, ...]:
         """What the text is to be searched for now."""
-        if self.thinking and self._thoughts:
-            return (self._thoughts.end,)
         tags = (self._calls.begin,) if self._calls else ()
+        if self.thinking and self._thoughts:
+            return (self._thoughts.end, *tags)  # models forget to end a thought before a call
         return (self._thoughts.begin, *tags) if self._thoughts and not self._begun else tags
 
     def _speak(self, last: bool) -> Iterator[Delta]:
@@ -89,34 +90,35 @@ class Speech:
 
     def _first(self, text: str) -> tuple[int, str]:
         places = [(text.find(tag), tag) for tag in self._sought if tag in text]
-        if (
-            self._thoughts
-            and not self.thinking
-            and text.lstrip(_SPACE)[:1] != self._thoughts.begin[:1]
-        ):
-            places = [each for each in places if each[1] != self._thoughts.begin]
-        return min(places, default=(0, ""))
+        return min(filter(partial(self._counts, text), places), default=(0, ""))
+
+    def _counts(self, text: str, found: tuple[int, str]) -> bool:
+        place, tag = found
+        begins_thought = not self.thinking and self._thoughts and tag == self._thoughts.begin
+        return not (begins_thought and text[:place].strip(_SPACE))
 
     def _say(self, length: int) -> Iterator[Delta]:
         if not length:
             return
         span = self._held.take(length)
         self._at_edge = False
+        yield self._delta(span)
+
+    def _delta(self, span: Span) -> Delta:
         if self.thinking:
-            yield ReasoningDelta(span.text, span.tokens)
-            return
+            return ReasoningDelta(span.text, span.tokens)
         self._begin()
-        yield TextDelta(span.text, span.tokens)
+        return TextDelta(span.text, span.tokens)
 
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
+            self.thinking = False
             self._sought = self._tags()
 
     def _take_tag(self, tag: str, written: Span) -> None:
         self._at_edge = True
         if self._calls and tag == self._calls.begin:
-            self._begin()
             self._opening = written
             self._reader = reader_of(self._calls)
         else:
@@ -130,15 +132,14 @@ class Speech:
             call_id = ""
             if piece.name:
                 self.calls += 1
+                self._begin()
                 call_id = f"call_{uuid.uuid4().hex[:24]}"
             yield ToolCallDelta(self.calls - 1, piece.arguments, call_id, piece.name, piece.tokens)
         if reader.outcome is Outcome.OPEN:
             return
         self._reader = None
-        if reader.outcome is Outcome.TEXT:
-            span = self._held.take(reader.text_length)
-            if span.text.strip(_SPACE):  # or it was cut behind its tag
-                yield TextDelta(self._opening.text + span.text, self._opening.tokens + span.tokens)
+        if reader.outcome is Outcome.TEXT and self._held.text.strip(_SPACE):
+            yield self._delta(self._opening)
             self._at_edge = False
         self.unread_calls += reader.faulty or reader.outcome is Outcome.TEXT
 
