@@ -16,11 +16,11 @@ from models.engine.backend import Work
 from models.engine.counted import readable
 from models.engine.fragments import Fragments
 from models.engine.llama_client import JSON
-from models.engine.llama_grammar import grammar_fields
 from models.engine.prepared import refuse_unknown
 from models.engine.sampling import Sampling, check, resolve
 from models.errors import LoadFailed
 from models.gguf import TemplateSource
+from models.model_family import family_of
 
 # Said with each request, so that both engines draw in one order whatever llama.cpp's is.
 _SAMPLERS = ["penalties", "dry", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"]
@@ -73,6 +73,7 @@ class LlamaRequests:
         self._own_sampling = source.sampling
         self._vocabulary_size = source.vocabulary_size
         self._context_length = context_length
+        self._tags = family_of(source.text).tags
         self.always: JSON = {"cache_prompt": True}
 
     @cached_property
@@ -101,8 +102,10 @@ class LlamaRequests:
         if work.top_logprobs is not None:
             body["n_probs"] = max(1, work.top_logprobs)  # 0 would be none at all
         if work.grammar:
-            body |= grammar_fields(work.grammar)
-        return body
+            body["grammar"] = work.grammar.lark
+        # Text of its own it would not show for a token of control.
+        shown = {*self._tags, work.grammar.behind if work.grammar else ""} - {""}
+        return body | ({"preserved_tokens": sorted(shown)} if shown else {})
 
     def forced(self, before: Sequence[int | str], tokens: Sequence[int], top: int) -> JSON:
         """Return what has ``tokens`` written behind ``before``, with their log-probabilities.

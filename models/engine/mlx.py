@@ -147,7 +147,8 @@ class _Runnable:
         tokenizer = loaded.tokenizer
         self._mx = library.mx
         self._name = str(spec.model.name)
-        self._new_pieces = pieces_of(tokenizer)
+        template = template_of(spec.model.path, tokenizer)
+        self._new_pieces = pieces_of(tokenizer, template.family.tags if template else ())
         ours = tokenizer_of(tokenizer)
         self._vocabulary = Vocabulary(
             loaded.vocabulary_size, tokenizer.eos_token_ids, ours.encode, self._new_pieces
@@ -160,7 +161,7 @@ class _Runnable:
         grow = handling.grow(library.make_prompt_cache(loaded.model))
         self._drafts = grow and (_DRAFTS_ON_CPU or not on_cpu)
         self.prompter = Prompter(
-            template_of(spec.model.path, tokenizer),
+            template,
             ours,
             spec.context_length,
             marks=not grow,
