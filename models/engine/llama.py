@@ -7,10 +7,11 @@ one answer of it. What runs and what waits is ``llama_slots.py``'s to know.
 
 import queue
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import count, groupby
 
-from models import adapters
+from models import adapters, drafts
 from models.engine.backend import (
     Admitted,
     Counters,
@@ -24,6 +25,7 @@ from models.engine.backend import (
 )
 from models.engine.llama_config import child_config, said_with_each
 from models.engine.llama_disk import LlamaDisk
+from models.engine.llama_drafts import DraftCount
 from models.engine.llama_embed import LlamaEmbeddings, LlamaQuestion
 from models.engine.llama_grammar import LlamaGrammars
 from models.engine.llama_process import LlamaProcess
@@ -52,6 +54,7 @@ def open_llama(
     ``prompts`` outlive it; None: they do not.
     """
     adapters.check(spec.model, spec.adapters)
+    drafts.check(spec.model, spec.drafts)
     disk = LlamaDisk(prompts, spec) if prompts else None
     return LlamaBackend(spec, read_template(spec.model.path), wake, command, disk)
 
@@ -82,6 +85,7 @@ class LlamaBackend:
         self._streams: dict[Turn, LlamaStream | LlamaQuestion] = {}
         self._embeddings = LlamaEmbeddings(spec.model.details)
         self._hits = self._misses = 0  # of prompts in what llama.cpp keeps
+        self._drafts = DraftCount(spec)
         template = template_of(source)
         self._process = LlamaProcess(
             child_config(spec, disk),
@@ -112,7 +116,8 @@ class LlamaBackend:
 
     @property
     def counters(self) -> Counters:
-        return Counters(
+        return replace(
+            self._drafts.counters,
             prompt_cache_hits=self._hits,
             prompt_cache_misses=self._misses,
             waiting_sequences=self._slots.waiting,
@@ -264,6 +269,7 @@ class LlamaBackend:
     def _take(self, turn: Turn, output: Output) -> Output | None:
         if turn.places:
             return output if output.ticket in self._embeddings else None
+        self._drafts.note(output)
         sequence = self._sequences.get(output.ticket)
         if sequence is None:
             return None  # it was removed meanwhile
