@@ -17,6 +17,8 @@ _SHORTEST_DEFAULT_CONTEXT = 2_048
 _MOST_SEQUENCES = 32  # see benchmarks/engine.py
 # Contexts' worth of room for them: they are let in by their length, and few are as long.
 _MOST_WHOLE_SEQUENCES = 8
+# The drafts of all go into one pass of 128 tokens, and are worth making where they are long.
+_MOST_DRAFTING_SEQUENCES = 8
 # llama.cpp is faster where each has cells of its own, and takes the memory for them at its load.
 _MOST_OWN_CELLS_BYTES = 256 << 20
 # Of a KV cache that sequences share, in tokens: beyond it memory would lie idle.
@@ -139,13 +141,14 @@ def roomiest(smallest: LoadSpec, wish: Wish, spare_bytes: int) -> LoadSpec:
         whole = min(_MOST_WHOLE_SEQUENCES, fitting)
         kept = min(cache.of(context) * whole, most)
         return _spec(model, wish, context, whole, kept)
-    own = cache.of(context) * _MOST_SEQUENCES
+    most_sequences = _MOST_DRAFTING_SEQUENCES if wish.drafts else _MOST_SEQUENCES
+    own = cache.of(context) * most_sequences
     if own <= min(budget, _MOST_OWN_CELLS_BYTES):
         kept = min(own, most)
-        return _spec(model, wish, context, _MOST_SEQUENCES, kept)
+        return _spec(model, wish, context, most_sequences, kept)
     fits = cache.tokens_within(budget) // CONTEXT_STEP * CONTEXT_STEP
     shared = max(context, min(fits, _MOST_WHOLE_SEQUENCES * context, _MOST_SHARED_TOKENS))
-    sequences = max(1, min(_MOST_SEQUENCES, shared // _LEAST_SHARE_TOKENS))
+    sequences = max(1, min(most_sequences, shared // _LEAST_SHARE_TOKENS))
     while sequences > 1 and cache.of_shared(shared, sequences) > budget:
         sequences //= 2
     kept = min(cache.of_shared(shared, sequences), most)

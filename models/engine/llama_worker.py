@@ -26,6 +26,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+_LONGEST_FOUND = 15  # tokens: 64, as llama.cpp would have it, were no faster
+
 
 def main() -> None:
     # llama.cpp may print on stdout: keep the real one for ourselves.
@@ -91,12 +93,18 @@ def _set_cache(params: Any, config: dict[str, Any]) -> None:  # noqa: ANN401 - n
 
 
 def _set_drafts(params: Any, xllamacpp: ModuleType, config: dict[str, Any]) -> None:  # noqa: ANN401 - no stubs
+    # llama.cpp aborts where the drafts of all sequences do not go into one pass.
+    longest = params.n_batch // params.n_parallel - 1
     if path := config.get("draft_model"):
-        kind = "draft-simple"
-        params.speculative.draft.mparams.path = path
-        params.speculative.draft.cpuparams.n_threads = config["threads"]
-        params.speculative.draft.cpuparams_batch.n_threads = config["threads"]
-    elif not (kind := config.get("lookup")):
+        kind, draft = "draft-simple", params.speculative.draft
+        draft.mparams.path = path
+        draft.n_max = min(draft.n_max, longest)
+        draft.cpuparams.n_threads = draft.cpuparams_batch.n_threads = config["threads"]
+    elif kind := config.get("lookup"):
+        found = params.speculative.ngram_mod
+        found.n_max = min(_LONGEST_FOUND, longest)
+        found.n_min = found.n_max // 2  # shorter ones are left
+    else:
         return
     name = f"COMMON_SPECULATIVE_TYPE_{kind.upper().replace('-', '_')}"
     params.speculative.types = [xllamacpp.common_speculative_type[name]]

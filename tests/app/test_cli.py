@@ -34,6 +34,7 @@ from tests.fakes import ScriptedBackend, scripted_residency
 from tests.gguf_bytes import TINY, gguf_bytes
 from tests.hub_server import FakeHub, running
 from tests.socks_proxy import socks_proxy
+from tests.tiny_ggufs import write
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 POCKET = Path(resources.__file__).with_name("pocket")
@@ -936,6 +937,47 @@ def test_what_is_no_adapter_is_not_set(
     assert errors.startswith(f"ingle: adapters: {sentence}")
     assert len(errors.splitlines()) == 1
     assert mine.find("mine").profile == Profile()
+
+
+def test_drafts_are_set_by_the_name_of_a_kind_or_of_a_model_of_the_same_vocabulary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    [pocket] = [str(each.name) for each in library.open_store().list() if each.kind is Kind.LLAMA]
+    assert cli.main(["cp", pocket, "mine"]) == cli.main(["cp", pocket, "small"]) == 0
+    mine = library.open_store()
+    assert cli.main(["set", "mine", "drafts=ngram-mod"]) == 0
+    assert mine.find("mine").profile == Profile(drafts="ngram-mod")
+    out = capsys.readouterr().out
+    assert "mine:latest: drafts=ngram-mod.\n" in out
+    assert "its next request loads it anew" in out
+
+    assert cli.main(["set", "mine", "drafts=Small"]) == 0
+    assert mine.find("mine").profile == Profile(drafts="small:latest")
+    tiny = write(tmp_path / "tiny.gguf", "llama")
+    assert cli.main(["import", str(tiny), "--name", "tiny"]) == 0
+    for said, sentence in (
+        ("tiny", "'tiny:latest' cannot draft for 'mine:latest', for it has another vocabulary:"),
+        ("gone", "The draft model 'gone' of 'mine:latest' is not installed: download it, or set"),
+        ("ngram-map-k", "The draft model 'ngram-map-k' of 'mine:latest' is not installed:"),
+    ):
+        capsys.readouterr()
+        assert cli.main(["set", "mine", f"drafts={said}"]) == 1
+        errors = capsys.readouterr().err
+        assert errors.startswith(f"ingle: drafts: {sentence}")
+        assert len(errors.splitlines()) == 1
+
+    assert cli.main(["set", "mine", "drafts="]) == 0
+    assert mine.find("mine").profile == Profile()
+
+
+def test_an_mlx_model_has_no_drafts_set(capsys: pytest.CaptureFixture[str]):
+    names = [str(each.name) for each in library.open_store().list() if each.kind is Kind.MLX]
+    assert cli.main(["cp", names[0], "mine"]) == 0
+    capsys.readouterr()
+
+    for said in ("ngram-mod", "pocket"):
+        assert cli.main(["set", "mine", f"drafts={said}"]) == 1
+        assert "drafts: MLX looks drafts up by itself" in capsys.readouterr().err
 
 
 def test_what_ships_is_set_under_another_name(capsys: pytest.CaptureFixture[str]):
