@@ -147,7 +147,9 @@ def _drafts(model: dict[str, Any]) -> str:
     if drafts.get("given_up"):
         return "given up"
     drafted = drafts.get("drafted", 0)
-    share = f"{drafts.get('accepted', 0) / drafted:.0%} of {drafted:,} right" if drafted else "none"
+    share = (
+        f"{drafts.get('accepted', 0) / drafted:.0%} of {drafted:,} right" if drafted else "none yet"
+    )
     return share if drafts.get("by") else ""
 
 

@@ -648,6 +648,24 @@ def test_what_a_server_has_in_memory_is_shown_with_what_it_does(
     assert rows[3][:3] == ["c", "2.0 GB", "8,192"]
 
 
+def test_what_came_of_drafts_is_shown_where_a_model_has_some(capsys: pytest.CaptureFixture[str]):
+    model = {"name": "a", "size": 2_000_000_000, "expires_at": "2300-01-01T00:00:00.0000Z"}
+    told = [
+        {"by": "ngram-mod", "given_up": False, "drafted": 2000, "accepted": 1200},
+        {"by": "small", "given_up": True, "drafted": 0, "accepted": 0},
+        {"by": "small", "given_up": False, "drafted": 0, "accepted": 0},
+        {"by": "", "given_up": False, "drafted": 0, "accepted": 0},
+    ]
+    models = [model | {"drafts": each} for each in told]
+    with stub_server(json.dumps({"models": models}).encode()) as stub:
+        assert cli.main(["ps", "--port", str(stub.port)]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("UNTIL     DRAFTS")
+    shown = ["60% of 2,000 right", "given up", "none yet", "for ever"]
+    assert [line.endswith(end) for line, end in zip(lines[1:], shown, strict=True)] == [True] * 4
+
+
 def test_a_server_that_says_it_is_ill_is_ours_all_the_same():
     class Ill(StubHandler):
         def do_GET(self) -> None:
