@@ -29,7 +29,6 @@ from models.model import Model
 from models.needs import Wish
 from models.store import Store
 
-_PROMPT = tuple(range(1000, 1030))
 _WORST = 0.97  # of the speed without
 _ROOM_BYTES = 4 << 30
 _WAIT_SECONDS = 60.0
@@ -76,26 +75,34 @@ def rows(shape: str, tokens: int, rounds: int) -> Iterator[list[str]]:
 def _compared(
     plain: "Speaker", ours: "Speaker", temperature: float, at_once: int, tokens: int, rounds: int
 ) -> list[str]:
-    prompts = [tuple(token + 50 * place for token in _PROMPT) for place in range(at_once)]
-    if not temperature:  # let them come to where they say the same again
-        prompts = [
-            (*prompt, *plain.say([prompt], temperature, 2 * tokens)[0][0]) for prompt in prompts
-        ]
-    speeds: list[tuple[float, float]] = []
+    speeds: list[list[float]] = []
     before, same = ours.counted, 0
     for number in range(rounds + 1):
-        said, speed = plain.say(prompts, temperature, tokens)
-        ours_said, our_speed = ours.say(prompts, temperature, tokens)
-        same += ours_said == said
-        if number:  # the first warms up
-            speeds.append((speed, our_speed))
-    without, with_drafts = (Runs([each[side] for each in speeds]) for side in (0, 1))
+        # Others in each round: what was said before is found again.
+        prompts = [_prompt(number * at_once + place) for place in range(at_once)]
+        texts: list[list[list[int]]] = []
+        speeds.append([])
+        for speaker in (plain, ours):
+            asked = prompts
+            if not temperature:  # let it come to where it says the same again
+                begun, _ = speaker.say(prompts, temperature, tokens)
+                asked = [(*each, *said) for each, said in zip(prompts, begun, strict=True)]
+            said, speed = speaker.say(asked, temperature, tokens)
+            texts.append(said)
+            speeds[-1].append(speed)
+        same += texts[0] == texts[1]
+    # The first round warms up.
+    without, with_drafts = (Runs([each[side] for each in speeds[1:]]) for side in (0, 1))
     ratio = ratios(with_drafts, without)
     drafted, accepted = (now - then for now, then in zip(ours.counted, before, strict=True))
     right = f"{accepted / drafted:.0%} of {drafted:,}" if drafted else "none made"
     met = "met" if ratio.median >= _WORST else "MISSED"
     speed = [without.text(digits=1), with_drafts.text(digits=1)]
     return [*speed, right, f"{same} of {rounds + 1}", ratio.text(), met]
+
+
+def _prompt(number: int) -> tuple[int, ...]:
+    return tuple(range(1000 + 50 * number, 1030 + 50 * number))
 
 
 def _written(store: Store, path: Path, shape: str, *, small: bool = False) -> Model:
