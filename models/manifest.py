@@ -143,6 +143,7 @@ def _profile(record: dict[str, Any]) -> Profile:
     known = {key: record[key] for key in _PROFILE if key in record}
     known["messages"] = tuple(known.get("messages", ()))  # JSON has lists alone
     known["adapters"] = tuple(_adapter(each) for each in known.get("adapters", ()))
+    known["drafts"] = str(known.get("drafts") or "")
     kv_type = known.get("kv_type")
     known["kv_type"] = KvType(kv_type) if kv_type in set(KvType) else KvType.F16
     sampling = cast("dict[str, Any]", known.get("sampling", {}))

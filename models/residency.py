@@ -77,6 +77,7 @@ class Residency:
         self._planner = Planner(
             ledger or Ledger(),
             self._evict_one,
+            find,
             keep_alive_seconds=keep_alive_seconds,
             context_length=context_length,
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count, groupby
 
-from models import adapters
+from models import adapters, drafts
 from models.engine.backend import (
     Admitted,
     Counters,
@@ -24,6 +24,7 @@ from models.engine.backend import (
 )
 from models.engine.llama_config import child_config, said_with_each
 from models.engine.llama_disk import LlamaDisk
+from models.engine.llama_drafts import DraftCount
 from models.engine.llama_embed import LlamaEmbeddings, LlamaQuestion
 from models.engine.llama_grammar import LlamaGrammars
 from models.engine.llama_kept import Kept
@@ -53,6 +54,7 @@ def open_llama(
     ``prompts`` outlive it; None: they do not.
     """
     adapters.check(spec.model, spec.adapters)
+    drafts.check(spec.model, spec.drafts)
     disk = LlamaDisk(prompts, spec) if prompts else None
     return LlamaBackend(spec, read_template(spec.model.path), wake, command, disk)
 
@@ -84,6 +86,7 @@ class LlamaBackend:
         self._streams: dict[Turn, LlamaStream | LlamaQuestion] = {}
         self._embeddings = LlamaEmbeddings(spec.model.details)
         self._kept = Kept(spec)
+        self._drafts = DraftCount(spec)
         template = template_of(source)
         self._process = LlamaProcess(
             child_config(spec, disk),
@@ -114,7 +117,7 @@ class LlamaBackend:
 
     @property
     def counters(self) -> Counters:
-        return self._kept.counters(self._slots.waiting)
+        return self._drafts.added_to(self._kept.counters(self._slots.waiting))
 
     @property
     def pid(self) -> int:
@@ -259,6 +262,7 @@ class LlamaBackend:
     def _take(self, turn: Turn, output: Output) -> Output | None:
         if turn.places:
             return output if output.ticket in self._embeddings else None
+        self._drafts.note(output)
         sequence = self._sequences.get(output.ticket)
         if sequence is None:
             return None  # it was removed meanwhile
