@@ -121,29 +121,12 @@ def test_every_exclusion_names_a_recording() -> None:
     assert set(LATER_GROUPS) <= set(golden.GROUPS)
 
 
-def count_as_ollama(value: Any) -> None:
-    """Put the cached tokens among the ``input_tokens``, where Anthropic's own API counts them
-    beside those, and so do we."""
-    match value:
-        case {"input_tokens": int(), "cache_read_input_tokens": int(cached)}:
-            value["input_tokens"] += cached
-        case dict():
-            for each in value.values():
-                count_as_ollama(each)
-        case list():
-            for each in value:
-                count_as_ollama(each)
-        case _:
-            pass
-
-
 # In the order in which they were recorded: what one loads, the next finds loaded.
 @pytest.mark.parametrize("name", [name for name in recorded if name not in later])
 def test_an_exchange_is_as_recorded(name: str, server_url: str) -> None:
     exchange = recorded[name]
 
     got = golden.send(server_url, exchange["request"])
-    count_as_ollama(got)
 
     if name in BETTER:
         assert got["status"] == BETTER[name]

@@ -11,6 +11,7 @@ import pytest
 
 from models import chat
 from models.chat import GenerateRequest, SamplingParams
+from models.counters import Counters
 from models.drafts import Drafts, Lookup
 from models.engine.backend import Decoded, LoadSpec, SequenceFailed, Work
 from models.engine.house import Runner
@@ -212,9 +213,9 @@ def counted(spec: LoadSpec, drafted: int, accepted: int) -> bool:
     """Return whether drafts lose, of which so many of ten were right, for a thousand tokens."""
     count = DraftCount(spec)
     for ticket in range(200):
-        assert not count.counters.drafts_lose
+        assert not count.added_to(Counters()).drafts_lose
         count.note(Decoded(ticket, b"", (1,) * 5, count=5, drafted=drafted, accepted=accepted))
-    return count.counters.drafts_lose
+    return count.added_to(Counters()).drafts_lose
 
 
 def test_what_a_draft_must_have_right_grows_with_the_size_of_its_model() -> None:
