@@ -14,7 +14,7 @@ from models.version import own_version
 from models.worker import PYTHON, Command
 from server import faults
 from server.fields import Json
-from server.formats import anthropic, ollama, ollama_models, openai
+from server.formats import anthropic, ollama, openai
 from server.framing import JSON, reply
 from server.guard import Guard
 from server.large_bodies import LargeBodies
@@ -63,8 +63,7 @@ def create_app(
     shelf = Shelf(store)
     app = Api(streams, LargeBodies(worker_command))
     for blueprint in (
-        ollama.routes(streams),
-        ollama_models.routes(engines, shelf),
+        ollama.routes(streams, shelf),
         openai.routes(streams, shelf),
         anthropic.routes(streams, Tokens(engines), shelf),
     ):

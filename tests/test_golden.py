@@ -21,7 +21,6 @@ CONTEXT_LENGTH = 2048  # what the recordings were made with
 
 #: Groups of which nothing is there yet.
 LATER_GROUPS = {
-    "embed": "Ollama's embeddings",
     "store": "routes that change the store",
     "responses": "OpenAI's responses",
 }
@@ -56,20 +55,6 @@ LATER = {
     },
     "embeddings": {
         "facts.show_embed",
-        "generate.embedding_model",
-        "chat.embedding_model",
-    },
-    "schema": {
-        "generate.format_json",
-        "generate.format_schema",
-        "generate.format_schema_stream",
-        "chat.format_json",
-        "chat.format_schema",
-    },
-    "logprobs": {
-        "generate.logprobs",
-        "generate.logprobs_stream",
-        "chat.logprobs",
     },
 }
 #: Where our answer says more than the recorded one (docs/decisions/host-names.md): its status.
@@ -104,7 +89,7 @@ def no_thread_left_behind() -> None:
 
 @pytest.fixture(scope="module")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server that has tinychat, and the model that ships with the program."""
+    """A server that has two of its models, and the one that ships with the program."""
     home = tmp_path_factory.mktemp("golden")
     with open_everything(home) as services:
         services.settings.change(context_length=CONTEXT_LENGTH)

@@ -146,9 +146,7 @@ def _details(model: Model) -> Json:
     }
 
 
-def routes(engines: Engines, shelf: Shelf) -> Blueprint:
-    blueprint = Blueprint("ollama_models", __name__)
-
+def add_routes(blueprint: Blueprint, engines: Engines, shelf: Shelf) -> None:
     @blueprint.get("/")
     async def root() -> Response:
         return Response("Ollama is running", content_type="text/plain; charset=utf-8")
@@ -176,5 +174,3 @@ def routes(engines: Engines, shelf: Shelf) -> Blueprint:
         except ModelNotFound:
             # On this path, and in /v1/models, Ollama says the name in full.
             raise ModelNotFound(str(ModelName.parse(name))) from None
-
-    return blueprint
