@@ -87,7 +87,6 @@ class LlamaBackend:
         self._embeddings = LlamaEmbeddings(spec.model.details)
         self._kept = Kept(spec)
         self._drafts = DraftCount(spec)
-        template = template_of(source)
         self._process = LlamaProcess(
             child_config(spec, disk),
             model_name=str(spec.model.name),
@@ -100,7 +99,7 @@ class LlamaBackend:
         self._requests.always |= said_with_each(spec)
         self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
         self._prompter = Prompter(
-            template,
+            template_of(source),
             tokenizer,
             spec.context_length,
             fill_in=source.fill_in,
