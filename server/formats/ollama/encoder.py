@@ -153,14 +153,14 @@ def _logprob(token: TokenLogprob) -> Json:
 def _metrics(usage: Usage) -> Json:
     total = usage.load_seconds + usage.prefill_seconds + usage.decode_seconds
     return {
-        "total_duration": _nanoseconds(total),
-        "load_duration": _nanoseconds(usage.load_seconds),
+        "total_duration": nanoseconds(total),
+        "load_duration": nanoseconds(usage.load_seconds),
         "prompt_eval_count": usage.prompt_tokens,
-        "prompt_eval_duration": _nanoseconds(usage.prefill_seconds),
+        "prompt_eval_duration": nanoseconds(usage.prefill_seconds),
         "eval_count": usage.completion_tokens,
-        "eval_duration": _nanoseconds(usage.decode_seconds),
+        "eval_duration": nanoseconds(usage.decode_seconds),
     }
 
 
-def _nanoseconds(seconds: float) -> int:
+def nanoseconds(seconds: float) -> int:
     return round(seconds * 1e9)
