@@ -16,14 +16,8 @@ from models.version import own_version
 from models.worker import PYTHON, Command
 from server import faults, metrics
 from server.fields import Json
-from server.formats import (
-    anthropic,
-    llama_server,
-    ollama,
-    ollama_models,
-    openai_chat,
-    openai_models,
-)
+from server.formats import anthropic, llama_server, ollama, openai
+from server.formats.openai import chat
 from server.framing import JSON, reply
 from server.guard import Guard
 from server.large_bodies import LargeBodies
@@ -74,10 +68,8 @@ def create_app(
     answered: metrics.Answered = Counter()
     app = Api(streams, LargeBodies(worker_command))
     for blueprint in (
-        ollama.routes(streams),
-        ollama_models.routes(engines, shelf),
-        openai_chat.routes(streams),
-        openai_models.routes(shelf),
+        ollama.routes(streams, shelf),
+        openai.routes(streams, shelf),
         anthropic.routes(streams, tokens, shelf),
         llama_server.routes(streams, tokens, shelf, _read_chat),
         metrics.routes(streams, answered),
@@ -97,7 +89,7 @@ def create_app(
 
 def _read_chat(body: Json) -> tuple[GenerateRequest, tuple[str, ...]]:
     """Read a chat as OpenAI's API has it, for a family that has none of its own."""
-    asked = openai_chat.parse(body)
+    asked = chat.parse(body)
     assert isinstance(asked.request, GenerateRequest)
     return asked.request, asked.ignored
 

@@ -36,7 +36,9 @@ class Wire:
     unknown_path: Callable[[int, str, str, str], tuple[bytes, str]]
     frame: Callable[[Chunk], bytes]
     last_frame: bytes = b""
-    ping: bytes = b""  # sent while nothing comes; empty: the wire has no word for it
+    # Sent while nothing comes; empty: the wire has no word for it. An answer may have one
+    # (``Asked.ping``).
+    ping: bytes = b""
     ping_seconds: float = 10.0  # without a frame
 
 
@@ -170,6 +172,7 @@ OPENAI = Wire(
     error_body=_openai_body,
     unknown_path=_openai_unknown,
     frame=framing.data,
+    ping=b": ping\n\n",  # a comment, which the standard has clients pass over
 )
 OPENAI_CHAT = replace(OPENAI, name="openai-chat", last_frame=b"data: [DONE]\n\n")
 OLLAMA = Wire(

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -64,13 +65,13 @@ class Counter:
             template, bos_token = _template_of(model)
             tokenizer = _Lent(self, model, bos_token)
             prompter = Prompter(template, tokenizer, model.details.context_length)
-            found = CountedSpelling(prompter, tokenizer)
+            found = CountedSpelling(prompter, tokenizer, model.profile)
         with self._changed:
             self._spellings[model.digest] = found
             self._spellings.move_to_end(model.digest)
             while len(self._spellings) > _MOST_SPELLINGS:
                 self._spellings.popitem(last=False)
-        return found
+        return replace(found, profile=model.profile)  # of one model there may be several
 
     def close(self) -> None:
         """End every child; what is being counted fails."""

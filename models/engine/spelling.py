@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from models.chat import GenerateRequest
 from models.engine.prompt import Prompter
 from models.engine.tokenizer import SpellingTokenizer
+from models.model import Profile
+from models.profiles import filled
 from models.spelling import Spelled
 
 
@@ -15,10 +17,12 @@ class CountedSpelling:
 
     prompter: Prompter
     tokenizer: SpellingTokenizer
+    profile: Profile
 
     @property
     def template(self) -> str:
-        return self.prompter.template.source if self.prompter.template else ""
+        own = self.prompter.template.source if self.prompter.template else ""
+        return self.profile.template or own
 
     def tokens(
         self, text: str, *, add_special: bool = False, parse_special: bool = True
@@ -29,4 +33,5 @@ class CountedSpelling:
         return self.tokenizer.text_of(ids)
 
     def prompt(self, request: GenerateRequest, *, ask: bool = True) -> str:
+        (request,) = filled((request,), self.profile)
         return self.prompter.text(request, ask=ask)
