@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable
 from http import HTTPStatus
 
@@ -9,12 +10,14 @@ from quart import Quart, Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect, WebsocketMismatch
 
+from models.chat import GenerateRequest
 from models.errors import InferenceError
 from models.version import own_version
 from models.worker import PYTHON, Command
-from server import faults
+from server import faults, metrics
 from server.fields import Json
-from server.formats import anthropic, ollama, openai
+from server.formats import anthropic, llama_server, ollama, openai
+from server.formats.openai import chat
 from server.framing import JSON, reply
 from server.guard import Guard
 from server.large_bodies import LargeBodies
@@ -61,22 +64,34 @@ def create_app(
     """
     streams = Streams(engines)
     shelf = Shelf(store)
+    tokens = Tokens(engines)
+    answered: metrics.Answered = Counter()
     app = Api(streams, LargeBodies(worker_command))
     for blueprint in (
         ollama.routes(streams, shelf),
         openai.routes(streams, shelf),
-        anthropic.routes(streams, Tokens(engines), shelf),
+        anthropic.routes(streams, tokens, shelf),
+        llama_server.routes(streams, tokens, shelf, _read_chat),
+        metrics.routes(streams, answered),
     ):
         app.register_blueprint(blueprint)
     _add_health(app, engines)
     _add_error_handlers(app)
-    app.asgi_app = Guard(  # as Quart's documentation has it
+    guard = Guard(
         app.asgi_app,
         HostCheck(host, [*hosts, *_listed("INGLENOOK_HOSTS")]),
         Origins(_listed("OLLAMA_ORIGINS")),
         version=own_version(),
     )
+    app.asgi_app = metrics.CountedAnswers(guard, answered)  # as Quart's documentation has it
     return app
+
+
+def _read_chat(body: Json) -> tuple[GenerateRequest, tuple[str, ...]]:
+    """Read a chat as OpenAI's API has it, for a family that has none of its own."""
+    asked = chat.parse(body)
+    assert isinstance(asked.request, GenerateRequest)
+    return asked.request, asked.ignored
 
 
 def _listed(variable: str) -> list[str]:
@@ -85,6 +100,7 @@ def _listed(variable: str) -> list[str]:
 
 def _add_health(app: Quart, engines: Engines) -> None:
     @app.get("/health")
+    @app.get("/v1/health")  # as llama.cpp's server has it
     async def health() -> Response:
         loaded = [str(each.model.name) for each in engines.residents() if not each.loading]
         found = engines.health()
