@@ -123,6 +123,7 @@ class Finished:
 class Embedded:
     vectors: tuple[tuple[float, ...], ...]  # of each input, in their order, of unit length
     prompt_tokens: int  # of all inputs, special tokens included
+    load_seconds: float = 0.0  # from the request to the first of them
 
 
 @dataclass(frozen=True, slots=True)

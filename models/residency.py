@@ -77,6 +77,7 @@ class Residency:
         self._planner = Planner(
             ledger or Ledger(),
             self._evict_one,
+            find,
             keep_alive_seconds=keep_alive_seconds,
             context_length=context_length,
         )
@@ -127,7 +128,9 @@ class Residency:
         Raises:
             InferenceError: there is no such model, or its prompt cannot be made.
         """
-        return self._counting().prompter(self._find(request.model)).count(request)
+        model = self._find(request.model)
+        (request,) = filled((request,), model.profile)
+        return self._counting().prompter(model).count(request)
 
     def running(self) -> tuple[Running, ...]:
         """Return the requests that have not ended, the oldest first."""

@@ -14,14 +14,15 @@ from models.version import own_version
 from models.worker import PYTHON, Command
 from server import faults
 from server.fields import Json
-from server.formats import anthropic, ollama, ollama_models, openai_chat, openai_models
+from server.formats import anthropic, ollama, openai
 from server.framing import JSON, reply
 from server.guard import Guard
 from server.large_bodies import LargeBodies
 from server.security import HostCheck, Origins
 from server.shelf import Shelf, Store
 from server.streams import Engines, Streams
-from server.wires import wire_at
+from server.tokens import Tokens
+from server.wires import Wire, wire_at
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +63,9 @@ def create_app(
     shelf = Shelf(store)
     app = Api(streams, LargeBodies(worker_command))
     for blueprint in (
-        ollama.routes(streams),
-        ollama_models.routes(engines, shelf),
-        openai_chat.routes(streams),
-        openai_models.routes(shelf),
-        anthropic.routes(streams),
+        ollama.routes(streams, shelf),
+        openai.routes(streams, shelf),
+        anthropic.routes(streams, Tokens(engines), shelf),
     ):
         app.register_blueprint(blueprint)
     _add_health(app, engines)
@@ -111,7 +110,7 @@ def _add_error_handlers(app: Quart) -> None:
         if isinstance(error, WebsocketMismatch):
             said = "no websocket is served here, ask by http"
         method, path = _asked()
-        body, content_type = wire_at(path).unknown_path(status, said, method, path)
+        body, content_type = _wire().unknown_path(status, said, method, path)
         return Response(body, status, _allow_header(error), content_type=content_type)
 
     @app.errorhandler(Exception)
@@ -127,8 +126,13 @@ def _asked() -> tuple[str, str]:
     return "GET", websocket.path
 
 
+def _wire() -> Wire:
+    asked = request if has_request_context() else websocket
+    return wire_at(asked.path, asked.headers)
+
+
 def _error_reply(error: InferenceError) -> Response:
-    wire = wire_at(_asked()[1])
+    wire = _wire()
     return reply(
         wire.error_body(error),
         wire.content_type,

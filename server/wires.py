@@ -4,7 +4,7 @@ A wire is one row of the table at the end; a family's routes name it too.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -36,7 +36,9 @@ class Wire:
     unknown_path: Callable[[int, str, str, str], tuple[bytes, str]]
     frame: Callable[[Chunk], bytes]
     last_frame: bytes = b""
-    ping: bytes = b""  # sent while nothing comes; empty: the wire has no word for it
+    # Sent while nothing comes; empty: the wire has no word for it. An answer may have one
+    # (``Asked.ping``).
+    ping: bytes = b""
     ping_seconds: float = 10.0  # without a frame
 
 
@@ -137,6 +139,7 @@ OPENAI = Wire(
     error_body=_openai_body,
     unknown_path=_openai_unknown,
     frame=framing.data,
+    ping=b": ping\n\n",  # a comment, which the standard has clients pass over
 )
 OPENAI_CHAT = replace(OPENAI, name="openai-chat", last_frame=b"data: [DONE]\n\n")
 OLLAMA = Wire(
@@ -163,8 +166,20 @@ WIRES: tuple[tuple[str, Wire], ...] = (
     ("/v1", OPENAI),
     ("/", OLLAMA),
 )
+# Two APIs have these: who sends this header means the one that wants it with every request.
+ANTHROPIC_VERSION = "anthropic-version"
+_ANTHROPICS_TOO = "/v1/models"
 
 
-def wire_at(path: str) -> Wire:
-    """Return the wire that a path belongs to, whether or not there is a route for it."""
-    return next(wire for prefix, wire in WIRES if f"{path}/".startswith(f"{prefix.rstrip('/')}/"))
+def wire_at(path: str, headers: Container[str] = ()) -> Wire:
+    """Return the wire that a path belongs to, whether or not there is a route for it.
+
+    ``headers`` are those of the request, by their names.
+    """
+    if _is_at(path, _ANTHROPICS_TOO) and ANTHROPIC_VERSION in headers:
+        return ANTHROPIC
+    return next(wire for prefix, wire in WIRES if _is_at(path, prefix))
+
+
+def _is_at(path: str, prefix: str) -> bool:
+    return f"{path}/".startswith(f"{prefix.rstrip('/')}/")

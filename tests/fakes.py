@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -242,6 +243,21 @@ class RecordedEngines:
             for event in self._events:
                 sink(event)
         return len(self._sinks)
+
+    def submit_group(
+        self,
+        request: GenerateRequest,
+        seeds: Sequence[int | None],
+        sinks: Sequence[Sink],
+        *,
+        origin: Origin,
+    ) -> tuple[int, ...]:
+        return tuple(
+            self.submit(
+                replace(request, sampling=replace(request.sampling, seed=seed)), sink, origin=origin
+            )
+            for seed, sink in zip(seeds, sinks, strict=True)
+        )
 
     def say(self, event: Event) -> None:
         """Send one more event to everyone who has asked."""

@@ -33,6 +33,8 @@ _SEEDS = (1 << 32) - 1024
 HEAD_START = 30.0
 _ABOVE_OTHERS = 200.0
 _FORCING = 1e6
+# Of the last chunk, which else has the whole prompt in it as text.
+_LAST_FIELDS = ["index", "content", "tokens", "tokens_predicted", "stop", "stop_type", "id_slot"]
 # Stands for "none" where llama.cpp wants at least one: no text has it.
 _NO_BREAKER = "\U0010ffff"
 
@@ -97,6 +99,7 @@ class LlamaRequests:
             "stream": True,
             "return_tokens": True,
             "return_progress": True,
+            "response_fields": _LAST_FIELDS,
             **self._sampling(resolve(work.sampling, self._own_sampling)),
         }
         if work.top_logprobs is not None:

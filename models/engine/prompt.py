@@ -21,7 +21,7 @@ from models.engine.grammar_maker import GrammarMaker
 from models.engine.history import History, room_for_cut, size_of, texts_of, without_middle
 from models.engine.infill import infill_tokens
 from models.engine.prepared import Prompt, rounded_up
-from models.engine.template import ChatTemplate
+from models.engine.template import ChatTemplate, in_place_of
 from models.engine.tokenizer import Tokenizer
 from models.errors import ContextOverflow, InvalidRequest
 from models.fill_in import FillIn
@@ -135,7 +135,7 @@ class Prompter:
         """Return the messages, or the text that is to be read as it stands."""
         if isinstance(request.prompt, str):
             return request.prompt
-        if self.template is None and request.overflow is not Overflow.DROP:
+        if self._template(request) is None and request.overflow is not Overflow.DROP:
             return _joined(request.prompt)
         return request.prompt
 
@@ -157,7 +157,10 @@ class Prompter:
             said = (text for message in messages for text in texts_of(message))
             tokens_within(self.tokenizer, "\n".join(said), room)
         tokens = tokens_within(self.tokenizer, self._render(request, messages), room)
-        return tokens if self.template else self._begun(request, tokens)
+        template = self._template(request)
+        if template and (template is self.template or template.writes_bos):
+            return tokens
+        return self._begun(request, tokens)
 
     def _newest(
         self, request: GenerateRequest, messages: tuple[Message, ...], room: int
@@ -183,10 +186,16 @@ class Prompter:
     def _render(
         self, request: GenerateRequest, messages: tuple[Message, ...], *, ask: bool = True
     ) -> str:
-        if self.template is None:
+        template = self._template(request)
+        if template is None:
             return _joined(messages)
         tools = () if request.tool_choice.mode == "none" else request.tools
-        return self.template.render(messages, tools, request.thinking, ask=ask)
+        return template.render(messages, tools, request.thinking, ask=ask)
+
+    def _template(self, request: GenerateRequest) -> ChatTemplate | None:
+        if request.template is None:
+            return self.template
+        return in_place_of(self.template, request.template)
 
     def _checkpoints(
         self, request: GenerateRequest, dropped: int, tokens: list[int]

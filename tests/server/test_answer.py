@@ -25,6 +25,7 @@ from server import answer as answer_module
 from server.answer import Asked, Frames, answer
 from server.fields import Json
 from server.streams import Streams
+from server.voices import Voices
 from server.wires import OLLAMA, OPENAI_CHAT, Wire
 from tests.fakes import RecordedEngines
 
@@ -48,6 +49,9 @@ class Echo:
 
     def whole(self, reply: Reply, end: object) -> Json:
         return {"text": reply.text}
+
+
+STREAMED = Asked(request=REQUEST, stream=True, encoder=Echo())
 
 
 async def said(wire, *events: Event, stream: bool = True, **asked) -> bytes:
@@ -187,7 +191,7 @@ async def test_a_wire_with_a_ping_says_it_while_nothing_comes():
 async def test_pings_do_not_heap_up_before_one_who_does_not_read():
     running = await Streams(RecordedEngines()).open(REQUEST, answer_module.Origin("api"))
     wire = replace(OLLAMA, ping=b"ping\n", ping_seconds=0.001)
-    frames = Frames(wire, Echo(), running)
+    frames = Frames(wire, STREAMED, Voices([running], running.bell))
 
     await frames.begin()
     for _ in range(20):
@@ -200,7 +204,7 @@ async def test_pings_do_not_heap_up_before_one_who_does_not_read():
 async def test_frames_that_nobody_sends_end_their_request(ping):
     engines = RecordedEngines(Started(1), TextDelta("a"))
     running = await Streams(engines).open(REQUEST, answer_module.Origin("api"))
-    frames = Frames(replace(OLLAMA, ping=ping), Echo(), running)
+    frames = Frames(replace(OLLAMA, ping=ping), STREAMED, Voices([running], running.bell))
     await frames.begin()
 
     del frames

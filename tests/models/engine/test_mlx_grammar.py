@@ -176,16 +176,20 @@ def test_a_sequence_that_is_gone_is_forgotten(model: Model) -> None:
     assert len(set(desk._answers) - before) <= 1
 
 
-def test_when_its_process_dies_a_sequence_fails_and_the_next_has_another() -> None:
+def test_when_its_process_dies_sequences_fail_and_the_next_has_another(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     model = Model()
     grammar = model.made(JsonObject())
-    row = model.row(grammar)
+    rows = [model.row(grammar), model.row(grammar)]
     assert model.grammars._desk
     model.grammars._desk._child.kill()
 
-    with pytest.raises(ModelCrashed):
-        for _ in range(20):
-            row.step()
+    for row in rows:
+        with pytest.raises(ModelCrashed, match="has stopped: try again"):
+            for _ in range(20):
+                row.step()
+    assert [(each.levelname, each.exc_info) for each in caplog.records] == [("WARNING", None)]
 
     grammar = model.made(Grammar("[0-9]{2}", "regex"))
     assert model.text(model.answer(grammar)).isdigit()
