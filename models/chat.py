@@ -177,6 +177,7 @@ class GenerateRequest:
     prompt: tuple[Message, ...] | str
     preceding_tokens: tuple[int, ...] = ()  # put before the prompt: Ollama's ``context``
     suffix: str = ""  # what follows the completion: fill-in-the-middle
+    template: str | None = None  # in Jinja; None: the model's own chat template
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     thinking: Thinking = None

@@ -116,12 +116,14 @@ class Finished:
     # does not tell every id that it sampled.
     tokens: tuple[int, ...] | None = None
     stop_string: str | None = None  # the one that ended it
+    unread_calls: int = 0  # tool calls that cannot be read: text, or arguments that are no JSON
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
     vectors: tuple[tuple[float, ...], ...]  # of each input, in their order, of unit length
     prompt_tokens: int  # of all inputs, special tokens included
+    load_seconds: float = 0.0  # from the request to the first of them
 
 
 @dataclass(frozen=True, slots=True)

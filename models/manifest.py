@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from models.errors import InferenceError
-from models.model import Adapter, Details, Files, Kind, KvType, Model, Profile
+from models.model import Adapter, Details, Files, Kind, KvType, Model, Profile, Said
 from models.names import ModelName
 from models.sampling_ranges import within
 
@@ -141,8 +141,11 @@ def _details(record: dict[str, Any]) -> tuple[Details, bool]:
 def _profile(record: dict[str, Any]) -> Profile:
     """What a newer program has written, and this one has no word for, is passed over."""
     known = {key: record[key] for key in _PROFILE if key in record}
-    known["messages"] = tuple(known.get("messages", ()))  # JSON has lists alone
+    for key in ("license", "stop"):  # JSON has lists alone
+        known[key] = tuple(known.get(key, ()))
+    known["messages"] = tuple(Said(**each) for each in known.get("messages", ()))
     known["adapters"] = tuple(_adapter(each) for each in known.get("adapters", ()))
+    known["drafts"] = str(known.get("drafts") or "")
     kv_type = known.get("kv_type")
     known["kv_type"] = KvType(kv_type) if kv_type in set(KvType) else KvType.F16
     sampling = cast("dict[str, Any]", known.get("sampling", {}))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 from models.names import ModelName
 
@@ -75,6 +76,14 @@ class Adapter:
     scale: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message of a conversation that a model is made with."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """How a model is wanted here. What is left out is as the model itself has it."""
@@ -83,16 +92,20 @@ class Profile:
     kv_type: KvType = KvType.F16
     # Numbers of ``SamplingParams`` by their names, within ``models.sampling_ranges``.
     sampling: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
-    template: str | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    template: str | None = None  # as it was given: in Go's words, or in Jinja's
     system: str | None = None
-    messages: tuple[object, ...] = field(default=(), hash=False)  # JSON values
+    messages: tuple[Said, ...] = ()  # which every conversation begins with
     keep_alive_seconds: float | None = None
     adapters: tuple[Adapter, ...] = ()
+    drafts: str = ""  # a kind of look-up, or the name of a model: see ``models.drafts``
+    license: tuple[str, ...] = ()
 
     @property
     def at_load(self) -> tuple[object, ...]:
         """What counts when the model is loaded: with another one it has to be loaded anew."""
-        return self.context_length, self.kv_type, self.adapters
+        return self.context_length, self.kv_type, self.adapters, self.drafts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable
 from http import HTTPStatus
 
@@ -9,27 +10,23 @@ from quart import Quart, Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect, WebsocketMismatch
 
+from models.chat import GenerateRequest
 from models.errors import InferenceError
 from models.records.passing import PassingRecords
 from models.version import own_version
 from models.worker import PYTHON, Command
-from server import faults
+from server import faults, metrics
 from server.fields import Json
-from server.formats import (
-    anthropic,
-    ollama,
-    ollama_models,
-    openai_chat,
-    openai_models,
-    openai_responses,
-)
+from server.formats import anthropic, llama_server, ollama, openai, openai_responses
+from server.formats.openai import chat
 from server.framing import JSON, reply
 from server.guard import Guard
 from server.large_bodies import LargeBodies
 from server.security import HostCheck, Origins
 from server.shelf import Shelf, Store
 from server.streams import Engines, Streams
-from server.wires import wire_at
+from server.tokens import Tokens
+from server.wires import Wire, wire_at
 
 log = logging.getLogger(__name__)
 
@@ -73,25 +70,35 @@ def create_app(
     """
     streams = Streams(engines)
     shelf = Shelf(store)
+    tokens = Tokens(engines)
+    answered: metrics.Answered = Counter()
     app = Api(streams, LargeBodies(worker_command))
     for blueprint in (
-        ollama.routes(streams),
-        ollama_models.routes(engines, shelf),
-        openai_chat.routes(streams),
-        openai_models.routes(shelf),
+        ollama.routes(streams, shelf),
+        openai.routes(streams, shelf),
         openai_responses.routes(streams, shelf, records or app.passing_records),
-        anthropic.routes(streams),
+        anthropic.routes(streams, tokens, shelf),
+        llama_server.routes(streams, tokens, shelf, _read_chat),
+        metrics.routes(streams, answered),
     ):
         app.register_blueprint(blueprint)
     _add_health(app, engines)
     _add_error_handlers(app)
-    app.asgi_app = Guard(  # as Quart's documentation has it
+    guard = Guard(
         app.asgi_app,
         HostCheck(host, [*hosts, *_listed("INGLENOOK_HOSTS")]),
         Origins(_listed("OLLAMA_ORIGINS")),
         version=own_version(),
     )
+    app.asgi_app = metrics.CountedAnswers(guard, answered)  # as Quart's documentation has it
     return app
+
+
+def _read_chat(body: Json) -> tuple[GenerateRequest, tuple[str, ...]]:
+    """Read a chat as OpenAI's API has it, for a family that has none of its own."""
+    asked = chat.parse(body)
+    assert isinstance(asked.request, GenerateRequest)
+    return asked.request, asked.ignored
 
 
 def _listed(variable: str) -> list[str]:
@@ -100,6 +107,7 @@ def _listed(variable: str) -> list[str]:
 
 def _add_health(app: Quart, engines: Engines) -> None:
     @app.get("/health")
+    @app.get("/v1/health")  # as llama.cpp's server has it
     async def health() -> Response:
         loaded = [str(each.model.name) for each in engines.residents() if not each.loading]
         found = engines.health()
@@ -125,7 +133,7 @@ def _add_error_handlers(app: Quart) -> None:
         if isinstance(error, WebsocketMismatch):
             said = "no websocket is served here, ask by http"
         method, path = _asked()
-        body, content_type = wire_at(path).unknown_path(status, said, method, path)
+        body, content_type = _wire().unknown_path(status, said, method, path)
         return Response(body, status, _allow_header(error), content_type=content_type)
 
     @app.errorhandler(Exception)
@@ -141,8 +149,13 @@ def _asked() -> tuple[str, str]:
     return "GET", websocket.path
 
 
+def _wire() -> Wire:
+    asked = request if has_request_context() else websocket
+    return wire_at(asked.path, asked.headers)
+
+
 def _error_reply(error: InferenceError) -> Response:
-    wire = wire_at(_asked()[1])
+    wire = _wire()
     return reply(
         wire.error_body(error),
         wire.content_type,

@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, get_args
@@ -14,6 +14,8 @@ from models.errors import InferenceError
 from models.events import Event, Failed, Last, Sink
 from models.health import Health
 from models.resident import Resident
+from models.spelling import Spelling
+from models.totals import Totals
 
 _LAST = frozenset[type[Event]](get_args(Last))
 
@@ -22,6 +24,14 @@ class Engines(Protocol):
     """The door to the models, as ``models.residency.Residency`` has it. Any thread may call."""
 
     def submit(self, request: Request, sink: Sink, *, origin: Origin) -> int: ...
+    def submit_group(
+        self,
+        request: GenerateRequest,
+        seeds: Sequence[int | None],
+        sinks: Sequence[Sink],
+        *,
+        origin: Origin,
+    ) -> tuple[int, ...]: ...
     def cancel(self, ticket: int) -> None: ...
     def residents(self) -> Sequence[Resident]: ...
     def health(self) -> Health: ...
@@ -29,12 +39,37 @@ class Engines(Protocol):
         """Return the tokens of the prompt. It may take a while. Raises InferenceError."""
         ...
 
+    def spelling(self, model: str) -> Spelling:
+        """Return what shows a model's tokens. It may take a while. Raises InferenceError."""
+        ...
+
+    def totals(self) -> Totals: ...
+
+
+class Bell:
+    """Wakes whoever waits for one or for several requests. Use it from the loop."""
+
+    def __init__(self) -> None:
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def wait(self) -> None:
+        """Return when it rings next."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    def ring(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
 
 class Running:
     """One request, from its start to its last event. Use it from the loop, in a ``with``:
-    leaving that cancels the request, unless it was detached."""
+    leaving that cancels the request, unless it was detached.
 
-    def __init__(self, streams: "Streams", request: Request, origin: Origin) -> None:
+    ``bell`` rings when events have come; several requests may share it.
+    """
+
+    def __init__(self, streams: "Streams", request: Request, origin: Origin, bell: Bell) -> None:
         self.id = uuid.uuid4().hex
         self.request = request
         self.origin = origin
@@ -45,13 +80,16 @@ class Running:
         self._detached = False
         self._events: list[Event] = []  # arrived, and not yet read
         self._over = False  # the last event has arrived
-        self._reader: asyncio.Future[None] | None = None
+        self.bell = bell
 
     async def arrived(self) -> list[Event]:
         """Wait for events, and return all that have come: none after the last, or a nudge."""
         if not self._events and not self._over:
-            self._reader = asyncio.get_running_loop().create_future()
-            await self._reader
+            await self.bell.wait()
+        return self.read()
+
+    def read(self) -> list[Event]:
+        """Return the events that have come since, without waiting."""
         events, self._events = self._events, []
         return events
 
@@ -69,8 +107,7 @@ class Running:
 
     def nudge(self) -> None:
         """Let whoever waits for events look at once."""
-        if self._reader and not self._reader.done():
-            self._reader.set_result(None)
+        self.bell.ring()
 
     def cancel(self) -> None:
         """End the request before its next token. Harmless once it is over."""
@@ -103,11 +140,11 @@ class Running:
 
     # -- For Streams -----------------------------------------------------------
 
-    def submit(self, sink: Sink) -> None:
-        """Called on a thread that may wait: finding the model reads the disk."""
-        self._ticket = self._streams.engines.submit(self.request, sink, origin=self.origin)
-        if self._cancelled:  # while we were at it
-            self._streams.engines.cancel(self._ticket)
+    def submitted(self, ticket: int) -> None:
+        """Called on the thread that has submitted it."""
+        self._ticket = ticket
+        if self._cancelled:  # meanwhile
+            self._streams.engines.cancel(ticket)
 
     def take(self, event: Event) -> None:
         """Keep an event for the reader, and wake it."""
@@ -135,24 +172,33 @@ class Streams:
 
     async def open(self, request: Request, origin: Origin) -> Running:
         """Start a request. What is wrong with it comes as ``Failed``."""
-        loop = asyncio.get_running_loop()
-        running = Running(self, request, origin)
-        self._running[running.id] = running
+        running = Running(self, request, origin, Bell())
+        sink = self._sink(running)
 
-        def sink(event: Event) -> None:  # called on an engine's thread
-            self._queue.append((running, event))
-            if not self._woken:
-                self._woken = True
-                with suppress(RuntimeError):  # the loop has ended, and with it whoever listened
-                    loop.call_soon_threadsafe(self._deliver)
+        def submit() -> None:
+            running.submitted(self.engines.submit(request, sink, origin=origin))
 
-        try:
-            await asyncio.to_thread(running.submit, sink)
-        except BaseException:
-            running.cancel()
-            self.forget(running)
-            raise
+        await self._submit([running], submit)
         return running
+
+    async def open_group(
+        self,
+        request: GenerateRequest,
+        seeds: Sequence[int | None],
+        origin: Origin,
+        bell: Bell,
+    ) -> list[Running]:
+        """Start several generations of one prompt, one for each seed: it is read once."""
+        group = [Running(self, request, origin, bell) for _ in seeds]
+        sinks = [self._sink(running) for running in group]
+
+        def submit() -> None:
+            tickets = self.engines.submit_group(request, seeds, sinks, origin=origin)
+            for running, ticket in zip(group, tickets, strict=True):
+                running.submitted(ticket)
+
+        await self._submit(group, submit)
+        return group
 
     def running(self) -> list[Running]:
         return list(self._running.values())
@@ -165,6 +211,30 @@ class Streams:
 
     def forget(self, running: Running) -> None:
         self._running.pop(running.id, None)
+
+    def _sink(self, running: Running) -> Sink:
+        loop = asyncio.get_running_loop()
+
+        def sink(event: Event) -> None:  # called on an engine's thread
+            self._queue.append((running, event))
+            if not self._woken:
+                self._woken = True
+                with suppress(RuntimeError):  # the loop has ended, and with it whoever listened
+                    loop.call_soon_threadsafe(self._deliver)
+
+        return sink
+
+    async def _submit(self, requests: Sequence[Running], submit: Callable[[], None]) -> None:
+        """Have them submitted on a thread that may wait: finding the model reads the disk."""
+        for each in requests:
+            self._running[each.id] = each
+        try:
+            await asyncio.to_thread(submit)
+        except BaseException:
+            for each in requests:
+                each.cancel()
+                self.forget(each)
+            raise
 
     def _deliver(self) -> None:
         # In this order: what is put in from now on wakes the loop again.

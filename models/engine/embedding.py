@@ -27,7 +27,10 @@ class Embedding:
     Feed it every output of its ticket, and ``cancel`` it at most once.
     """
 
-    def __init__(self, request: EmbedRequest | RerankRequest, work: EmbedWork) -> None:
+    def __init__(
+        self, request: EmbedRequest | RerankRequest, work: EmbedWork, load_seconds: float = 0.0
+    ) -> None:
+        self._load_seconds = load_seconds
         self._request = request
         self._work = work
         self._vectors: dict[int, Vector] = {}
@@ -66,7 +69,7 @@ class Embedding:
     def _embedded(self, vectors: list[Vector], dimensions: int | None) -> Embedded:
         if dimensions:
             vectors = [unit(vector[:dimensions]) for vector in vectors]
-        return Embedded(tuple(vectors), self._total_tokens)
+        return Embedded(tuple(vectors), self._total_tokens, self._load_seconds)
 
     def _reranked(self, vectors: list[Vector]) -> Reranked:
         if self._work.documents:

@@ -1,6 +1,7 @@
 """What an answer must look like, as one Lark text that both engines obey."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +27,4 @@ class Tokens:
     think_start: int | None = None
     think_end: int | None = None  # None: it does not think, or not between two tokens
     think_end_text: str = ""
+    tags: Mapping[str, int] = field(default_factory=dict[str, int])  # of calls, that are tokens

@@ -12,18 +12,10 @@ from collections.abc import Callable
 from models.engine.backend import Decoded, Output, SequenceFailed
 from models.engine.grammar import CompiledGrammar
 from models.engine.grammar_maker import GrammarMaker, find_tokens
-from models.engine.llama_client import JSON
 from models.engine.tokenizer import Tokenizer
 from models.errors import InferenceError
 from models.events import FinishReason
 from models.worker import PYTHON, Command
-
-
-def grammar_fields(grammar: CompiledGrammar) -> JSON:
-    """What a request to llama.cpp says of a grammar."""
-    # Text of its own it would not show for a token of control.
-    shown = {"preserved_tokens": [grammar.behind]} if grammar.behind else {}
-    return {"grammar": grammar.lark, **shown}
 
 
 class LlamaGrammars:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 from jinja2 import TemplateError
@@ -21,6 +21,7 @@ from models.engine.sandbox import Sandbox, TooMuchWork
 from models.engine.turns import Rewrite, lawful, with_short_ids, without_system
 from models.errors import InvalidRequest, LoadFailed
 from models.gguf import TemplateSource
+from models.model_family import family_of
 
 _MOST_SOURCE = 1 << 20  # characters; the longest published template has some 30,000
 
@@ -61,6 +62,7 @@ class ChatTemplate:
 
     def __init__(self, source: str, *, bos_token: str = "", eos_token: str = "") -> None:
         self.source = source
+        self.family = family_of(source)
         self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
         # By what they are like, which form of messages it accepted.
         self._accepted: dict[tuple[bool, bool], Rewrite] = {}
@@ -70,8 +72,13 @@ class ChatTemplate:
             tree = _sandbox().parse(source)
             self._dialect = dialect_of(tree)
             self._template = _sandbox().compiled(tree)
+            self.writes_bos = "bos_token" in self._dialect.variables
         except (TemplateError, SyntaxError, RecursionError, ValueError, TypeError) as error:
             raise LoadFailed(f"The model's chat template cannot be read: {error}.") from None
+
+    def beside(self, source: str) -> "ChatTemplate":
+        """Return another template of the same model. Raises LoadFailed."""
+        return ChatTemplate(source, **self._tokens)
 
     def render(
         self,
@@ -240,3 +247,16 @@ def template_of(source: TemplateSource) -> ChatTemplate | None:
     if source.text is None:
         return None
     return ChatTemplate(source.text, bos_token=source.bos_token, eos_token=source.eos_token)
+
+
+@lru_cache(32)
+def in_place_of(own: ChatTemplate | None, source: str) -> ChatTemplate:
+    """Return a template that somebody wants instead of a model's own, where it has one.
+
+    Raises:
+        InvalidRequest: the source is not a Jinja template.
+    """
+    try:
+        return own.beside(source) if own else ChatTemplate(source)
+    except LoadFailed as error:
+        raise InvalidRequest(str(error), field="template") from None

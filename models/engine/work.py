@@ -1,5 +1,6 @@
 """From a request to the work of a backend: made on a thread of its own, then handed over."""
 
+import time
 from typing import TYPE_CHECKING, TypeAlias
 
 from models.chat import EmbedRequest, GenerateRequest, RerankRequest
@@ -57,7 +58,7 @@ def _reader_of(job: Job, made: Made) -> Generation | Embedding:
         case GenerateRequest() as request, Prompt():
             return Generation(request, made, job.submitted)
         case (EmbedRequest() | RerankRequest()) as request, EmbedWork():
-            return Embedding(request, made)
+            return Embedding(request, made, time.monotonic() - job.submitted)
         case request, _:
             raise AssertionError(f"{type(request).__name__} got {type(made).__name__}")
 

@@ -16,7 +16,7 @@ import pytest
 from models import atomic, builtin, facts, manifest
 from models.errors import InvalidRequest, LoadFailed
 from models.manifest import Manifest
-from models.model import Adapter, Details, Files, Kind, KvType, Profile
+from models.model import Adapter, Details, Files, Kind, KvType, Profile, Said
 from models.store import Store
 from tests.fakes import a_model
 from tests.gguf_bytes import TINY, gguf_bytes
@@ -244,9 +244,13 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path):
         sampling={"temperature": 0.5, "top_k": 40},
         template="{{ messages }}",
         system="Be brief.",
-        messages=({"role": "user", "content": "hi"},),
+        messages=(Said("user", "hi"),),
+        max_tokens=9,
+        stop=("a", "b"),
+        license=("MIT",),
         keep_alive_seconds=-1.5,
         adapters=(Adapter(tmp_path / "a.gguf", 0.5), Adapter(Path("/b"))),
+        drafts="org/small:Q8_0",
     )
     files = Files(tmp_path, "m-00001-of-00002.gguf", "mmproj.gguf")
     model = replace(a_model("org/m:Q8_0"), files=files, profile=profile)

@@ -16,7 +16,7 @@ from models.engine.house import Runner
 from models.engine.llama import LlamaBackend, open_llama
 from models.errors import NotAble
 from models.events import Failed, Finished, Last, Loaded
-from models.model import Adapter, Files, Kind, KvType, Model, Profile
+from models.model import Adapter, Files, Kind, KvType, Model, Profile, Said
 from models.profiles import filled
 from models.residency import Residency
 from tests.adapters import write_gguf
@@ -106,6 +106,78 @@ def test_each_of_a_group_has_its_own_seed_and_the_profiles_sampling() -> None:
     assert {each.sampling.top_k for each in found} == {7}
 
 
+def test_a_limit_and_stop_strings_of_a_request_come_before_those_of_the_profile() -> None:
+    profile = Profile(max_tokens=5, stop=("a", "b"))
+
+    open_, closed = filled([asked(), asked(max_tokens=9, stop=("c",))], profile)
+
+    assert (open_.max_tokens, open_.stop) == (5, ("a", "b"))
+    assert (closed.max_tokens, closed.stop) == (9, ("c",))
+
+
+TALKS = Profile(system="S", messages=(Said("user", "a"), Said("assistant", "b")))
+
+
+def test_a_conversation_begins_as_the_profile_has_it(house_of: OpenHouse) -> None:
+    house = house_of(TALKS)
+
+    house.ask(asked())
+
+    [work] = house.works
+    assert bytes(work.tokens) == b"[system]S[user]a[assistant]b[user]hello[assistant]"
+
+
+def test_a_system_text_of_the_request_stands_in_for_the_profiles() -> None:
+    request = GenerateRequest(model="m", prompt=(chat.system("mine"), chat.user("hi")))
+
+    [found] = filled([request], TALKS)
+
+    assert found.prompt == (
+        chat.system("mine"),
+        chat.user("a"),
+        chat.assistant("b"),
+        chat.user("hi"),
+    )
+
+
+def test_a_prompt_that_is_no_conversation_is_left_alone() -> None:
+    request = GenerateRequest(model="m", prompt="as it stands")
+
+    [found] = filled([request], TALKS)
+
+    assert found.prompt == "as it stands"
+
+
+def test_an_earlier_turn_as_ids_has_the_messages_in_it_already() -> None:
+    [found] = filled([asked(preceding_tokens=(1, 2))], TALKS)
+
+    assert found.prompt == (chat.system("S"), chat.user("hello"))
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["<{{ .Prompt }}>{{ .Response }}!", "{% for m in messages %}<{{ m.content }}>{% endfor %}"],
+)
+def test_a_template_of_the_profile_makes_the_prompt_and_a_request_may_have_another(
+    house_of: OpenHouse, template: str
+) -> None:
+    house = house_of(Profile(template=template))
+
+    house.ask(asked())
+    house.ask(asked(template="Q{{ messages[0].content }}"))
+
+    assert [bytes(work.tokens) for work in house.works] == [b"<hello>", b"Qhello"]
+    assert len(house.specs) == 1  # nothing is loaded for it
+
+
+def test_a_template_that_is_none_is_refused_by_a_sentence(house_of: OpenHouse) -> None:
+    house = house_of(Profile())
+
+    failed = house.ask(asked(template="{% for"))
+
+    assert isinstance(failed, Failed) and failed.error.status_hint == 400
+
+
 def test_the_context_and_the_kv_type_are_those_of_the_profile(house_of: OpenHouse) -> None:
     house = house_of(Profile(context_length=1024, kv_type=KvType.Q8_0))
 
@@ -129,6 +201,7 @@ def test_a_longer_context_can_still_be_asked_for(house_of: OpenHouse) -> None:
     [
         Profile(context_length=2048),
         Profile(kv_type=KvType.Q8_0),
+        Profile(drafts="ngram-mod"),
         Profile(adapters=(Adapter(Path("/a")),)),
         Profile(adapters=(Adapter(Path("/a"), 0.5),)),
     ],

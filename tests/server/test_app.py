@@ -51,6 +51,8 @@ class TestRoutes:
         assert model()["prompt_tokens"] == len(backend.prompts[0])
         assert model()["cached_tokens"] == 0
         assert model()["prompt_cache"] == {"size": 0, "hits": 0, "misses": 0}
+        none = {"by": "", "given_up": False, "drafted": 0, "accepted": 0}
+        assert model()["drafts"] == none
 
         connection.close()
         eventually(lambda: model()["in_flight"] == 0)

@@ -22,7 +22,8 @@ from models.events import (
 from models.reply import Reply
 from server.answer import Asked
 from server.fields import Json
-from server.formats import anthropic, ollama, openai_chat
+from server.formats import anthropic, ollama
+from server.formats.openai import chat as openai_chat
 from server.framing import line
 
 H = TokenLogprob(5, b"H", -0.5, (TokenLogprob(5, b"H", -0.5), TokenLogprob(6, b"\xe2", -1.5)))

@@ -7,16 +7,16 @@ import pytest
 
 from models.model import Profile
 from server.capabilities import capabilities
-from server.formats import ollama_models
+from server.formats.ollama import facts
 from tests.fakes import a_model
 
 
 def test_an_empty_store_is_an_empty_list():
-    assert ollama_models.tags_body([]) == {"models": []}
+    assert facts.tags_body([]) == {"models": []}
 
 
 def test_a_model_of_the_list():
-    [listed] = ollama_models.tags_body([a_model("Org/Tiny:Q4_K_M")])["models"]
+    [listed] = facts.tags_body([a_model("Org/Tiny:Q4_K_M")])["models"]
 
     assert listed == {
         "name": "Org/Tiny:Q4_K_M",
@@ -39,7 +39,7 @@ def test_a_model_of_the_list():
 
 
 def test_what_clients_read_of_a_model():
-    shown = ollama_models.show_body(a_model("tiny"))
+    shown = facts.show_body(a_model("tiny"))
 
     assert shown["model_info"]["scripted.context_length"] == 256
     assert shown["model_info"]["general.architecture"] == "scripted"
@@ -49,7 +49,7 @@ def test_what_clients_read_of_a_model():
 def test_what_is_set_for_a_model_is_told_in_ollamas_words():
     profile = Profile(context_length=8192, sampling={"temperature": 0.5, "top_k": 7})
 
-    said = ollama_models.show_body(replace(a_model(), profile=profile))["parameters"]
+    said = facts.show_body(replace(a_model(), profile=profile))["parameters"]
 
     assert said.splitlines() == [
         "num_ctx                        8192",
@@ -59,7 +59,7 @@ def test_what_is_set_for_a_model_is_told_in_ollamas_words():
 
 
 def test_a_model_that_stays_for_ever_has_a_date_that_clients_can_read():
-    far = datetime.now(UTC) + ollama_models.FOR_EVER
+    far = datetime.now(UTC) + facts.FOR_EVER
 
     assert far.year > 2300
 
@@ -76,4 +76,4 @@ def test_a_model_that_stays_for_ever_has_a_date_that_clients_can_read():
     ],
 )
 def test_parameters_are_counted_as_ollama_counts_them(count, said):
-    assert ollama_models.human_count(count) == said
+    assert facts.human_count(count) == said

@@ -1,4 +1,4 @@
-"""The fields that Ollama's generate and chat have in common, with Ollama's own complaints.
+"""The fields that Ollama's routes have in common, with Ollama's own complaints.
 
 The table of options is api/types.go's in ollama/ollama, which has no status but 500 for
 a wrong type; ours is 400, with the same sentence.
@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from models.chat import Constraint, Image, JsonObject, JsonSchema, SamplingParams, Thinking
+from models.chat import Constraint, Grammar, Image, JsonObject, JsonSchema, SamplingParams, Thinking
 from models.errors import InvalidRequest
 from server.content import read_image
 from server.fields import Fields, Json
@@ -69,16 +69,26 @@ def read_options(fields: Fields) -> Options:
     )
 
 
-def refuse_what_nobody_does(fields: Fields) -> None:
+def read_context_length(fields: Fields) -> int | None:
+    """What is an option on this wire, as other families take it. Raises InvalidRequest."""
+    return read_limit(fields, "num_ctx") or read_limit(fields, "context_length")
+
+
+def read_shift(fields: Fields) -> None:
     """Raises InvalidRequest."""
-    if fields.flag("_debug_render_only"):
-        raise fields.not_yet("_debug_render_only")
     if fields.flag("shift"):  # a full context ends the answer here
         fields.ignore("shift")
 
 
-def read_format(fields: Fields) -> Constraint | None:
+def read_constraint(fields: Fields) -> Constraint | None:
     """Raises InvalidRequest."""
+    form, grammar = _format(fields), fields.text("grammar")  # as llama.cpp's server takes it
+    if form and grammar:
+        raise InvalidRequest('Give "format" or "grammar", not both.', field="grammar")
+    return Grammar(grammar, "gbnf") if grammar else form
+
+
+def _format(fields: Fields) -> Constraint | None:
     value = fields.value("format")
     if value is None or value == "":
         return None
@@ -119,8 +129,12 @@ def read_images(fields: Fields) -> tuple[Image, ...]:
 
 def read_thinking(fields: Fields) -> Thinking:
     """Raises InvalidRequest."""
+    template = fields.inner("chat_template_kwargs")  # as vLLM and llama.cpp's server have it
+    enabled = template.flag("enable_thinking") if template else None
     value = fields.value("think")
-    if value is None or isinstance(value, bool):
+    if value is None:
+        return enabled
+    if isinstance(value, bool):
         return value
     for level in _THINK_LEVELS:
         if value == level:

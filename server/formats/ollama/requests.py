@@ -5,8 +5,6 @@ Everything that the wire can say is read; whether the model can do it is asked e
 
 from dataclasses import replace
 
-from quart import Blueprint, Response, request
-
 from models import chat
 from models.chat import (
     GenerateRequest,
@@ -22,25 +20,25 @@ from models.chat import (
     UnloadRequest,
 )
 from models.errors import InvalidRequest, ModelNotFound
-from server.answer import Asked, answer
-from server.body import read_asked
+from models.go_jinja import to_jinja
+from server.answer import Asked
 from server.content import read_content
+from server.contract import Route, settle
 from server.fields import Fields, Json
-from server.go_template import render
-from server.keep_alive import read_keep_alive
-from server.ollama_encoder import Encoder, Say, say_message, say_response
-from server.ollama_fields import (
+from server.formats.ollama.contract import CHAT, GENERATE
+from server.formats.ollama.encoder import Encoder, Say, say_message, say_response
+from server.formats.ollama.fields import (
     Options,
-    read_format,
+    read_constraint,
+    read_context_length,
     read_images,
     read_options,
+    read_shift,
     read_thinking,
     read_top_logprobs,
-    refuse_what_nobody_does,
 )
-from server.streams import Streams
+from server.keep_alive import read_keep_alive
 from server.tools import read_tool_calls, read_tools
-from server.wires import OLLAMA
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -60,16 +58,23 @@ def parse_generate(body: Json) -> Asked:
     if not model:
         raise ModelNotFound("")
     options = read_options(fields)
+    template = fields.text("template")
     prompt = _generate_prompt(fields)
     context = _read_context(fields)
     raw = fields.flag("raw")
-    if raw and (fields.text("template") or fields.text("system") or context):
+    if raw and (template or fields.text("system") or context):
         raise InvalidRequest("raw mode does not support template, system, or context")
     suffix = fields.text("suffix") or ""
     asked = _request(fields, model, options, prompt)
     if isinstance(asked, GenerateRequest):
-        asked = replace(asked, preceding_tokens=context, suffix=suffix, want_tokens=not raw)
-    return _asked(fields, asked, say_response, "generate")
+        asked = replace(
+            asked,
+            preceding_tokens=context,
+            suffix=suffix,
+            template=to_jinja(template) if template else None,
+            want_tokens=not raw,
+        )
+    return _asked(fields, asked, say_response, GENERATE, "generate")
 
 
 def parse_chat(body: Json) -> Asked:
@@ -84,36 +89,39 @@ def parse_chat(body: Json) -> Asked:
     tools = read_tools(fields)
     if isinstance(asked, GenerateRequest):
         asked = replace(asked, tools=tools)
-    return _asked(fields, asked, say_message, "chat")
+    return _asked(fields, asked, say_message, CHAT, "chat")
 
 
-def _asked(fields: Fields, asked: Request, say: Say, deed: str) -> Asked:
+def _asked(fields: Fields, asked: Request, say: Say, route: Route, deed: str) -> Asked:
     """Call it last: it asks the fields which of them nobody has read."""
     stream = fields.flag("stream") is not False and isinstance(asked, GenerateRequest)
+    encoder = Encoder(asked.model, say)
     return Asked(
         request=asked,
         stream=stream,
-        encoder=Encoder(asked.model, say),
-        ignored=tuple(fields.ignored()),
+        encoder=encoder,
+        ignored=settle(fields, route),
         deed=deed,
+        ping=encoder.ping,
     )
 
 
 def _request(
     fields: Fields, model: str, options: Options, prompt: tuple[Message, ...] | str
 ) -> Request:
-    refuse_what_nobody_does(fields)
+    read_shift(fields)
     keep_alive = read_keep_alive(fields)
+    context_length = read_context_length(fields) or options.context_length
     asked = GenerateRequest(
         model=model,
         prompt=prompt,
         thinking=read_thinking(fields),
-        constraint=read_format(fields),
+        constraint=read_constraint(fields),
         sampling=options.sampling,
         max_tokens=options.max_tokens,
         stop=options.stop,
         top_logprobs=read_top_logprobs(fields),
-        context_length=options.context_length,
+        context_length=context_length,
         overflow=Overflow.REFUSE if fields.flag("truncate") is False else Overflow.TRUNCATE,
         keep_alive_seconds=keep_alive,
     )
@@ -121,23 +129,19 @@ def _request(
         return asked
     if keep_alive == 0:
         return UnloadRequest(model=model)
-    return LoadRequest(
-        model=model, context_length=options.context_length, keep_alive_seconds=keep_alive
-    )
+    return LoadRequest(model=model, context_length=context_length, keep_alive_seconds=keep_alive)
 
 
 def _generate_prompt(fields: Fields) -> tuple[Message, ...] | str:
     prompt = fields.text("prompt") or ""
     system = fields.text("system") or ""
-    template = fields.text("template")
     images = read_images(fields)
     if not prompt and not images:
         return ""
-    if fields.flag("raw") or template:
+    if fields.flag("raw"):
         if images:
-            name = "raw" if fields.flag("raw") else "template"
-            raise InvalidRequest(f'"images" cannot be given with "{name}".', field="images")
-        return render(template, system=system, prompt=prompt) if template else prompt
+            raise InvalidRequest('"images" cannot be given with "raw".', field="images")
+        return prompt
     before = (chat.system(system),) if system else ()
     return (*before, Message("user", (*images, Text(prompt))))
 
@@ -166,22 +170,3 @@ def _message(fields: Fields) -> Message:
         return Message("tool", (ToolResult(call_id or "", content, name or ""),))
     before: tuple[Part, ...] = (Reasoning(thought),) if thought else ()
     return Message(_ROLES[role.lower()], (*before, *content, *calls))
-
-
-# -- Routes --------------------------------------------------------------------
-
-
-def routes(streams: Streams) -> Blueprint:
-    blueprint = Blueprint("ollama", __name__)
-
-    @blueprint.post("/api/generate")
-    async def generate_route() -> Response:
-        asked = await read_asked(request, parse_generate)
-        return await answer(streams, OLLAMA, asked, request.headers)
-
-    @blueprint.post("/api/chat")
-    async def chat_route() -> Response:
-        asked = await read_asked(request, parse_chat)
-        return await answer(streams, OLLAMA, asked, request.headers)
-
-    return blueprint

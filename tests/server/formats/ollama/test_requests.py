@@ -25,10 +25,12 @@ from models.chat import (
     system,
     user,
 )
+from models.engine.template import ChatTemplate
 from models.errors import InvalidRequest, ModelNotFound
 from models.events import Finished, FinishReason, Loaded, Started, TextDelta, Unloaded, Usage
 from models.reply import Reply
 from server.formats import ollama
+from server.formats.ollama.encoder import Encoder, say_message, say_response
 from server.framing import to_json
 
 HI = [{"role": "user", "content": "hi"}]
@@ -60,7 +62,7 @@ def whole(say, *events) -> dict:
     reply = Reply()
     for event in events:
         reply.take(event)
-    return ollama.Encoder("tiny", say).whole(reply, events[-1])
+    return Encoder("tiny", say).whole(reply, events[-1])
 
 
 def refusal(parse, **body) -> str:
@@ -87,7 +89,8 @@ class TestRequests:
     def test_a_template_of_its_own_makes_the_prompt(self):
         asked = generate(template="{{ .System }} Q: {{ .Prompt }} A:", system="S")
 
-        assert asked.prompt == "S Q: hi A:"
+        assert asked.prompt == (system("S"), user("hi"))
+        assert ChatTemplate(asked.template).render(asked.prompt) == "S Q: hi A:"
 
     def test_the_tokens_of_an_earlier_turn_go_first(self):
         assert generate(context=[1, 2]).preceding_tokens == (1, 2)
@@ -320,7 +323,7 @@ class TestRefusals:
 
     def test_a_prompt_that_is_not_sent(self):
         assert refusal(chat, _debug_render_only=True) == (
-            '"_debug_render_only" is not supported yet.'
+            '"_debug_render_only" is not supported: prompts are told by /apply-template.'
         )
 
     def test_pictures_that_have_no_place_in_the_prompt(self):
@@ -366,7 +369,7 @@ class TestRefusals:
 
 class TestAnswers:
     def test_a_streamed_chat(self):
-        encoder = ollama.Encoder("tiny", ollama.say_message)
+        encoder = Encoder("tiny", say_message)
 
         lines = [json.loads(to_json(chunk)) for event in EVENTS for chunk in encoder.encode(event)]
 
@@ -381,7 +384,7 @@ class TestAnswers:
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", line["created_at"])
 
     def test_a_whole_generation_ends_with_what_it_took(self):
-        said = whole(ollama.say_response, *EVENTS)
+        said = whole(say_response, *EVENTS)
 
         del said["created_at"]
         assert said == {
@@ -399,7 +402,7 @@ class TestAnswers:
         }
 
     def test_a_chat_and_a_raw_generation_have_no_context(self):
-        assert "context" not in whole(ollama.say_message, Finished(FinishReason.END_OF_TURN))
+        assert "context" not in whole(say_message, Finished(FinishReason.END_OF_TURN))
 
     @pytest.mark.parametrize(
         ("reason", "said"),
@@ -411,11 +414,11 @@ class TestAnswers:
         ],
     )
     def test_why_it_ended(self, reason, said):
-        assert whole(ollama.say_message, Finished(reason))["done_reason"] == said
+        assert whole(say_message, Finished(reason))["done_reason"] == said
 
     @pytest.mark.parametrize(("event", "said"), [(Loaded(1.5), "load"), (Unloaded(), "unload")])
     def test_loading_is_done_and_no_more(self, event, said):
-        answer = whole(ollama.say_response, event)
+        answer = whole(say_response, event)
 
         del answer["created_at"]
         assert answer == {"model": "tiny", "response": "", "done": True, "done_reason": said}

@@ -83,6 +83,10 @@ class Encoder:
             case _:
                 pass  # Ollama has no word for it
 
+    def ping(self) -> Chunk:
+        """Say nothing: a line of an answer is all that Ollama's clients take for a sign of life."""
+        return self._text.fill(now(), "")
+
     def whole(self, reply: Reply, end: End) -> Json:
         more: Json = {"thinking": reply.reasoning} if reply.reasoning else {}
         if reply.tool_calls:
@@ -149,14 +153,14 @@ def _logprob(token: TokenLogprob) -> Json:
 def _metrics(usage: Usage) -> Json:
     total = usage.load_seconds + usage.prefill_seconds + usage.decode_seconds
     return {
-        "total_duration": _nanoseconds(total),
-        "load_duration": _nanoseconds(usage.load_seconds),
+        "total_duration": nanoseconds(total),
+        "load_duration": nanoseconds(usage.load_seconds),
         "prompt_eval_count": usage.prompt_tokens,
-        "prompt_eval_duration": _nanoseconds(usage.prefill_seconds),
+        "prompt_eval_duration": nanoseconds(usage.prefill_seconds),
         "eval_count": usage.completion_tokens,
-        "eval_duration": _nanoseconds(usage.decode_seconds),
+        "eval_duration": nanoseconds(usage.decode_seconds),
     }
 
 
-def _nanoseconds(seconds: float) -> int:
+def nanoseconds(seconds: float) -> int:
     return round(seconds * 1e9)

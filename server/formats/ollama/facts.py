@@ -63,6 +63,12 @@ def ps_body(engines: Engines) -> Json:
                     "hits": each.counters.prompt_cache_hits,
                     "misses": each.counters.prompt_cache_misses,
                 },
+                "drafts": {
+                    "by": each.drafts,
+                    "given_up": each.drafts_lost,
+                    "drafted": each.counters.drafted_tokens,
+                    "accepted": each.counters.accepted_tokens,
+                },
             }
             for each in sorted(residents, key=lambda each: ends[each.model.name], reverse=True)
         ]
@@ -140,9 +146,7 @@ def _details(model: Model) -> Json:
     }
 
 
-def routes(engines: Engines, shelf: Shelf) -> Blueprint:
-    blueprint = Blueprint("ollama_models", __name__)
-
+def add_routes(blueprint: Blueprint, engines: Engines, shelf: Shelf) -> None:
     @blueprint.get("/")
     async def root() -> Response:
         return Response("Ollama is running", content_type="text/plain; charset=utf-8")
@@ -170,5 +174,3 @@ def routes(engines: Engines, shelf: Shelf) -> Blueprint:
         except ModelNotFound:
             # On this path, and in /v1/models, Ollama says the name in full.
             raise ModelNotFound(str(ModelName.parse(name))) from None
-
-    return blueprint

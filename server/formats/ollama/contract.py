@@ -1,0 +1,182 @@
+"""What Ollama's routes take: https://github.com/ollama/ollama/blob/main/docs/api.md"""
+
+from server.contract import (
+    FLAG,
+    OBJECT,
+    TEXT,
+    Honour,
+    Route,
+    Row,
+    either,
+    integer,
+    list_of,
+    number,
+    one_of,
+)
+from server.fields import Json
+
+_IGNORED = Honour.IGNORED
+_REFUSED = Honour.REFUSED
+
+_TEXT_OR_TEXTS = either(TEXT, list_of(TEXT))
+_NAME = Row("model", TEXT, required=True)
+_OLD_NAME = Row("name", TEXT, note="an older word for model")
+_STREAM = Row("stream", FLAG, note="true where it is not given")
+_KEEP_ALIVE = Row(
+    "keep_alive",
+    either({"type": "number"}, TEXT),
+    note="seconds, or a duration such as 10m; 0 unloads, below 0 keeps",
+)
+
+# -- Options -----------------------------------------------------------------------
+
+
+def _option(name: str, schema: Json, note: str = "") -> Row:
+    return Row(f"options.{name}", schema, note=note)
+
+
+# Ollama reads whole numbers from fractions, as Go does.
+_SAMPLING = (
+    _option("temperature", number(0)),
+    _option("top_p", number(0, 1)),
+    _option("top_k", number(), "0 or less: all"),
+    _option("min_p", number(0, 1)),
+    _option("typical_p", number(0, 1)),
+    _option("seed", number(), "below 0: a new one each time"),
+    _option("repeat_penalty", number(0.01)),
+    _option("repeat_last_n", number(-1, 1 << 20), "-1: the whole context"),
+    _option("presence_penalty", number(-100, 100)),
+    _option("frequency_penalty", number(-100, 100)),
+    _option("xtc_probability", number(0, 1)),
+    _option("xtc_threshold", number(0, 1)),
+    _option("dry_multiplier", number(0, 100)),
+    _option("dry_base", number(1, 100)),
+    _option("dry_allowed_length", number(0, 1 << 20)),
+    _option("dry_penalty_last_n", number(-1, 1 << 20), "-1: the whole context"),
+    _option("dry_sequence_breakers", _TEXT_OR_TEXTS),
+    _option("ignore_eos", FLAG),
+    _option("num_predict", number(), "0 or less: no limit"),
+    _option("stop", _TEXT_OR_TEXTS),
+)
+_CONTEXT = _option("num_ctx", number(), "0 or less: as the model and the memory have it")
+_LOADING = tuple(
+    Row(f"options.{name}", schema, _IGNORED, "models are loaded in one way, the best we know")
+    for name, schema in (
+        ("num_keep", number()),
+        ("num_batch", number()),
+        ("num_gpu", number()),
+        ("main_gpu", number()),
+        ("num_thread", number()),
+        ("draft_num_predict", number()),
+        ("use_mmap", FLAG),
+    )
+)
+_OPTIONS = (Row("options", OBJECT), *_SAMPLING, _CONTEXT, *_LOADING)
+
+# -- Generate and chat -------------------------------------------------------------
+
+_ANSWERS = (
+    _NAME,
+    _STREAM,
+    Row("format", either(one_of("", "json"), OBJECT), note="json, or a JSON Schema"),
+    Row("think", either(FLAG, one_of("low", "medium", "high", "max"))),
+    Row("logprobs", FLAG),
+    Row("top_logprobs", integer(0, 20), note="needs logprobs"),
+    Row("truncate", FLAG, note="false: a prompt that is too long is refused"),
+    Row("shift", FLAG, note="a full context always ends the answer; true is named as ignored"),
+    _KEEP_ALIVE,
+    *_OPTIONS,
+    Row("num_ctx", integer(), note="as options.num_ctx"),
+    Row("context_length", integer(), note="as options.num_ctx"),
+    Row("grammar", TEXT, note="GBNF"),
+    Row("chat_template_kwargs", OBJECT),
+    Row("chat_template_kwargs.enable_thinking", FLAG, note="as think"),
+    Row(
+        "_debug_render_only",
+        FLAG,
+        _REFUSED,
+        "prompts are told by /apply-template",
+    ),
+)
+GENERATE = Route(
+    method="POST",
+    path="/api/generate",
+    summary="Go on with a prompt; without one, load the model or unload it.",
+    rows=(
+        *_ANSWERS,
+        Row("prompt", TEXT),
+        Row("suffix", TEXT, note="what follows the completion"),
+        Row("system", TEXT),
+        Row("template", TEXT, note="in Go's words, or in Jinja's"),
+        Row("context", list_of(integer(0, (1 << 31) - 1)), note="token ids of an earlier turn"),
+        Row("raw", FLAG, note="the prompt goes to the model as it stands"),
+        Row("images", list_of(TEXT), note="base64"),
+    ),
+    streams=True,
+)
+_MESSAGES = (
+    Row("messages", list_of(OBJECT), note="none: the model is loaded, or unloaded"),
+    Row("messages[].role", one_of("system", "user", "assistant", "tool"), required=True),
+    Row("messages[].content", either(TEXT, list_of(OBJECT))),
+    Row("messages[].thinking", TEXT),
+    Row("messages[].images", list_of(TEXT), note="base64"),
+    Row("messages[].tool_calls", list_of(OBJECT)),
+    Row("messages[].tool_calls[].id", TEXT),
+    Row("messages[].tool_calls[].function", OBJECT, required=True),
+    Row("messages[].tool_calls[].function.name", TEXT, required=True),
+    Row("messages[].tool_calls[].function.arguments", either(OBJECT, TEXT)),
+    Row("messages[].tool_calls[].function.index", integer()),
+    Row("messages[].tool_name", TEXT),
+    Row("messages[].tool_call_id", TEXT),
+)
+_TOOLS = (
+    Row("tools", list_of(OBJECT)),
+    Row("tools[].type", one_of("function")),
+    Row("tools[].function", OBJECT, required=True),
+    Row("tools[].function.name", TEXT, required=True),
+    Row("tools[].function.description", TEXT),
+    Row("tools[].function.parameters", OBJECT, note="a JSON Schema"),
+    Row("tools[].function.strict", FLAG),
+)
+CHAT = Route(
+    method="POST",
+    path="/api/chat",
+    summary="Answer a conversation; without messages, load the model or unload it.",
+    rows=(*_ANSWERS, *_MESSAGES, *_TOOLS),
+    streams=True,
+)
+
+# -- Embeddings --------------------------------------------------------------------
+
+_EMBED_OPTIONS = (
+    Row("options", OBJECT),
+    _CONTEXT,
+    *(Row(each.name, each.schema, _IGNORED, "there is nothing to draw") for each in _SAMPLING),
+    *_LOADING,
+)
+EMBED = Route(
+    method="POST",
+    path="/api/embed",
+    summary="Make a vector of each text.",
+    rows=(
+        _NAME,
+        Row("input", _TEXT_OR_TEXTS, note="none: the model is loaded"),
+        Row("truncate", FLAG, note="false: a text that is too long is refused"),
+        Row("dimensions", integer(0), note="more than the model has are all of them; 0: likewise"),
+        _KEEP_ALIVE,
+        *_EMBED_OPTIONS,
+    ),
+)
+EMBEDDINGS = Route(
+    method="POST",
+    path="/api/embeddings",
+    summary="Make a vector of one text: the older form of /api/embed.",
+    rows=(
+        _NAME,
+        Row("prompt", TEXT, note="none: the model is loaded"),
+        _KEEP_ALIVE,
+        *_EMBED_OPTIONS,
+    ),
+)
+
+ROUTES: tuple[Route, ...] = (GENERATE, CHAT, EMBED, EMBEDDINGS)
