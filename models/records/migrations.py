@@ -145,8 +145,13 @@ def _carry_turns_over(db: sqlite3.Connection) -> None:
         db.execute("UPDATE chats SET leaf = ? WHERE id = ?", (leaf, chat))
 
 
+def _dropped_messages(db: sqlite3.Connection) -> None:
+    db.execute("ALTER TABLE messages ADD COLUMN dropped_messages INTEGER NOT NULL DEFAULT 0")
+
+
 _MIGRATIONS: tuple[tuple[str, Callable[[sqlite3.Connection], None]], ...] = (
     ("chats", _chats),
     ("messages_in_a_tree", _messages_in_a_tree),
+    ("dropped_messages", _dropped_messages),
 )
 _NAMES = [name for name, _change in _MIGRATIONS]
