@@ -5,8 +5,8 @@ from models.engine.backend import Decoded, LoadSpec, Output
 from models.model import Model
 
 _WINDOW = 1000  # tokens over which it is looked whether drafts lose
-# A token more in a pass takes so much of what a pass over one takes, with 135M weights on one thread:
-# of the 15 that are looked up, and of the 3 that a model guesses. A GPU asks for less.
+# A token more in a pass takes so much of what a pass over one takes, with 135M weights on one
+# thread: of the 15 that are looked up, and of the 3 that a model guesses. A GPU asks for less.
 _COST, _COST_OF_FEW = 0.45, 0.75
 
 
