@@ -168,13 +168,9 @@ class TestTheLibrary:
         )
 
         prompt = spoken.engines.requests[-1].prompt
-        assert [message.role for message in prompt if not isinstance(message, str)] == [
-            "user",
-            "assistant",
-            "tool",
-        ]
-        kinds = [type(part).__name__ for part in prompt[1].parts]  # pyright: ignore
-        assert kinds == ["Reasoning", "ToolCall"]
+        assert not isinstance(prompt, str)
+        assert [message.role for message in prompt] == ["user", "assistant", "tool"]
+        assert [type(part).__name__ for part in prompt[1].parts] == ["Reasoning", "ToolCall"]
 
     def test_a_conversation(self, speak: Speak):
         spoken = speak(*SAID)
@@ -223,13 +219,9 @@ class TestTheLibrary:
             input=[{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "x"}],
         )
         assert spoken.prompt[-1][1].startswith("Summarise")
-        spoken.client.responses.create(
-            model="tiny",
-            input=[
-                *[item.to_dict(warnings=False) for item in compact.output],
-                {"role": "user", "content": "So?"},
-            ],  # type: ignore
-        )
+        said: Any = [*(item.to_dict(warnings=False) for item in compact.output)]
+        said.append({"role": "user", "content": "So?"})
+        spoken.client.responses.create(model="tiny", input=said)
 
         assert spoken.prompt == [
             ("system", "Be brief."),

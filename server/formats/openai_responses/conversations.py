@@ -15,9 +15,9 @@ from server.formats.openai_responses.contract import (
     BEGIN_CONVERSATION,
     CHANGE_CONVERSATION,
 )
+from server.formats.openai_responses.head import read_metadata
 from server.formats.openai_responses.items import Conversation
 from server.formats.openai_responses.paging import list_body, page
-from server.formats.openai_responses.requests import read_metadata
 from server.framing import JSON, reply
 from server.ignored import ignored_headers
 

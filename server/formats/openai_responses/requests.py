@@ -1,6 +1,5 @@
 """The body of a request for a response: what is to be done, and how it is told."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +8,7 @@ from models.errors import InvalidRequest
 from server.contract import Route, settle
 from server.fields import Fields, Json
 from server.formats.openai_responses.contract import CREATE, INCLUDES
-from server.formats.openai_responses.ids import new_id
+from server.formats.openai_responses.head import read_head
 from server.formats.openai_responses.items import Conversation
 from server.formats.openai_responses.thinking import read_thinking
 from server.formats.openai_responses.tools import Tools, read_tools
@@ -17,8 +16,6 @@ from server.keep_alive import read_keep_alive
 from server.overflow import read_overflow
 from server.sampling import read_limit, read_sampling, read_stop
 
-_MOST_METADATA = 16
-_LONGEST_KEY, _LONGEST_VALUE = 64, 512  # characters
 _VERBOSITIES = ("low", "medium", "high")
 
 
@@ -91,8 +88,7 @@ def read(draft: Draft, kept: Kept, route: Route = CREATE) -> Wanted:
     thinking = read_thinking(fields)
     includes = _includes(fields)
     fields.inner("stream_options")  # nothing in it has an effect
-    instructions = fields.text("instructions")
-    conversation = Conversation(instructions)
+    conversation = Conversation(fields.text("instructions"))
     for each in kept.before:
         conversation.take(Fields(each))
     items = [_take(conversation, each, kept.referred or {}) for each in draft.items]
@@ -102,19 +98,21 @@ def read(draft: Draft, kept: Kept, route: Route = CREATE) -> Wanted:
         ),
         thinking=thinking.thinking,
     )
-    store, background = fields.flag("store") is not False, bool(fields.flag("background"))
-    if background and not store:
+    head = read_head(
+        fields, request, tools, reasoning=thinking.told, conversation=draft.conversation
+    )
+    if head["background"] and not head["store"]:
         raise InvalidRequest('"background" needs "store" to be true.', field="background")
     return Wanted(
         request=request,
-        head=_head(draft, request, tools, thinking.told, instructions, store, background),
+        head=head,
         items=[each for each in items if each is not None],
         tools=tools,
         as_summary=thinking.as_summary,
         sealed="reasoning.encrypted_content" in includes,
         stream=bool(fields.flag("stream")),
-        store=store,
-        background=background,
+        store=head["store"],
+        background=head["background"],
         previous=draft.previous,
         conversation=draft.conversation,
         ignored=settle(fields, route),
@@ -233,79 +231,3 @@ def _includes(fields: Fields) -> tuple[str, ...]:
     if any(not INCLUDES[each] for each in includes):
         fields.ignore("include")
     return includes
-
-
-# -- What is told of it ------------------------------------------------------------
-
-
-def _head(
-    draft: Draft,
-    request: GenerateRequest,
-    tools: Tools,
-    reasoning: Json | None,
-    instructions: str | None,
-    store: bool,
-    background: bool,
-) -> Json:
-    fields, sampling = draft.fields, request.sampling
-    text = dict(fields.given().get("text") or {})
-    tokens = fields.integer("max_tool_calls", least=1)
-    return {
-        "id": new_id("resp"),
-        "object": "response",
-        "created_at": int(time.time()),
-        "model": request.model,
-        "instructions": instructions,
-        "max_output_tokens": request.max_tokens,
-        "max_tool_calls": tokens,
-        "previous_response_id": draft.previous,
-        "conversation": {"id": draft.conversation} if draft.conversation else None,
-        "store": store,
-        "background": background,
-        "tools": list(tools.told),
-        "tool_choice": tools.told_choice,
-        "parallel_tool_calls": tools.choice.parallel,
-        "text": {"format": {"type": "text"}} | {k: v for k, v in text.items() if v is not None},
-        "reasoning": reasoning,
-        # What is left open is as the model has it; the schema wants a number.
-        "temperature": 1.0 if sampling.temperature is None else sampling.temperature,
-        "top_p": 1.0 if sampling.top_p is None else sampling.top_p,
-        "presence_penalty": sampling.presence_penalty or 0.0,
-        "frequency_penalty": sampling.frequency_penalty or 0.0,
-        "top_logprobs": request.top_logprobs or 0,
-        "truncation": fields.given().get("truncation") or "disabled",
-        "service_tier": "default",
-        "metadata": read_metadata(fields),
-        **_names_of_users(fields),
-    }
-
-
-def read_metadata(fields: Fields) -> Json:
-    """Return ``metadata``, which is kept and told again. Raises InvalidRequest."""
-    inner = fields.inner("metadata")
-    if inner is None:
-        return {}
-    metadata = inner.raw()
-    if len(metadata) > _MOST_METADATA:
-        raise InvalidRequest(
-            f'"metadata" may have {_MOST_METADATA} entries at most.', field="metadata"
-        )
-    for key, value in metadata.items():
-        if not isinstance(value, str) or len(key) > _LONGEST_KEY or len(value) > _LONGEST_VALUE:
-            raise InvalidRequest(
-                f'"metadata" must be texts of {_LONGEST_VALUE} characters under names of '
-                f"{_LONGEST_KEY} at most.",
-                field="metadata",
-            )
-    return metadata
-
-
-def _names_of_users(fields: Fields) -> Json:
-    """Told again, and without effect: nobody here looks after users, and all is cached."""
-    told: Json = {}
-    for name in ("safety_identifier", "prompt_cache_key", "user"):
-        told[name] = fields.text(name)
-        fields.ignore(name)
-    if told["user"] is None:
-        del told["user"]  # the schema has no null for it
-    return told
