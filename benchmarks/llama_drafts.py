@@ -135,7 +135,7 @@ class Speaker:
     def say(self, prompts: list[tuple[int, ...]], tokens: int) -> tuple[list[list[int]], float]:
         """Return what it says, and tokens a second of all together behind the first.
 
-        The seconds are those that the child has had of a processor, whatever else the computer does.
+        The seconds are those that the child has had of a processor, whoever else has some.
         """
         sampling = SamplingParams(temperature=1.0, seed=1, ignore_eos=True)
         said: dict[int, list[int]] = {}

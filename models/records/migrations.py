@@ -195,9 +195,14 @@ def _responses(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
+def _dropped_messages(db: sqlite3.Connection) -> None:
+    db.execute("ALTER TABLE messages ADD COLUMN dropped_messages INTEGER NOT NULL DEFAULT 0")
+
+
 _MIGRATIONS: tuple[tuple[str, Callable[[sqlite3.Connection], None]], ...] = (
     ("chats", _chats),
     ("messages_in_a_tree", _messages_in_a_tree),
     ("responses", _responses),
+    ("dropped_messages", _dropped_messages),
 )
 _NAMES = [name for name, _change in _MIGRATIONS]

@@ -2,13 +2,14 @@
 
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
-from models.chat import Part, Role
+from models.chat import Part
 from models.records import parts
 from models.records.conversations import Conversations
 from models.records.database import blobs_of, open_database
@@ -16,7 +17,7 @@ from models.records.responses import Responses
 from models.records.thread import DatabaseThread
 from models.records.values import ChatEntry, Outcome, Turn
 
-_MESSAGE = "id, role, model, outcome, error, completion_tokens, decode_seconds"
+_MESSAGE = "id, role, model, outcome, error, completion_tokens, decode_seconds, dropped_messages"
 
 # The messages of a chat as it is shown: from its leaf up to the one that has no parent.
 _PATH = """
@@ -109,13 +110,21 @@ class Records:
         def write(db: sqlite3.Connection) -> None:
             rows = parts.encode(turn.parts, self._blobs)
             said = (turn.id, turn.role, turn.model, turn.outcome.value, turn.error)
-            row = (*said, turn.completion_tokens, turn.decode_seconds, chat, parent)
+            row = (
+                *said,
+                turn.completion_tokens,
+                turn.decode_seconds,
+                turn.dropped_messages,
+                chat,
+                parent,
+            )
             db.execute(
                 f"INSERT INTO messages ({_MESSAGE}, chat, parent)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
                 " outcome = excluded.outcome, error = excluded.error,"
                 " completion_tokens = excluded.completion_tokens,"
-                " decode_seconds = excluded.decode_seconds",
+                " decode_seconds = excluded.decode_seconds,"
+                " dropped_messages = excluded.dropped_messages",
                 row,
             )
             db.execute("DELETE FROM parts WHERE message = ?", (turn.id,))
@@ -155,7 +164,7 @@ class Records:
             f"{chosen} SELECT {_MESSAGE} FROM chosen JOIN messages ON id = message ORDER BY place",
             (argument,),
         )
-        return [_turn(said, *message) for message in messages]
+        return [_turn(said, message) for message in messages]
 
     def _set_deleted(self, chat: str, deleted_at: float | None) -> Future[None]:
         def update(db: sqlite3.Connection) -> None:
@@ -164,16 +173,8 @@ class Records:
         return self._do(update)
 
 
-def _turn(
-    said: Mapping[str, tuple[Part, ...]],
-    id_: str,
-    role: Role,
-    model: str,
-    outcome: str,
-    error: str,
-    completion_tokens: int,
-    decode_seconds: float,
-) -> Turn:
+def _turn(said: Mapping[str, tuple[Part, ...]], row: Sequence[Any]) -> Turn:
+    id_, role, model, outcome, error, completion_tokens, decode_seconds, dropped_messages = row
     return Turn(
         role=role,
         parts=said.get(id_, ()),
@@ -182,6 +183,7 @@ def _turn(
         error=error,
         completion_tokens=completion_tokens,
         decode_seconds=decode_seconds,
+        dropped_messages=dropped_messages,
         id=id_,
     )
 
