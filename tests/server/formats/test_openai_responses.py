@@ -386,6 +386,13 @@ class TestConversations:
             chat.user("And cats?"),
         )
 
+    def test_a_call_that_was_cut_off_does_not_end_a_chain(self):
+        cut = call("call_1", "weather", '{"ci') | {"status": "incomplete"}
+
+        got = wanted(before=[message("user", "Weather?"), cut], input="Go on.")
+
+        assert got.request.prompt == (chat.user("Weather?"), chat.user("Go on."))
+
     def test_what_was_said_before_and_what_is_referred_to(self):
         got = wanted(
             before=[message("user", "hi") | {"id": "msg_1"}, message("assistant", "Hello.")],
