@@ -45,10 +45,7 @@ TIME = Tool(
     "Get the time in a city",
     {
         "type": "object",
-        "properties": {
-            "city": {"type": "string", "maxLength": 20},
-            "hours": {"enum": [12, 24]},
-        },
+        "properties": {"city": {"type": "string", "maxLength": 20}, "hours": {"enum": [12, 24]}},
         "required": ["city", "hours"],
     },
 )
@@ -111,7 +108,7 @@ def calls_of(reply: Reply) -> list[tuple[str, Any]]:
 
 def assert_valid(calls: Sequence[tuple[str, Any]], *tools: Tool) -> None:
     assert calls
-    schemas = {tool.name: tool.parameters for tool in tools}
+    schemas = {tool.name: tool.parameters or {} for tool in tools}
     for name, arguments in calls:
         jsonschema.validate(arguments, schemas[name])
 
@@ -129,8 +126,7 @@ def test_a_question_that_a_tool_answers_is_a_call(services: Services, model: str
 def test_two_questions_are_two_calls_with_ids_of_their_own(services: Services, model: str) -> None:
     reply = answer(services, model, TWO_CITIES, tools=(WEATHER,))
 
-    weather = [("get_weather", {"city": city}) for city in ("Bern", "Paris")]
-    assert calls_of(reply) == weather
+    assert calls_of(reply) == [("get_weather", {"city": city}) for city in ("Bern", "Paris")]
     assert len({call.id for call in reply.tool_calls}) == 2
 
 
@@ -156,14 +152,11 @@ def test_where_no_tool_fits_it_answers_as_it_would(services: Services, model: st
 def test_a_call_that_is_required_comes_and_fits_its_schema(
     services: Services, model: str, seed: int
 ) -> None:
-    reply = answer(
-        services,
-        model,
-        chat.user("hello"),
-        tools=(WEATHER, TIME),
-        tool_choice=ToolChoice("required", parallel=False),
-        sampling=SamplingParams(temperature=1.5, seed=seed),
-    )
+    wish: dict[str, Any] = {
+        "tool_choice": ToolChoice("required", parallel=False),
+        "sampling": SamplingParams(temperature=1.5, seed=seed),
+    }
+    reply = answer(services, model, chat.user("hello"), tools=(WEATHER, TIME), **wish)
 
     assert_valid(calls_of(reply), WEATHER, TIME)
     assert reply.text == ""
