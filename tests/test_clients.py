@@ -17,6 +17,7 @@ from app.services import api_server, open_everything
 
 QUESTION = "What is 2 plus 2?"
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
+STORY: Any = [{"role": "user", "content": "Tell me a story about a dog."}]
 ANSWER = "2 + 2 = 4."
 GREEDY = {"temperature": 0}
 WEATHER: Any = {
@@ -28,6 +29,11 @@ WEATHER: Any = {
         "required": ["city"],
     },
 }
+
+
+class Sum(BaseModel):
+    left: int
+    right: int
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +89,86 @@ class TestOpenAI:
             completion = stream.get_final_completion()
 
         assert completion.choices[0].message.content == ANSWER
+
+    def test_several_choices_and_their_odds(self, client: openai.OpenAI):
+        def ask() -> list[str | None]:
+            reply = client.chat.completions.create(
+                model="pocket", messages=STORY, n=3, seed=5, temperature=2, max_tokens=30,
+                logprobs=True, top_logprobs=2, top_p=1, extra_body={"top_k": 0, "min_p": 0},
+            )  # fmt: skip
+            assert [choice.index for choice in reply.choices] == [0, 1, 2]
+            for choice in reply.choices:
+                assert choice.logprobs and choice.logprobs.content
+                assert len(choice.logprobs.content[0].top_logprobs) == 2
+            return [choice.message.content for choice in reply.choices]
+
+        first = ask()
+
+        assert len(set(first)) > 1
+        assert ask() == first  # the seed says it all
+
+    def test_several_choices_in_a_stream(self, client: openai.OpenAI):
+        stream = client.chat.completions.create(
+            model="pocket", messages=MESSAGES, n=2, temperature=0, stream=True
+        )
+
+        said = ["", ""]
+        for chunk in stream:
+            for choice in chunk.choices:
+                said[choice.index] += choice.delta.content or ""
+        assert said == [ANSWER, ANSWER]
+
+    def test_an_answer_of_a_given_form(self, client: openai.OpenAI):
+        reply = client.chat.completions.parse(
+            model="pocket", messages=MESSAGES, response_format=Sum, temperature=0, max_tokens=60
+        )
+
+        assert isinstance(reply.choices[0].message.parsed, Sum)
+
+    def test_completions(self, client: openai.OpenAI):
+        def ask(prompt: Any, **asked: Any) -> openai.types.Completion:
+            return client.completions.create(
+                model="pocket", prompt=prompt, temperature=0, max_tokens=4, **asked
+            )
+
+        reply = ask(["Once upon a", "2 + 2 ="], echo=True)
+        assert [choice.text.startswith(begin) for choice, begin in zip(
+            reply.choices, ("Once upon a", "2 + 2 ="), strict=True
+        )] == [True, True]  # fmt: skip
+        pieces = client.completions.create(
+            model="pocket", prompt="Once upon a", temperature=0, max_tokens=4, stream=True
+        )
+        streamed = "".join(piece.choices[0].text for piece in pieces)
+        assert "Once upon a" + streamed == reply.choices[0].text
+        best = ask("Once upon a", n=1, best_of=3, seed=1)
+        assert len(best.choices) == 1
+
+    def test_embeddings(self, client: openai.OpenAI):
+        numbers = client.embeddings.create(
+            model="pocket", input=["a dog", "a cat"], encoding_format="float"
+        )
+        packed = client.embeddings.create(model="pocket", input=["a dog", "a cat"])
+
+        assert [each.index for each in packed.data] == [0, 1]
+        for one, other in zip(numbers.data, packed.data, strict=True):
+            assert other.embedding == pytest.approx(one.embedding, abs=1e-6)
+        assert numbers.usage.prompt_tokens > 0
+
+    async def test_the_async_client(self, port: int):
+        url = f"http://127.0.0.1:{port}/v1"
+        async with openai.AsyncOpenAI(base_url=url, api_key="none") as client:
+            completion = await client.completions.create(
+                model="pocket", prompt="Once upon a", temperature=0, max_tokens=4
+            )
+            vectors = await client.embeddings.create(model="pocket", input="a dog")
+            stream = await client.chat.completions.create(
+                model="pocket", messages=MESSAGES, temperature=0, stream=True, n=2
+            )
+            chunks = [chunk async for chunk in stream]
+
+        assert completion.choices[0].text
+        assert vectors.data[0].embedding
+        assert {chunk.choices[0].index for chunk in chunks} == {0, 1}
 
     def test_the_models(self, client: openai.OpenAI):
         names = [model.id for model in client.models.list()]
