@@ -12,11 +12,12 @@ from werkzeug.routing import RequestRedirect, WebsocketMismatch
 
 from models.chat import GenerateRequest
 from models.errors import InferenceError
+from models.records.passing import PassingRecords
 from models.version import own_version
 from models.worker import PYTHON, Command
 from server import faults, metrics
 from server.fields import Json
-from server.formats import anthropic, llama_server, ollama, openai
+from server.formats import anthropic, llama_server, ollama, openai, openai_responses
 from server.formats.openai import chat
 from server.framing import JSON, reply
 from server.guard import Guard
@@ -36,6 +37,7 @@ class Api(Quart):
     def __init__(self, streams: Streams, bodies: LargeBodies) -> None:
         super().__init__("server", static_folder=None)
         self.streams = streams
+        self.passing_records = PassingRecords()
         self._bodies = bodies
         self.extensions["large_bodies"] = bodies  # as server.body finds it
         # A long answer takes what time it takes (Quart would cut it after a minute), and
@@ -46,6 +48,7 @@ class Api(Quart):
     def close(self) -> None:
         """End what the application has started beside itself. Harmless twice."""
         self._bodies.close()
+        self.passing_records.close()
 
 
 def create_app(
@@ -54,9 +57,12 @@ def create_app(
     *,
     host: str,
     hosts: Iterable[str] = (),
+    records: openai_responses.Records | None = None,
     worker_command: Command = PYTHON,
 ) -> Api:
     """Build the application; ``host`` is what the server listens on.
+
+    ``records`` keep responses and conversations; None: as long as the application runs.
 
     ``hosts`` are further names that it may be called by, beside those in
     ``INGLENOOK_HOSTS``. Web pages may call from this computer, and from where
@@ -70,6 +76,7 @@ def create_app(
     for blueprint in (
         ollama.routes(streams, shelf),
         openai.routes(streams, shelf),
+        openai_responses.routes(streams, shelf, records or app.passing_records),
         anthropic.routes(streams, tokens, shelf),
         llama_server.routes(streams, tokens, shelf, _read_chat),
         metrics.routes(streams, answered),

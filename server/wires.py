@@ -11,12 +11,13 @@ from http import HTTPStatus
 
 from models.errors import ContextOverflow, InferenceError, InvalidRequest, ServerBusy
 from server import framing
-from server.faults import sentence
+from server.faults import PreviousNotThere, sentence
 from server.fields import Json
 from server.framing import Chunk
 
 _CODES: dict[type[InferenceError], str] = {
     ContextOverflow: "context_length_exceeded",
+    PreviousNotThere: "previous_response_not_found",
     ServerBusy: "server_overloaded",
 }
 
@@ -175,6 +176,7 @@ OPENAI = Wire(
     ping=b": ping\n\n",  # a comment, which the standard has clients pass over
 )
 OPENAI_CHAT = replace(OPENAI, name="openai-chat", last_frame=b"data: [DONE]\n\n")
+OPENAI_RESPONSES = replace(OPENAI, name="openai-responses", frame=framing.event)
 OLLAMA = Wire(
     name="ollama",
     content_type=framing.NATIVE_JSON,
@@ -219,6 +221,7 @@ _LLAMA_PATHS = (
 WIRES: tuple[tuple[str, Wire], ...] = (
     *((path, LLAMA_SERVER) for path in _LLAMA_PATHS),
     ("/v1/messages", ANTHROPIC),
+    ("/v1/responses", OPENAI_RESPONSES),
     ("/v1", OPENAI),
     ("/", OLLAMA),
 )

@@ -12,6 +12,7 @@ import anthropic
 import ollama
 import openai
 import pytest
+from pydantic import BaseModel
 
 from app.services import api_server, open_everything
 
@@ -98,6 +99,48 @@ class TestOpenAI:
                 model="pocket", messages=[{"role": "user", "content": "dog " * 3000}]
             )
         assert caught.value.code == "context_length_exceeded"
+
+    def test_responses(self, client: openai.OpenAI):
+        first = client.responses.create(model="pocket", input=QUESTION, temperature=0)
+        with client.responses.stream(
+            model="pocket", input=QUESTION, temperature=0, store=False
+        ) as stream:
+            streamed = stream.get_final_response()
+        background = client.responses.create(
+            model="pocket",
+            input="Thank you.",
+            temperature=0,
+            previous_response_id=first.id,
+            background=True,
+        )
+        waited = client.responses.retrieve(background.id, stream=True)
+
+        assert first.output_text == streamed.output_text == ANSWER
+        assert first.usage and first.usage.output_tokens > 0
+        assert [event.type for event in waited][-1] == "response.completed"
+        asked = client.responses.input_items.list(background.id, order="asc").data
+        assert [item.to_dict()["role"] for item in asked] == ["user", "assistant", "user"]
+        client.responses.delete(first.id)
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(first.id)
+
+    def test_a_response_of_a_given_form(self, client: openai.OpenAI):
+        class Sum(BaseModel):
+            total: int
+
+        said = client.responses.parse(
+            model="pocket", input=QUESTION, temperature=0, text_format=Sum
+        )
+
+        assert isinstance(said.output_parsed, Sum)
+
+    def test_a_conversation_is_kept(self, client: openai.OpenAI):
+        kept = client.conversations.create(items=[{"role": "user", "content": "I am Ann."}])
+        client.responses.create(model="pocket", input=QUESTION, conversation=kept.id)
+
+        said = client.conversations.items.list(kept.id, order="asc").data
+        assert [item.to_dict()["role"] for item in said] == ["user", "user", "assistant"]
+        assert client.conversations.delete(kept.id).deleted
 
     async def test_many_at_once(self, port: int):
         url = f"http://127.0.0.1:{port}/v1"
