@@ -208,7 +208,7 @@ class TestOllama:
     def test_facts(self, client: ollama.Client):
         assert "llama3.2:latest" in [model.model for model in client.list().models]
         shown = client.show("llama3.2")
-        assert shown.capabilities == ["completion"]
+        assert shown.capabilities == ["completion", "tools", "thinking"]
         assert shown.modelinfo and shown.modelinfo["llama.context_length"] == 2048
 
     def test_errors_have_their_status(self, client: ollama.Client):
