@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from typing import Any
 
 import anthropic
@@ -293,7 +294,7 @@ class TestOllama:
     def test_facts(self, client: ollama.Client):
         assert "llama3.2:latest" in [model.model for model in client.list().models]
         shown = client.show("llama3.2")
-        assert shown.capabilities == ["completion"]
+        assert shown.capabilities == ["completion", "tools", "thinking"]
         assert shown.modelinfo and shown.modelinfo["llama.context_length"] == 2048
 
     def test_errors_have_their_status(self, client: ollama.Client):
@@ -455,10 +456,9 @@ class TestAnthropic:
         asked: Any = {"model": "pocket", "messages": MESSAGES}
         thinking: Any = {"type": "enabled", "budget_tokens": 1024}
 
-        bare, tools, thoughts = (
-            client.messages.count_tokens(**asked, **more).input_tokens
-            for more in ({"tools": []}, {"tools": [WEATHER]}, {"thinking": thinking})
-        )
+        bare = client.messages.count_tokens(**asked, tools=[]).input_tokens
+        thoughts = client.messages.count_tokens(**asked, thinking=thinking).input_tokens
+        tools = client.messages.count_tokens(**asked, tools=[WEATHER]).input_tokens
 
         assert bare < thoughts < tools
 
@@ -501,8 +501,9 @@ class TestAnthropic:
             listed = [model.id async for model in client.models.list(limit=1)]
             count = await client.messages.count_tokens(model="pocket", messages=MESSAGES)
 
-        assert whole.content[0].type == streamed.content[0].type == "tool_use"
-        assert whole.content[0].input == streamed.content[0].input
+        [called], [again] = whole.content, streamed.content
+        assert called.type == "tool_use" and again.type == "tool_use"
+        assert called.input == again.input
         assert "pocket:latest" in listed
         assert count.input_tokens > 0
 
@@ -547,6 +548,57 @@ class TestAnthropic:
             )
 
         assert message.stop_reason == "end_turn"
+
+
+class TestLlamaServer:
+    """What clients of llama.cpp's server ask for, on the model that ships with us."""
+
+    def ask(self, port: int, path: str, body: dict[str, Any]) -> Any:
+        connection = HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("POST", path, json.dumps(body))
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        connection.close()
+        return answer
+
+    @pytest.mark.parametrize("model", ["pocket", "pocket:mlx"])
+    def test_a_text_its_tokens_and_back(self, port: int, model: str):
+        asked = {"model": model, "content": "Hi 😀", "with_pieces": True}
+
+        got = self.ask(port, "/tokenize", asked)["tokens"]
+        ids = self.ask(port, "/tokenize", asked | {"with_pieces": False})["tokens"]
+
+        assert [each["id"] for each in got] == ids
+        pieces = [each["piece"] for each in got]
+        assert b"".join(bytes(p) if isinstance(p, list) else p.encode() for p in pieces) == (
+            "Hi 😀".encode()
+        )
+        text = self.ask(port, "/detokenize", {"model": model, "tokens": ids})
+        assert text == {"content": "Hi 😀"}
+        wrong = self.ask(port, "/detokenize", {"model": model, "tokens": [10**6]})
+        assert wrong["error"]["code"] == 400
+
+    def test_the_prompt_of_a_chat_can_be_counted(self, port: int):
+        asked = {"model": "pocket", "messages": MESSAGES}
+
+        prompt = self.ask(port, "/apply-template", asked)["prompt"]
+        bare = self.ask(port, "/apply-template", asked | {"add_generation_prompt": False})
+        ids = self.ask(port, "/tokenize", {"model": "pocket", "content": prompt})["tokens"]
+
+        assert QUESTION in prompt
+        assert prompt.startswith(bare["prompt"]) and len(prompt) > len(bare["prompt"])
+        url = f"http://127.0.0.1:{port}"
+        with anthropic.Anthropic(base_url=url, api_key="none") as client:
+            counted = client.messages.count_tokens(model="pocket", messages=MESSAGES)
+        assert counted.input_tokens == len(ids)
+
+    def test_without_a_model_the_last_is_meant(self, port: int):
+        assert self.ask(port, "/models/load", {"model": "pocket"}) == {"success": True}
+        got = self.ask(port, "/infill", {"input_prefix": "1, 2,", "input_suffix": ""})
+
+        assert got["model"] == "pocket:latest"
+        assert got["stop"]
+        assert self.ask(port, "/models/unload", {"model": "pocket"}) == {"success": True}
 
 
 class TestAutogen:
