@@ -15,7 +15,7 @@ from models.mlx_cache import WIDTH, cache_facts
 from models.model import Details, Files, Kind
 from models.template_signs import knows_thinking, knows_tools
 
-VERSION = 4
+VERSION = 5
 """Raised whenever a fact is added or read in another way: what is older is read again."""
 
 _LARGEST_GROUP = 1 << 20  # weights with one scale; 32 to 128 are usual
