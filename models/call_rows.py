@@ -285,7 +285,7 @@ CALLS: tuple[Calls, ...] = (
         call=_NAME_AND_ARGUMENTS,
     ),
     Calls(  # whatever else has room for tools: nothing but an object
-        Signs(all_of=("tools", "tool_calls"), none_of=("function call<|role_sep|>",)),
+        Signs(all_of=("tools", "tool_calls"), none_of=("function call<|role_sep|>", " functools[")),
         begin="{",
         end="",
         form=CallForm.JSON,
