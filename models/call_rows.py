@@ -148,18 +148,7 @@ CALLS: tuple[Calls, ...] = (
         parameter="{key}:<escape>{value}<escape>",
     ),
     Calls(  # LFM 2 and 2.5
-        Signs(all_of=("<|tool_list_start|>",)),
-        begin="<|tool_call_start|>",
-        end="<|tool_call_end|>",
-        form=CallForm.PYTHON,
-        call="{name}({parameters})",
-        parameter="{key}={value}",
-        open="[",
-        between=", ",
-        close="]",
-    ),
-    Calls(  # LFM 2.5
-        Signs(all_of=("<|im_start|>", "<|tool_call_start|>")),
+        Signs(all_of=("<|im_start|>", "List of tools: ")),
         begin="<|tool_call_start|>",
         end="<|tool_call_end|>",
         form=CallForm.PYTHON,
@@ -285,7 +274,7 @@ CALLS: tuple[Calls, ...] = (
         call=_NAME_AND_ARGUMENTS,
     ),
     Calls(  # whatever else has room for tools: nothing but an object
-        Signs(all_of=("tools", "tool_calls"), none_of=("function call<|role_sep|>", " functools[")),
+        Signs(all_of=("tools", "tool_calls"), none_of=("function call", " functools[")),
         begin="{",
         end="",
         form=CallForm.JSON,

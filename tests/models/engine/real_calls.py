@@ -49,7 +49,7 @@ def _calls(kind: str) -> Iterator[RealCall]:
 def _schema(found: Any) -> Any:
     match found:
         case dict():
-            return {key: _type(key, each) for key, each in found.items()}
+            return {key: _type(key, each) for key, each in found.items() if each != "any"}
         case list():
             return [_schema(each) for each in found]
         case _:

@@ -204,7 +204,7 @@ DOCUMENTED = {
         "<start_function_call>call:look{city:<escape>Bern<escape>,days:2}<end_function_call>",
     ),
     "LFM 2": (
-        "<|tool_list_start|>",
+        "<|im_start|> List of tools: ",
         '<|tool_call_start|>[look(city="Bern", days=2)]<|tool_call_end|>',
     ),
     "Llama 4": ("<|header_start|>", '[look(city="Bern", days=2)]'),

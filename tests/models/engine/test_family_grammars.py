@@ -88,6 +88,8 @@ def _as_said(text: str) -> str:
 def in_order(call: RealCall) -> bool:
     """Whether it has what its schema names, in that order: grammars want it so."""
     schema = call.tool.parameters or {}
+    if not all("type" in each for each in schema["properties"].values()):
+        return False  # Gemma's form cannot be held to what says nothing
     names = [each for each in schema["properties"] if each in call.arguments]
     return names == list(call.arguments) and set(schema.get("required", ())) <= set(names)
 
