@@ -1,17 +1,21 @@
 """What a family's grammar allows: calls as its template writes them, by the names of the tools."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
-from models.chat import Tool, ToolChoice
+from models import chat
+from models.chat import GenerateRequest, Tool, ToolChoice
 from models.engine.grammar import Tokens
 from models.engine.grammar_calls import Offer, compile_calls
+from models.engine.grammar_maker import GrammarMaker
 from models.engine.grammar_parameters import arguments_of
+from models.errors import InvalidRequest
 from models.markup import CallForm
-from models.model_family import ModelFamily
+from models.model_family import ModelFamily, family_of
 from tests.models.engine.real_calls import RealCall
 from tests.models.engine.test_families import FOUND, TEMPLATES, WRITING, calls, written
 
@@ -113,3 +117,45 @@ def test_what_the_template_writes_is_allowed_and_another_name_is_not(
         assert case.allows(hello, case.grammar([call.tool], "none"))
         assert case.allows(text, case.grammar([call.tool], "auto"))
         assert not case.allows(text, case.grammar([other], "auto"), ended=False)
+
+
+UNKEPT: dict[str, dict[str, Any]] = {
+    "<tool_call><function=<parameter=": {"type": "string", "pattern": "a+"},
+    "<tool_call><arg_key>": {"type": "string", "format": "date"},
+    "<|tool_call>": {"type": "object"},
+    "<start_function_call>": {"anyOf": [{"type": "array"}, {"type": "string"}]},
+    "<|im_start|>List of tools: ": {"type": "array", "uniqueItems": True},
+}
+
+
+@pytest.fixture(scope="module")
+def maker() -> Iterator[GrammarMaker]:
+    maker = GrammarMaker(lambda: Tokens((256,)))
+    yield maker
+    maker.close()
+
+
+@pytest.mark.parametrize("words", UNKEPT)
+@pytest.mark.parametrize("strict", [False, True])
+def test_what_a_form_cannot_be_held_to_is_refused_where_it_must_be(
+    maker: GrammarMaker, words: str, strict: bool
+) -> None:
+    tool = Tool("look", "", {"properties": {"x": UNKEPT[words]}}, strict=strict)
+    choice = ToolChoice("auto" if strict else "required")
+    request = GenerateRequest(
+        model="x", prompt=(chat.user("Hi"),), tools=(tool,), tool_choice=choice
+    )
+    with pytest.raises(InvalidRequest, match="tool 'look'"):
+        maker.make(request, (1,), family_of(words))
+
+
+@pytest.mark.parametrize("words", UNKEPT)
+def test_and_else_such_a_call_is_free_and_others_are_not(maker: GrammarMaker, words: str) -> None:
+    free = Tool("look", "", {"properties": {"x": UNKEPT[words]}})
+    request = GenerateRequest(model="x", prompt=(chat.user("Hi"),), tools=(free, Tool("ping")))
+    family = family_of(words)
+    made = maker.make(request, (1,), family)
+    assert made and family.calls
+    case = Case(family, as_tokens=False)
+    assert case.allows("Hello", made.lark)
+    assert not case.allows(f"{family.calls.begin}oops", made.lark, ended=False)
