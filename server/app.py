@@ -12,11 +12,13 @@ from werkzeug.routing import RequestRedirect, WebsocketMismatch
 from models.errors import InferenceError
 from models.version import own_version
 from models.worker import PYTHON, Command
-from server import faults
+from server import description, faults
+from server.early_answers import EarlyAnswers
 from server.fields import Json
 from server.formats import anthropic, ollama, openai
 from server.framing import JSON, reply
 from server.guard import Guard
+from server.key_check import KeyCheck
 from server.large_bodies import LargeBodies
 from server.security import HostCheck, Origins
 from server.shelf import Shelf, Store
@@ -51,13 +53,14 @@ def create_app(
     *,
     host: str,
     hosts: Iterable[str] = (),
+    keys: KeyCheck | None = None,
     worker_command: Command = PYTHON,
 ) -> Api:
     """Build the application; ``host`` is what the server listens on.
 
     ``hosts`` are further names that it may be called by, beside those in
     ``INGLENOOK_HOSTS``. Web pages may call from this computer, and from where
-    ``OLLAMA_ORIGINS`` says. Who runs the application closes it.
+    ``OLLAMA_ORIGINS`` says. ``keys``: whoever calls needs one. Who runs the application closes it.
     """
     streams = Streams(engines)
     shelf = Shelf(store)
@@ -66,16 +69,19 @@ def create_app(
         ollama.routes(streams, shelf),
         openai.routes(streams, shelf),
         anthropic.routes(streams, Tokens(engines), shelf),
+        description.routes(),
     ):
         app.register_blueprint(blueprint)
     _add_health(app, engines)
     _add_error_handlers(app)
-    app.asgi_app = Guard(  # as Quart's documentation has it
+    guard = Guard(
         app.asgi_app,
         HostCheck(host, [*hosts, *_listed("INGLENOOK_HOSTS")]),
         Origins(_listed("OLLAMA_ORIGINS")),
+        keys,
         version=own_version(),
     )
+    app.asgi_app = EarlyAnswers(guard)  # as Quart's documentation has it
     return app
 
 

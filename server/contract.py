@@ -12,6 +12,8 @@ from typing import Any
 from models.errors import InvalidRequest
 from server.fields import Fields, Json
 
+_LARGEST_BOUND = 2**53  # beyond it a bound says nothing: JSON's numbers are not exact there
+
 
 class Honour(StrEnum):
     """What becomes of a field that is given."""
@@ -93,4 +95,8 @@ def either(*schemas: Json) -> Json:
 
 def _range(least: float | None, most: float | None) -> dict[str, Any]:
     ends = {"minimum": least, "maximum": most}
-    return {name: value for name, value in ends.items() if value is not None}
+    return {
+        name: value
+        for name, value in ends.items()
+        if value is not None and abs(value) <= _LARGEST_BOUND
+    }

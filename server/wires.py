@@ -14,9 +14,11 @@ from server import framing
 from server.faults import sentence
 from server.fields import Json
 from server.framing import Chunk
+from server.keys import KeyRefused
 
 _CODES: dict[type[InferenceError], str] = {
     ContextOverflow: "context_length_exceeded",
+    KeyRefused: "invalid_api_key",
     ServerBusy: "server_overloaded",
 }
 
@@ -40,6 +42,7 @@ class Wire:
     # (``Asked.ping``).
     ping: bytes = b""
     ping_seconds: float = 10.0  # without a frame
+    most_body_bytes: int = 256 << 20  # of a request, made plain: a dozen photographs in base64
 
 
 # -- OpenAI ------------------------------------------------------------------------
@@ -158,6 +161,7 @@ ANTHROPIC = Wire(
     unknown_path=_anthropic_unknown,
     frame=framing.event,
     ping=framing.event({"type": "ping"}),
+    most_body_bytes=32 << 20,  # https://docs.claude.com/en/api/errors#request-size-limits
 )
 
 # By the path they begin with, the longest first.

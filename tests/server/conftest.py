@@ -12,6 +12,7 @@ import pytest
 from models.model import Model
 from models.residency import Residency
 from server.app import create_app
+from server.key_check import KeyCheck
 from server.listener import ApiServer
 from tests.fakes import ScriptedBackend, a_model, find_among, scripted_residency
 
@@ -61,9 +62,11 @@ class Answer:
 class Serving:
     """A server that answers, and how to ask it."""
 
-    def __init__(self, residency: Residency, store: FakeStore) -> None:
+    def __init__(
+        self, residency: Residency, store: FakeStore, keys: KeyCheck | None = None
+    ) -> None:
         self.residency = residency
-        self._make_app = lambda: create_app(residency, store, host=HOST)
+        self._make_app = lambda: create_app(residency, store, host=HOST, keys=keys)
         self.server = ApiServer(self._make_app, HOST, [0])
         self.server.start()
 
@@ -103,11 +106,14 @@ def serve() -> Iterator[Callable[..., Serving]]:
     started: list[Serving] = []
 
     def start(
-        backend: ScriptedBackend | None = None, *, models: list[Model] | None = None
+        backend: ScriptedBackend | None = None,
+        *,
+        models: list[Model] | None = None,
+        keys: KeyCheck | None = None,
     ) -> Serving:
         store = FakeStore(models) if models is not None else FakeStore()
         residency = scripted_residency(backend or ScriptedBackend("Hel", "lo"), *store.models)
-        started.append(Serving(residency, store))
+        started.append(Serving(residency, store, keys))
         return started[-1]
 
     yield start
