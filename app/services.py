@@ -99,6 +99,7 @@ def api_server(services: Services, host: str, ports: Sequence[int]) -> "ApiServe
             host=host,
             hosts=settings.allowed_hosts,
             keys=KeyCheck(services.keys) if needs_key else None,
+            records=services.records,
             worker_command=worker_command(),
         ),
         host,

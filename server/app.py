@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable
 from http import HTTPStatus
 
@@ -9,13 +10,16 @@ from quart import Quart, Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect, WebsocketMismatch
 
+from models.chat import GenerateRequest
 from models.errors import InferenceError
+from models.records.passing import PassingRecords
 from models.version import own_version
 from models.worker import PYTHON, Command
-from server import description, faults
+from server import description, faults, metrics
 from server.early_answers import EarlyAnswers
 from server.fields import Json
-from server.formats import anthropic, ollama, openai
+from server.formats import anthropic, llama_server, ollama, openai, openai_responses
+from server.formats.openai import chat
 from server.framing import JSON, reply
 from server.guard import Guard
 from server.key_check import KeyCheck
@@ -35,6 +39,7 @@ class Api(Quart):
     def __init__(self, streams: Streams, bodies: LargeBodies) -> None:
         super().__init__("server", static_folder=None)
         self.streams = streams
+        self.passing_records = PassingRecords()
         self._bodies = bodies
         self.extensions["large_bodies"] = bodies  # as server.body finds it
         # A long answer takes what time it takes (Quart would cut it after a minute), and
@@ -45,6 +50,7 @@ class Api(Quart):
     def close(self) -> None:
         """End what the application has started beside itself. Harmless twice."""
         self._bodies.close()
+        self.passing_records.close()
 
 
 def create_app(
@@ -54,9 +60,12 @@ def create_app(
     host: str,
     hosts: Iterable[str] = (),
     keys: KeyCheck | None = None,
+    records: openai_responses.Records | None = None,
     worker_command: Command = PYTHON,
 ) -> Api:
     """Build the application; ``host`` is what the server listens on.
+
+    ``records`` keep responses and conversations; None: as long as the application runs.
 
     ``hosts`` are further names that it may be called by, beside those in
     ``INGLENOOK_HOSTS``. Web pages may call from this computer, and from where
@@ -64,11 +73,16 @@ def create_app(
     """
     streams = Streams(engines)
     shelf = Shelf(store)
+    tokens = Tokens(engines)
+    answered: metrics.Answered = Counter()
     app = Api(streams, LargeBodies(worker_command))
     for blueprint in (
         ollama.routes(streams, shelf),
         openai.routes(streams, shelf),
-        anthropic.routes(streams, Tokens(engines), shelf),
+        openai_responses.routes(streams, shelf, records or app.passing_records),
+        anthropic.routes(streams, tokens, shelf),
+        llama_server.routes(streams, tokens, shelf, _read_chat),
+        metrics.routes(streams, answered),
         description.routes(),
     ):
         app.register_blueprint(blueprint)
@@ -81,8 +95,16 @@ def create_app(
         keys,
         version=own_version(),
     )
-    app.asgi_app = EarlyAnswers(guard)  # as Quart's documentation has it
+    counted = metrics.CountedAnswers(guard, answered)
+    app.asgi_app = EarlyAnswers(counted)  # as Quart's documentation has it
     return app
+
+
+def _read_chat(body: Json) -> tuple[GenerateRequest, tuple[str, ...]]:
+    """Read a chat as OpenAI's API has it, for a family that has none of its own."""
+    asked = chat.parse(body)
+    assert isinstance(asked.request, GenerateRequest)
+    return asked.request, asked.ignored
 
 
 def _listed(variable: str) -> list[str]:
@@ -91,6 +113,7 @@ def _listed(variable: str) -> list[str]:
 
 def _add_health(app: Quart, engines: Engines) -> None:
     @app.get("/health")
+    @app.get("/v1/health")  # as llama.cpp's server has it
     async def health() -> Response:
         loaded = [str(each.model.name) for each in engines.residents() if not each.loading]
         found = engines.health()

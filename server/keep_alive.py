@@ -24,24 +24,25 @@ _LONGEST = 1000 * 365 * 24 * 3600.0  # seconds
 def read_keep_alive(fields: Fields) -> float | None:
     """Return the seconds that ``keep_alive`` asks for; inf: for ever; None: not said.
 
-    LM Studio's clients call it ``ttl``. Raises InvalidRequest.
+    ``ttl`` is LM Studio's name for it. Raises InvalidRequest.
     """
-    seconds = [_seconds(fields, field) for field in ("keep_alive", "ttl")]
-    return next((each for each in seconds if each is not None), None)
+    ttl = _seconds(fields, "ttl")
+    named = _seconds(fields, "keep_alive")
+    return ttl if named is None else named
 
 
-def _seconds(fields: Fields, field: str) -> float | None:
-    value = fields.value(field)
+def _seconds(fields: Fields, name: str) -> float | None:
+    value = fields.value(name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise fields.wrong(field, "a number of seconds or a duration like '10m'", value)
+        raise fields.wrong(name, "a number of seconds or a duration like '10m'", value)
     if isinstance(value, str):
-        value = duration_seconds(value, field)
+        value = duration_seconds(value, name)
     return math.inf if value < 0 else float(min(value, _LONGEST))
 
 
-def duration_seconds(text: str, field: str = "keep_alive") -> float:
+def duration_seconds(text: str, name: str = "keep_alive") -> float:
     """Read a duration as Go's time.ParseDuration does: ``1h30m``, ``-1m``, ``1.5s``.
 
     A number without a unit is seconds.
@@ -54,8 +55,8 @@ def duration_seconds(text: str, field: str = "keep_alive") -> float:
         return sign * float(unsigned)
     if not re.fullmatch(f"(?:{_PART.pattern})+", unsigned):
         raise InvalidRequest(
-            f"\"{field}\" must be a number of seconds or a duration like '10m', not {text[:40]!r}.",
-            field=field,
+            f"\"{name}\" must be a number of seconds or a duration like '10m', not {text[:40]!r}.",
+            field=name,
         )
     parts: list[tuple[str, str]] = _PART.findall(unsigned)
     return sign * sum(float(amount) * _UNIT_SECONDS[unit] for amount, unit in parts)

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 1.0  # within which a new key is known, and a removed one forgotten
 # They tell nothing of this computer, nor of what is on it.
-_OPEN = {"/", "/health", "/api/version", "/openapi.json", "/docs"}
+_OPEN = {"/", "/health", "/v1/health", "/api/version", "/openapi.json", "/docs"}
 
 
 def is_open(path: str) -> bool:

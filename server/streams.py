@@ -14,6 +14,8 @@ from models.errors import InferenceError
 from models.events import Event, Failed, Last, Sink
 from models.health import Health
 from models.resident import Resident
+from models.spelling import Spelling
+from models.totals import Totals
 
 _LAST = frozenset[type[Event]](get_args(Last))
 
@@ -36,6 +38,12 @@ class Engines(Protocol):
     def count_tokens(self, request: GenerateRequest) -> int:
         """Return the tokens of the prompt. It may take a while. Raises InferenceError."""
         ...
+
+    def spelling(self, model: str) -> Spelling:
+        """Return what shows a model's tokens. It may take a while. Raises InferenceError."""
+        ...
+
+    def totals(self) -> Totals: ...
 
 
 class Bell:

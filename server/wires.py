@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from models.errors import ContextOverflow, InferenceError, InvalidRequest, ServerBusy
 from server import framing
-from server.faults import sentence
+from server.faults import PreviousNotThere, sentence
 from server.fields import Json
 from server.framing import Chunk
 from server.keys import KeyRefused
@@ -19,6 +19,7 @@ from server.keys import KeyRefused
 _CODES: dict[type[InferenceError], str] = {
     ContextOverflow: "context_length_exceeded",
     KeyRefused: "invalid_api_key",
+    PreviousNotThere: "previous_response_not_found",
     ServerBusy: "server_overloaded",
 }
 
@@ -133,6 +134,39 @@ def _anthropic_unknown(status: int, said: str, method: str, path: str) -> tuple[
     return framing.to_json(envelope), framing.JSON
 
 
+# -- llama.cpp's server ------------------------------------------------------------
+
+_LLAMA_TYPES: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "authentication_error",
+    HTTPStatus.FORBIDDEN: "permission_error",
+    HTTPStatus.NOT_FOUND: "not_found_error",
+    HTTPStatus.NOT_IMPLEMENTED: "not_supported_error",
+    HTTPStatus.SERVICE_UNAVAILABLE: "unavailable_error",
+}
+
+
+def _llama_body(error: InferenceError) -> Json:
+    envelope = _llama_envelope(sentence(error), error.status_hint)
+    if isinstance(error, ContextOverflow):
+        envelope["error"] |= {
+            "type": "exceed_context_size_error",
+            "n_prompt_tokens": error.prompt_tokens,
+            "n_ctx": error.context_length,
+        }
+    return envelope
+
+
+def _llama_envelope(message: str, status: int) -> Json:
+    callers_fault = status < HTTPStatus.INTERNAL_SERVER_ERROR
+    other = "invalid_request_error" if callers_fault else "server_error"
+    kind = _LLAMA_TYPES.get(status, other)
+    return {"error": {"code": status, "message": message, "type": kind}}
+
+
+def _llama_unknown(status: int, said: str, method: str, path: str) -> tuple[bytes, str]:
+    return framing.to_json(_llama_envelope(f"{said}: {method} {path}", status)), framing.JSON
+
+
 # -- All of them -------------------------------------------------------------------
 
 OPENAI = Wire(
@@ -145,6 +179,7 @@ OPENAI = Wire(
     ping=b": ping\n\n",  # a comment, which the standard has clients pass over
 )
 OPENAI_CHAT = replace(OPENAI, name="openai-chat", last_frame=b"data: [DONE]\n\n")
+OPENAI_RESPONSES = replace(OPENAI, name="openai-responses", frame=framing.event)
 OLLAMA = Wire(
     name="ollama",
     content_type=framing.NATIVE_JSON,
@@ -164,9 +199,33 @@ ANTHROPIC = Wire(
     most_body_bytes=32 << 20,  # https://docs.claude.com/en/api/errors#request-size-limits
 )
 
+LLAMA_SERVER = Wire(
+    name="llama-server",
+    content_type=framing.JSON,
+    stream_type=framing.EVENT_STREAM,
+    error_body=_llama_body,
+    unknown_path=_llama_unknown,
+    frame=framing.data,
+    ping=b":\n\n",
+)
+_LLAMA_PATHS = (
+    "/apply-template",
+    "/detokenize",
+    "/infill",
+    "/models",
+    "/props",
+    "/rerank",
+    "/reranking",
+    "/tokenize",
+    "/v1/rerank",
+    "/v1/reranking",
+)
+
 # By the path they begin with, the longest first.
 WIRES: tuple[tuple[str, Wire], ...] = (
+    *((path, LLAMA_SERVER) for path in _LLAMA_PATHS),
     ("/v1/messages", ANTHROPIC),
+    ("/v1/responses", OPENAI_RESPONSES),
     ("/v1", OPENAI),
     ("/", OLLAMA),
 )

@@ -31,6 +31,8 @@ from models.model import Details, Files, Kind, Model
 from models.names import ModelName
 from models.residency import Residency
 from models.resident import Resident
+from models.spelling import Spelling
+from models.totals import Totals
 
 A_TEST = Origin("command", client="a test")
 
@@ -275,3 +277,9 @@ class RecordedEngines:
 
     def count_tokens(self, request: GenerateRequest) -> int:
         return len(str(request.prompt))
+
+    def spelling(self, model: str) -> Spelling:
+        raise ModelNotFound(model)
+
+    def totals(self) -> Totals:
+        return Totals()

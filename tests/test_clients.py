@@ -11,6 +11,7 @@ import anthropic
 import ollama
 import openai
 import pytest
+from pydantic import BaseModel
 
 from app.services import api_server, open_everything
 
@@ -18,6 +19,15 @@ QUESTION = "What is 2 plus 2?"
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
 ANSWER = "2 + 2 = 4."
 GREEDY = {"temperature": 0}
+WEATHER: Any = {
+    "name": "weather",
+    "description": "Get the weather in a city",
+    "input_schema": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+    },
+}
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +98,48 @@ class TestOpenAI:
                 model="pocket", messages=[{"role": "user", "content": "dog " * 3000}]
             )
         assert caught.value.code == "context_length_exceeded"
+
+    def test_responses(self, client: openai.OpenAI):
+        first = client.responses.create(model="pocket", input=QUESTION, temperature=0)
+        with client.responses.stream(
+            model="pocket", input=QUESTION, temperature=0, store=False
+        ) as stream:
+            streamed = stream.get_final_response()
+        background = client.responses.create(
+            model="pocket",
+            input="Thank you.",
+            temperature=0,
+            previous_response_id=first.id,
+            background=True,
+        )
+        waited = client.responses.retrieve(background.id, stream=True)
+
+        assert first.output_text == streamed.output_text == ANSWER
+        assert first.usage and first.usage.output_tokens > 0
+        assert [event.type for event in waited][-1] == "response.completed"
+        asked = client.responses.input_items.list(background.id, order="asc").data
+        assert [item.to_dict()["role"] for item in asked] == ["user", "assistant", "user"]
+        client.responses.delete(first.id)
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(first.id)
+
+    def test_a_response_of_a_given_form(self, client: openai.OpenAI):
+        class Sum(BaseModel):
+            total: int
+
+        said = client.responses.parse(
+            model="pocket", input=QUESTION, temperature=0, text_format=Sum
+        )
+
+        assert isinstance(said.output_parsed, Sum)
+
+    def test_a_conversation_is_kept(self, client: openai.OpenAI):
+        kept = client.conversations.create(items=[{"role": "user", "content": "I am Ann."}])
+        client.responses.create(model="pocket", input=QUESTION, conversation=kept.id)
+
+        said = client.conversations.items.list(kept.id, order="asc").data
+        assert [item.to_dict()["role"] for item in said] == ["user", "user", "assistant"]
+        assert client.conversations.delete(kept.id).deleted
 
     async def test_many_at_once(self, port: int):
         url = f"http://127.0.0.1:{port}/v1"
@@ -252,6 +304,121 @@ class TestAnthropic:
 
         [block] = message.content
         assert block.type == "text" and block.text
+
+    def test_a_tool_turn(self, client: anthropic.Anthropic):
+        asked: Any = [{"role": "user", "content": "What is the weather in Bern?"}]
+
+        first = client.messages.create(
+            model="pocket", max_tokens=100, messages=asked, tools=[WEATHER], extra_body=GREEDY
+        )
+        [call] = first.content
+        assert (first.stop_reason, call.type) == ("tool_use", "tool_use")
+        assert call.type == "tool_use" and call.input == {"city": "Bern"}
+        result: Any = {"type": "tool_result", "tool_use_id": call.id, "content": "sunny"}
+        second = client.messages.create(
+            model="pocket",
+            max_tokens=100,
+            messages=[
+                *asked,
+                {"role": "assistant", "content": first.content},
+                {"role": "user", "content": [result]},
+            ],
+            tools=[WEATHER],
+            extra_body=GREEDY,
+        )
+
+        [block] = second.content
+        assert block.type == "text" and block.text
+
+    def test_a_tool_that_must_be_called_in_a_stream(self, client: anthropic.Anthropic):
+        with client.messages.stream(
+            model="pocket",
+            max_tokens=100,
+            messages=MESSAGES,
+            tools=[WEATHER],
+            tool_choice={"type": "tool", "name": "weather", "disable_parallel_tool_use": True},
+            extra_body=GREEDY,
+        ) as stream:
+            pieces = [event.partial_json for event in stream if event.type == "input_json"]
+            message = stream.get_final_message()
+
+        [call] = message.content
+        assert call.type == "tool_use" and call.name == "weather"
+        assert json.loads("".join(pieces)) == call.input
+        assert set(call.input) == {"city"}
+
+    @pytest.mark.parametrize("display", ["summarized", "omitted"])
+    def test_thoughts_that_are_shown_and_that_are_not(self, client, display: str):
+        thinking: Any = {"type": "enabled", "budget_tokens": 1024, "display": display}
+        asked: Any = {"model": "pocket", "max_tokens": 100, "thinking": thinking}
+
+        whole = client.messages.create(**asked, messages=MESSAGES, extra_body=GREEDY)
+        with client.messages.stream(**asked, messages=MESSAGES, extra_body=GREEDY) as stream:
+            streamed = stream.get_final_message()
+
+        thought, answer = whole.content
+        assert [thought.type, answer.type] == ["thinking", "text"]
+        assert bool(thought.thinking) == (display == "summarized")
+        assert thought.signature
+        assert [each.to_dict(exclude_none=True) for each in streamed.content] == [
+            each.to_dict(exclude_none=True) for each in whole.content
+        ]
+        assert whole.usage.output_tokens_details.thinking_tokens > 0
+
+    def test_a_count_of_all_that_makes_the_prompt(self, client: anthropic.Anthropic):
+        asked: Any = {"model": "pocket", "messages": MESSAGES}
+        thinking: Any = {"type": "enabled", "budget_tokens": 1024}
+
+        bare, tools, thoughts = (
+            client.messages.count_tokens(**asked, **more).input_tokens
+            for more in ({"tools": []}, {"tools": [WEATHER]}, {"thinking": thinking})
+        )
+
+        assert bare < thoughts < tools
+
+    def test_what_was_found_in_the_cache_is_told_where_that_is_asked_for(self, client):
+        asked: Any = {"model": "pocket", "max_tokens": 9, "messages": MESSAGES}
+
+        plain = client.messages.create(**asked, extra_body=GREEDY).usage
+        marked = client.messages.create(
+            **asked, cache_control={"type": "ephemeral"}, extra_body=GREEDY
+        ).usage
+
+        assert not plain.cache_read_input_tokens
+        assert marked.cache_read_input_tokens > 0
+        assert marked.cache_read_input_tokens + marked.cache_creation_input_tokens == (
+            plain.input_tokens
+        )
+
+    def test_the_models(self, client: anthropic.Anthropic):
+        models = {model.id: model for model in client.models.list(limit=2)}
+
+        assert {"pocket:latest", "llama3.2:latest"} <= models.keys()
+        pocket = client.models.retrieve("pocket")
+        assert pocket.max_input_tokens == 2048
+        assert pocket.capabilities and pocket.capabilities.thinking.supported
+
+    async def test_a_tool_call_of_the_async_client(self, port: int):
+        url = f"http://127.0.0.1:{port}"
+        async with anthropic.AsyncAnthropic(base_url=url, api_key="none") as client:
+            asked: Any = {
+                "model": "pocket",
+                "max_tokens": 100,
+                "messages": MESSAGES,
+                "tools": [WEATHER],
+                "tool_choice": {"type": "any"},
+                "extra_body": GREEDY,
+            }
+            whole = await client.messages.create(**asked)
+            async with client.messages.stream(**asked) as stream:
+                streamed = await stream.get_final_message()
+            listed = [model.id async for model in client.models.list(limit=1)]
+            count = await client.messages.count_tokens(model="pocket", messages=MESSAGES)
+
+        assert whole.content[0].type == streamed.content[0].type == "tool_use"
+        assert whole.content[0].input == streamed.content[0].input
+        assert "pocket:latest" in listed
+        assert count.input_tokens > 0
 
     def test_errors_have_their_classes(self, client: anthropic.Anthropic):
         with pytest.raises(anthropic.NotFoundError, match="model 'nothere' not found"):

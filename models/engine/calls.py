@@ -75,9 +75,9 @@ class JsonCall:
         self._goes_on = True
 
     def _read_head(self, held: Held, last: bool) -> Iterator[Piece]:
-        if found := _HEAD.match(held.text):
+        if (found := _HEAD.match(held.text)) and (name := _string(found[1])):
             span = held.take(found.end())
-            yield Piece(name=json.loads(found[1], strict=False), tokens=span.tokens)
+            yield Piece(name=name, tokens=span.tokens)
             self._object = _Object(self._end)
             self._arguments.clear()
             self._next(self._read_arguments)
@@ -234,6 +234,14 @@ def _call_in(text: str) -> _Call | None:
     if isinstance(arguments, str):  # some write them as a text that is JSON
         return _Call(name, arguments) if _is_object(arguments) else None
     return _Call(name, json.dumps(arguments or {}, ensure_ascii=False))
+
+
+def _string(text: str) -> str:
+    """Return what a JSON string says; "": it is none."""
+    try:
+        return json.loads(text, strict=False)
+    except ValueError:
+        return ""
 
 
 def _is_object(text: str) -> bool:

@@ -1,7 +1,11 @@
 """What an answer must look like, as one Lark text that both engines obey."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Said: TypeAlias = Sequence[str | tuple[int, str]]
+"""Texts, and tokens that a grammar names: each by its id, and with what it shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +17,8 @@ class CompiledGrammar:
     # Where ``behind`` stands in it, of what follows.
     text: str = ""
     behind: str = ""
+    # The tokens that stand in ``text`` by numbers behind those of the 256 bytes: their ids.
+    named: tuple[int, ...] = ()
     # The token up to which everything is free, and the grammar of what comes behind it: an
     # engine that can wait for a token reads none of what comes before.
     trigger: int | None = None

@@ -27,7 +27,13 @@ Thought: TypeAlias = Literal["none", "possible", "begun"]
 _HEAD = '%llguidance {"no_forcing": true}'
 THOUGHT = "THOUGHT: /(?s:.*)/"  # of no special token: those are no text
 GAP = "GAP: /\\n{0,2}/"  # what models put behind a thought, and between calls
-_TOKEN = re.compile(r"<\[|<[A-Za-z|]")  # a special token in somebody's Lark
+# A special token in somebody's Lark; texts, patterns and comments may look like one.
+_PARTS = re.compile(
+    r'"(?:\\.|[^"\\])*"|/(?:\\.|[^/\\\n])+/|//[^\n]*|<(?P<token>[A-Za-z|\[][^<>\s]*)>'
+)
+_IDS = re.compile(r"\[(\d{1,9}(?:,\d{1,9})*)\]")
+_BYTES = 256
+_MOST_NAMED = 64  # as in ``grammar_worker.py``
 
 
 def compile_constraint(
@@ -39,11 +45,12 @@ def compile_constraint(
         InvalidRequest: it is too large, or it is known that it cannot be obeyed.
     """
     body = constraint_rules(constraint)
-    checkable = not (isinstance(constraint, Grammar) and _TOKEN.search(body))
+    said, named = _named(body) if isinstance(constraint, Grammar) else (body, ())
     if thought == "none" or tokens.think_end is None:
         return CompiledGrammar(
             lark=lark_of("body", body, ends=tokens.end),
-            text=lark_of("body", body) if checkable else "",
+            text=lark_of("body", said) if said else "",
+            named=named,
         )
     thinks = f"THOUGHT <[{tokens.think_end}]> GAP"
     if thought == "possible":
@@ -51,7 +58,8 @@ def compile_constraint(
     tail = lark_of("GAP body", GAP, body, ends=tokens.end)
     return CompiledGrammar(
         lark=lark_of(f"{thinks} body", THOUGHT, GAP, body, ends=tokens.end),
-        text=lark_of("GAP body", GAP, body) if checkable else "",
+        text=lark_of("GAP body", GAP, said) if said else "",
+        named=named,
         trigger=tokens.think_end if thought == "begun" else None,
         tail=tail if thought == "begun" else "",
         behind=tokens.think_end_text,
@@ -85,6 +93,31 @@ def constraint_rules(constraint: Constraint) -> str:
                 return f"body: BODY\nBODY: /{_regex(text)}/"
             lark = gbnf_to_lark(text) if notation == "gbnf" else text
             return f"body: %lark {{\n{lark}\n}}"
+
+
+def _named(body: str) -> tuple[str, tuple[int, ...]]:
+    """Return a body whose special tokens have numbers behind those of the bytes, and their ids.
+
+    "": they are not named by their ids, or are too many.
+    """
+    named: list[int] = []
+    known = True
+
+    def number(token: int) -> str:
+        if token not in named:
+            named.append(token)
+        return f"<[{_BYTES + named.index(token)}]>"
+
+    def written(found: re.Match[str]) -> str:
+        nonlocal known
+        if found["token"] is None:
+            return found[0]
+        ids = _IDS.fullmatch(found["token"])
+        known = known and ids is not None
+        return f"({' | '.join(number(int(each)) for each in ids[1].split(','))})" if ids else ""
+
+    said = _PARTS.sub(written, body)
+    return (said, tuple(named)) if known and len(named) <= _MOST_NAMED else ("", ())
 
 
 def _regex(text: str) -> str:

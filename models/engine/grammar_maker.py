@@ -9,7 +9,7 @@ from functools import cached_property
 
 from models.chat import GenerateRequest, Grammar, JsonSchema, Tool, ToolChoice
 from models.engine import grammar_schema
-from models.engine.grammar import CompiledGrammar, Tokens
+from models.engine.grammar import CompiledGrammar, Said, Tokens
 from models.engine.grammar_calls import (
     ANY_ARGUMENTS,
     Offer,
@@ -138,7 +138,7 @@ class GrammarMaker:
         except InvalidRequest as error:
             return _any_arguments(tool, choice, str(error))
 
-    def matches(self, grammar: CompiledGrammar, said: str) -> bool:
+    def matches(self, grammar: CompiledGrammar, said: Said) -> bool:
         """Whether a finished answer is what its grammar allows; True where that cannot be told.
 
         Raises:

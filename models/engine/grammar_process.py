@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from models.engine.grammar import CompiledGrammar
+from models.engine.grammar import CompiledGrammar, Said
 from models.engine.grammar_limits import SECONDS_TO_CHECK
 from models.errors import InferenceError, InvalidRequest
 from models.worker import PYTHON, Command
@@ -159,19 +159,23 @@ class GrammarChecker:
                 return found["place"], found["error"]
         return None
 
-    def matches(self, grammar: CompiledGrammar, said: str) -> bool:
+    def matches(self, grammar: CompiledGrammar, said: Said) -> bool:
         """Whether a finished answer is what its grammar allows; True where that cannot be told.
 
         Raises:
             InferenceError: it could not be found out.
         """
-        if grammar.behind and grammar.behind in said:
-            said = said.partition(grammar.behind)[2]
         if not grammar.text:
             return True
-        seconds = SECONDS_TO_CHECK + len(said) / 1e6 * _SECONDS_A_MEGABYTE
+        parts = _behind(grammar.behind, [said] if isinstance(said, str) else said)
+        numbered = [
+            each if isinstance(each, str) else (grammar.named.index(each[0]), each[1])
+            for each in parts
+        ]
+        size = sum(len(each) for each in parts if isinstance(each, str))
+        seconds = SECONDS_TO_CHECK + size / 1e6 * _SECONDS_A_MEGABYTE
         try:
-            return bool(self._ask({"text": grammar.text, "said": said}, seconds)["matches"])
+            return bool(self._ask({"text": grammar.text, "said": numbered}, seconds)["matches"])
         except NoAnswer:
             raise InferenceError("The answer could not be checked: please try again.") from None
 
@@ -197,3 +201,10 @@ class GrammarChecker:
                 self._child.close()
                 self._child = None
                 raise
+
+
+def _behind(mark: str, said: Said) -> Said:
+    for place, part in enumerate(said):
+        if mark and isinstance(part, str) and mark in part:
+            return [part.partition(mark)[2], *said[place + 1 :]]
+    return said

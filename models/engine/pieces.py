@@ -72,7 +72,11 @@ def pieces_of(tokenizer: Tokenizer, shown: Collection[str] = ()) -> Callable[[],
     Special tokens are no text, but for those that are ``shown``.
     """
     fast: FastTokenizer | None = getattr(tokenizer, "backend_tokenizer", None)
-    if fast is not None and fast.decoder is not None and (spelling := _spelling(fast.decoder)):
+    if (
+        fast is not None
+        and fast.decoder is not None
+        and (spelling := spelling_of(fast.decoder.__getstate__()))
+    ):
         table = SpelledOut(fast, spelling, tokenizer.all_special_ids, shown)
         return lambda: table
     return lambda: Redecoded(tokenizer)
@@ -148,9 +152,9 @@ class Redecoded:
         )
 
 
-def _spelling(decoder: Decoder) -> Spelling | None:
-    """Return None for a decoder of a kind that is not known here."""
-    whole: dict[str, Any] = json.loads(decoder.__getstate__())
+def spelling_of(decoder: bytes | str) -> Spelling | None:
+    """Return how a decoder reads, which tokenizer.json has as this JSON; None: not known here."""
+    whole: dict[str, Any] = json.loads(decoder)
     steps: list[dict[str, Any]] = whole.get("decoders", [whole])
     if any(step["type"] == "ByteLevel" for step in steps):
         return spell_byte_level

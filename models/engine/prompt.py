@@ -111,6 +111,15 @@ class Prompter:
                 tokens = all_tokens(self.tokenizer, self._render(request, messages))
                 return len(request.preceding_tokens) + len(self._behind(request, tokens))
 
+    def text(self, request: GenerateRequest, *, ask: bool = True) -> str:
+        """Return the prompt's text; without ``ask`` that of the messages alone.
+
+        Raises:
+            InvalidRequest: as ``prepare``.
+        """
+        prompt = self._read(request)
+        return prompt if isinstance(prompt, str) else self._render(request, prompt, ask=ask)
+
     def _within(self, request: GenerateRequest, room: int) -> _Fitted:
         """Raises TooLong."""
         if request.suffix:

@@ -222,11 +222,11 @@ def test_what_a_draft_must_have_right_grows_with_the_size_of_its_model() -> None
     model = a_model(size_bytes=1000)
     looked_up = replace(a_spec(model), drafts=Lookup.NGRAM_MOD)
     by_small = replace(a_spec(model), drafts=a_model(size_bytes=100))
-    by_large = replace(a_spec(model), drafts=a_model(size_bytes=500))
+    by_large = replace(a_spec(model), drafts=a_model(size_bytes=200))
 
     assert [counted(looked_up, 10, right) for right in (3, 5)] == [True, False]
-    assert [counted(by_small, 10, right) for right in (4, 6)] == [True, False]
-    assert [counted(by_large, 10, right) for right in (8, 10)] == [True, False]
+    assert [counted(by_small, 10, right) for right in (8, 9)] == [True, False]
+    assert [counted(by_large, 10, right) for right in (9, 10)] == [True, False]
     assert not counted(looked_up, 0, 0)
     assert counted(by_small, 0, 0)
     assert not counted(a_spec(model), 0, 0)
