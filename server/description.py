@@ -11,7 +11,9 @@ from server.openapi import document
 
 _PAGE = Path(resources.__file__).with_name("api.html")
 # It loads nothing but the description, from where it comes itself.
-_POLICY = "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+_POLICY = (
+    "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+)
 
 
 def routes() -> Blueprint:

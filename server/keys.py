@@ -49,7 +49,9 @@ class Keys:
         try:
             saved: Any = json.loads(self._path.read_text(encoding="utf-8"))
             listed = cast("list[dict[str, str]]", saved["keys"])
-            return tuple(Key(**{name: str(value) for name, value in each.items()}) for each in listed)
+            return tuple(
+                Key(**{name: str(value) for name, value in each.items()}) for each in listed
+            )
         except FileNotFoundError:
             return ()
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):

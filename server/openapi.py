@@ -122,15 +122,11 @@ def _error(schema: Json) -> Json:
 
 _ERRORS = {
     "OpenAIError": _error(
-        _object(
-            error=_object(message=_TEXT, type=_TEXT, param=_TEXT_OR_NULL, code=_TEXT_OR_NULL)
-        )
+        _object(error=_object(message=_TEXT, type=_TEXT, param=_TEXT_OR_NULL, code=_TEXT_OR_NULL))
     ),
     "OllamaError": _error(_object(error=_TEXT)),
     "AnthropicError": _error(
-        _object(
-            type={"const": "error"}, error=_object(type=_TEXT, message=_TEXT), request_id=_TEXT
-        )
+        _object(type={"const": "error"}, error=_object(type=_TEXT, message=_TEXT), request_id=_TEXT)
     ),
 }
 _KEYS = {

@@ -1,4 +1,4 @@
-"""All routes of the API, family by family: what /openapi.json, its page and the docs are made of."""
+"""All routes of the API, family by family: what its description and the docs are made of."""
 
 from dataclasses import dataclass
 

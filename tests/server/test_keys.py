@@ -173,7 +173,9 @@ class TestTheDoor:
         assert guarded.ask("GET", "/api/tags", headers={"x-api-key": second}).status == 200
         assert guarded.ask("GET", "/api/tags", headers={"x-api-key": first}).status == 401
 
-    def test_a_file_that_is_broken_lets_nobody_in_and_is_logged(self, guarded, kept, tmp_path, caplog):
+    def test_a_file_that_is_broken_lets_nobody_in_and_is_logged(
+        self, guarded, kept, tmp_path, caplog
+    ):
         token = kept.add("laptop")
         (tmp_path / "api-keys.json").write_text(json.dumps({"keys": None}))
 

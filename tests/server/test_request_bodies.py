@@ -91,7 +91,7 @@ class TestSize:
         serving = serve()
         with opened(serving) as connection:
             connection.sendall(head("/api/nothing", f"Content-Length: {1 << 40}"))
-            with pytest.raises(OSError, match="Broken pipe|reset"):
+            with pytest.raises(OSError, match=r"Broken pipe|reset"):
                 for _ in range(200):
                     connection.sendall(b" " * (1 << 20))
 
@@ -152,7 +152,9 @@ class TestEncodings:
         made = plain(encoding)
         data = pack(b"a" * (5 << 20)) + pack(b"b" * 7)
 
-        pieces = [piece for at in range(0, len(data), 999) for piece in made.pieces(data[at : at + 999])]
+        pieces = [
+            piece for at in range(0, len(data), 999) for piece in made.pieces(data[at : at + 999])
+        ]
         made.end()
 
         assert b"".join(pieces) == b"a" * (5 << 20) + b"b" * 7
