@@ -12,11 +12,15 @@ from server.formats.ollama.embed import Vector, Vectors, parse_embed, parse_embe
 
 
 def embed(**body):
-    return parse_embed({"model": "tiny"} | body).request
+    request = parse_embed({"model": "tiny"} | body).request
+    assert isinstance(request, EmbedRequest)
+    return request
 
 
 def embeddings(**body):
-    return parse_embeddings({"model": "tiny"} | body).request
+    request = parse_embeddings({"model": "tiny"} | body).request
+    assert isinstance(request, EmbedRequest)
+    return request
 
 
 def test_texts_are_cut_where_they_are_too_long():
