@@ -9,7 +9,10 @@ from quart import Quart, Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect, WebsocketMismatch
 
+from models.downloads import Puller
 from models.errors import InferenceError
+from models.hub import Hub
+from models.store import Store
 from models.version import own_version
 from models.worker import PYTHON, Command
 from server import faults
@@ -18,8 +21,9 @@ from server.formats import anthropic, ollama, openai_chat, openai_models
 from server.framing import JSON, reply
 from server.guard import Guard
 from server.large_bodies import LargeBodies
+from server.paced import Paced
 from server.security import HostCheck, Origins
-from server.shelf import Shelf, Store
+from server.shelf import Shelf
 from server.streams import Engines, Streams
 from server.wires import wire_at
 
@@ -51,18 +55,20 @@ def create_app(
     host: str,
     hosts: Iterable[str] = (),
     worker_command: Command = PYTHON,
+    hub: Puller | None = None,
 ) -> Api:
     """Build the application; ``host`` is what the server listens on.
 
     ``hosts`` are further names that it may be called by, beside those in
     ``INGLENOOK_HOSTS``. Web pages may call from this computer, and from where
-    ``OLLAMA_ORIGINS`` says. Who runs the application closes it.
+    ``OLLAMA_ORIGINS`` says. Models are pulled from ``hub``; None: the one that everybody has.
+    Who runs the application closes it.
     """
     streams = Streams(engines)
     shelf = Shelf(store)
     app = Api(streams, LargeBodies(worker_command))
     for blueprint in (
-        ollama.routes(streams, shelf),
+        ollama.routes(streams, shelf, store, hub or Hub(store)),
         openai_chat.routes(streams),
         openai_models.routes(shelf),
         anthropic.routes(streams),
@@ -71,7 +77,7 @@ def create_app(
     _add_health(app, engines)
     _add_error_handlers(app)
     app.asgi_app = Guard(  # as Quart's documentation has it
-        app.asgi_app,
+        Paced(app.asgi_app, ollama.blobs.PATH),
         HostCheck(host, [*hosts, *_listed("INGLENOOK_HOSTS")]),
         Origins(_listed("OLLAMA_ORIGINS")),
         version=own_version(),

@@ -21,28 +21,10 @@ CONTEXT_LENGTH = 2048  # what the recordings were made with
 
 #: Groups of which nothing is there yet.
 LATER_GROUPS = {
-    "store": "routes that change the store",
     "responses": "OpenAI's responses",
 }
 #: Exchanges of the other groups that need what is not there yet.
 LATER = {
-    "routes that change the store": {
-        "setup.head_blob_missing",
-        "setup.upload_chat",
-        "setup.upload_again",
-        "setup.head_blob",
-        "setup.upload_embed",
-        "setup.upload_projector",
-        "setup.create_chat",
-        "setup.create_embed",
-        "setup.create_vision",
-    },
-    "the whole of /api/show": {
-        "facts.show",
-        "facts.show_name",
-        "facts.show_tag",
-        "facts.show_case",
-    },
     "vision": {
         "facts.show_vision",
         "generate.image_vision_model",
@@ -54,7 +36,6 @@ LATER = {
         "messages.image",
     },
     "embeddings": {
-        "facts.show_embed",
         "v1.embeddings",
         "v1.embeddings_list",
         "v1.embeddings_base64",
