@@ -94,6 +94,7 @@ def api_server(services: Services, host: str, ports: Sequence[int]) -> "ApiServe
             services.store,
             host=host,
             hosts=hosts,
+            records=services.records,
             worker_command=worker_command(),
         ),
         host,

@@ -47,6 +47,8 @@ _BOTH = frozenset(
         Ability.LOGIT_BIAS,
         Ability.LOGPROBS,
         Ability.RERANK,
+        Ability.THINKING,
+        Ability.TOOLS,
         Ability.TYPICAL_P,
     }
 )

@@ -11,3 +11,6 @@ class Counters:
     prompt_cache_hits: int = 0  # sequences that found a part of their prompt there, or on the disk
     prompt_cache_misses: int = 0  # those that found nothing
     waiting_sequences: int = 0  # inserted, and kept back until there is a place or memory
+    drafted_tokens: int = 0  # that were guessed, and then read by the model in one pass
+    accepted_tokens: int = 0  # of these, those that it would have written
+    drafts_lose: bool = False  # of late it has been slower with them than it would be without

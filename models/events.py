@@ -116,6 +116,7 @@ class Finished:
     # does not tell every id that it sampled.
     tokens: tuple[int, ...] | None = None
     stop_string: str | None = None  # the one that ended it
+    unread_calls: int = 0  # tool calls that cannot be read: text, or arguments that are no JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,15 @@ class TemplateSource:
     sampling: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The tokens of a file, in the order of their ids."""
+
+    kind: str  # "gpt2", "llama"
+    size: int  # tokens
+    raw: bytes  # each with its length before it: what begins alike has the same first tokens
+
+
 # In newer files and in older ones (gguf-py, gguf/constants.py).
 _FILL_IN_KEYS = (("fim_pre", "fim_suf", "fim_mid"), ("prefix", "suffix", "middle"))
 # llama.cpp's names in a file (common/common.cpp, COMMON_PARAMS_SAMPLING_CONFIG) and ours.
@@ -137,6 +146,21 @@ def read_array(path: Path, array: LongArray) -> list[int | float | bool | str]:
     if array.element_type == STRING:
         return [each.decode("utf-8", "replace") for each in _strings(raw)]
     return [each for (each,) in SCALARS[array.element_type].iter_unpack(raw)]
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    """Read what tells the vocabulary of a GGUF file from another's.
+
+    Raises:
+        LoadFailed: as ``read``.
+    """
+    with _opened(path) as reader:
+        metadata = reader.header().metadata
+        kind = _text(metadata, "tokenizer.ggml.model")
+        tokens = metadata.get("tokenizer.ggml.tokens")
+        if not isinstance(tokens, LongArray) or tokens.element_type != STRING:
+            return Vocabulary(kind, 0, b"")
+        return Vocabulary(kind, tokens.length, reader.raw(tokens))
 
 
 def _strings(raw: bytes) -> Iterator[bytes]:

@@ -152,6 +152,7 @@ def _profile(record: dict[str, Any], files: Path) -> Profile:
         known[key] = tuple(known.get(key, ()))
     known["messages"] = tuple(Said(**each) for each in known.get("messages", ()))
     known["adapters"] = tuple(_adapter(each, files) for each in known.get("adapters", ()))
+    known["drafts"] = str(known.get("drafts") or "")
     kv_type = known.get("kv_type")
     known["kv_type"] = KvType(kv_type) if kv_type in set(KvType) else KvType.F16
     sampling = cast("dict[str, Any]", known.get("sampling", {}))

@@ -99,12 +99,13 @@ class Profile:
     messages: tuple[Said, ...] = ()  # which every conversation begins with
     keep_alive_seconds: float | None = None
     adapters: tuple[Adapter, ...] = ()
+    drafts: str = ""  # a kind of look-up, or the name of a model: see ``models.drafts``
     license: tuple[str, ...] = ()
 
     @property
     def at_load(self) -> tuple[object, ...]:
         """What counts when the model is loaded: with another one it has to be loaded anew."""
-        return self.context_length, self.kv_type, self.adapters
+        return self.context_length, self.kv_type, self.adapters, self.drafts
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 import platform
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models import adapters, pooling
+from models.drafts import Drafts, Lookup
 from models.engine.backend import LoadSpec
 from models.engine.prepared import CONTEXT_STEP, rounded_up
 from models.ledger import Need
@@ -16,6 +17,8 @@ _SHORTEST_DEFAULT_CONTEXT = 2_048
 _MOST_SEQUENCES = 32  # see benchmarks/engine.py
 # Contexts' worth of room for them: they are let in by their length, and few are as long.
 _MOST_WHOLE_SEQUENCES = 8
+# The drafts of all go into one pass of 128 tokens, and are worth making where they are long.
+_MOST_DRAFTING_SEQUENCES = 8
 # llama.cpp is faster where each has cells of its own, and takes the memory for them at its load.
 _MOST_OWN_CELLS_BYTES = 256 << 20
 # Of a KV cache that sequences share, in tokens: beyond it memory would lie idle.
@@ -32,6 +35,8 @@ _KV_SHARES = {KvType.F16: 1.0, KvType.Q8_0: 34 / 64, KvType.Q4_0: 18 / 64}
 # their width, of which a tenth of the weights is an upper bound.
 _WORKING_BYTES = 128 << 20
 _WORKING_SHARE = 0.1
+# Of the texts in which drafts are looked up: 16 MB at first, and up to 57.
+_LOOKUP_BYTES = 64 << 20
 # Where the files do not tell what a token takes: a guess from models that do. A 7B model
 # without grouped heads has 512 KiB a token and 13 GiB of weights; most have far less.
 _USUAL_TOKENS = 25_000
@@ -44,6 +49,7 @@ class Wish:
     asked_context: int | None = None  # tokens; None: the default
     default_context: int | None = None  # tokens; None: by model and memory
     kv_type: KvType = KvType.F16
+    drafts: Drafts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,20 @@ def cache_of(model: Model, kv_type: KvType = KvType.F16) -> Cache:
     )
 
 
+def _cache(model: Model, wish: Wish) -> Cache:
+    """Return what sequences of a model keep, with those of its draft model: it reads each of
+    their tokens too, in 16 bits, and a window of its own is not counted as one."""
+    cache = cache_of(model, wish.kv_type)
+    if not isinstance(wish.drafts, Model):
+        return cache
+    more = cache_of(wish.drafts)
+    return replace(
+        cache,
+        token_bytes=cache.token_bytes + more.token_bytes + more.window_bytes,
+        state_bytes=cache.state_bytes + more.state_bytes,
+    )
+
+
 def least(model: Model, wish: Wish) -> LoadSpec:
     """Return the smallest way to load a model that would serve."""
     trained = model.details.context_length or _LONGEST_DEFAULT_CONTEXT
@@ -99,13 +119,13 @@ def least(model: Model, wish: Wish) -> LoadSpec:
     context = min(trained, wish.asked_context or usual)
     # llama.cpp rounds up by itself; the rest of us should know.
     context = min(trained, rounded_up(context))
-    return _spec(model, wish.kv_type, context, 1, 0)
+    return _spec(model, wish, context, 1, 0)
 
 
 def roomiest(smallest: LoadSpec, wish: Wish, spare_bytes: int) -> LoadSpec:
     """Grow the context to the default and the batch to its most, within half of the rest."""
     model = smallest.model
-    cache = cache_of(model, wish.kv_type)
+    cache = _cache(model, wish)
     rest = max(0, spare_bytes - smallest.need.total_bytes)
     budget = rest // 2 + cache.of(smallest.context_length)
     context = smallest.context_length
@@ -120,38 +140,42 @@ def roomiest(smallest: LoadSpec, wish: Wish, spare_bytes: int) -> LoadSpec:
     if model.kind is Kind.MLX:
         whole = min(_MOST_WHOLE_SEQUENCES, fitting)
         kept = min(cache.of(context) * whole, most)
-        return _spec(model, wish.kv_type, context, whole, kept)
-    own = cache.of(context) * _MOST_SEQUENCES
+        return _spec(model, wish, context, whole, kept)
+    most_sequences = _MOST_DRAFTING_SEQUENCES if wish.drafts else _MOST_SEQUENCES
+    own = cache.of(context) * most_sequences
     if own <= min(budget, _MOST_OWN_CELLS_BYTES):
         kept = min(own, most)
-        return _spec(model, wish.kv_type, context, _MOST_SEQUENCES, kept)
+        return _spec(model, wish, context, most_sequences, kept)
     fits = cache.tokens_within(budget) // CONTEXT_STEP * CONTEXT_STEP
     shared = max(context, min(fits, _MOST_WHOLE_SEQUENCES * context, _MOST_SHARED_TOKENS))
-    sequences = max(1, min(_MOST_SEQUENCES, shared // _LEAST_SHARE_TOKENS))
+    sequences = max(1, min(most_sequences, shared // _LEAST_SHARE_TOKENS))
     while sequences > 1 and cache.of_shared(shared, sequences) > budget:
         sequences //= 2
     kept = min(cache.of_shared(shared, sequences), most)
-    return _spec(model, wish.kv_type, context, sequences, kept, shared)
+    return _spec(model, wish, context, sequences, kept, shared)
 
 
 def _spec(
     model: Model,
-    kv_type: KvType,
+    wish: Wish,
     context: int,
     sequences: int,
     prompt_cache_bytes: int,
     shared_tokens: int | None = None,
 ) -> LoadSpec:
-    cache = cache_of(model, kv_type)
+    cache = _cache(model, wish)
     sequences_bytes = cache.of(context) * sequences
     if shared_tokens is not None:
         sequences_bytes = cache.of_shared(shared_tokens, sequences)
     put_on = model.profile.adapters
     weights = int(model.size_bytes * _growth(model)) + adapters.bytes_of(put_on, model.kind)
+    if isinstance(wish.drafts, Model):
+        weights += wish.drafts.size_bytes
+    working = _WORKING_BYTES + int(weights * _WORKING_SHARE) + _attention(model, context)
     need = Need(
         weights_bytes=weights,
         cache_bytes=sequences_bytes + prompt_cache_bytes,
-        working_bytes=_WORKING_BYTES + int(weights * _WORKING_SHARE) + _attention(model, context),
+        working_bytes=working + (_LOOKUP_BYTES if isinstance(wish.drafts, Lookup) else 0),
         mapped=model.kind is Kind.LLAMA,
         guessed=_is_guess(model),
     )
@@ -162,8 +186,9 @@ def _spec(
         need=need,
         shared_tokens=shared_tokens,
         prompt_cache_bytes=prompt_cache_bytes,
-        kv_type=kv_type,
+        kv_type=wish.kv_type,
         adapters=put_on,
+        drafts=wish.drafts,
     )
 
 

@@ -1,7 +1,7 @@
 """What a model's profile leaves to whom: a request first, then the profile, then the model's own.
 
-Context length, KV type and adapters count when the model is loaded (``models.planner``), and a
-model that was loaded with others is loaded anew; keep-alive counts while it is
+Context length, KV type, adapters and drafts count when the model is loaded (``models.planner``),
+and a model that was loaded with others is loaded anew; keep-alive counts while it is
 (``models.engine.loaded``); what a request leaves open about sampling is filled in here.
 """
 

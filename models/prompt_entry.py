@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -80,10 +80,6 @@ class Tokens:
                 high = middle - 1
         return low
 
-    @cached_property
-    def digest(self) -> str:
-        return hashlib.sha256(self.packed).hexdigest()[:24]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
@@ -93,6 +89,13 @@ class Note:
     tokens: Tokens
     cuttable: bool  # serves a prompt that has only its beginning in common, too
     file: str  # the payload's name, whose ending may tell a library what it is
+    # How many of the first tokens were read as a cold run would: of use to a request with a seed.
+    exact: int = 0
+
+    @property
+    def key(self) -> str:
+        told = self.tokens.packed + self.exact.to_bytes(8, "little")
+        return hashlib.sha256(told).hexdigest()[:24]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,7 @@ def write_header(folder: Path, owner: Owner, note: Note, stopped: Callable[[], b
         "kind": note.kind,
         "tokens": base64.b64encode(note.tokens.packed).decode(),
         "cuttable": note.cuttable,
+        "exact": note.exact,
         "file": note.file,
         "size_bytes": size_bytes,
     }
@@ -157,7 +161,10 @@ def read_header(folder: Path, owner: Owner) -> Entry:
         raise ValueError("it belongs to something else")
     packed = base64.b64decode(str(record.get("tokens")), validate=True)
     file, size_bytes = record.get("file"), record.get("size_bytes")
-    if not packed or len(packed) % _TOKEN_BYTES or not isinstance(size_bytes, int):
+    exact = record.get("exact", 0)  # which earlier versions did not write
+    if not packed or len(packed) % _TOKEN_BYTES:
+        raise ValueError("its tokens are damaged")
+    if not isinstance(size_bytes, int) or not isinstance(exact, int):
         raise ValueError("its header is damaged")
     if not isinstance(file, str) or Path(file).name != file or file == HEADER:
         raise ValueError("its payload has no name")
@@ -166,6 +173,7 @@ def read_header(folder: Path, owner: Owner) -> Entry:
         tokens=Tokens(packed),
         cuttable=record.get("cuttable") is True,
         file=file,
+        exact=exact,
     )
     return Entry(folder, note, size_bytes, head, digest)
 

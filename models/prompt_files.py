@@ -148,23 +148,30 @@ class Shelf:
         self._lock = threading.Lock()  # protects the list
         self._entries: list[Entry] = []
 
-    def longest(self, tokens: Sequence[int]) -> tuple[Entry, int] | None:
+    def longest(self, tokens: Sequence[int], grid: int | None = None) -> tuple[Entry, int] | None:
         """Return the entry that spares most of a prompt, and how many tokens that are.
 
         The last token is never among them: a model is fed one at least.
+
+        Args:
+            grid: only a multiple of so many, and only as a cold run would have it.
         """
         self.scanned.wait(_SCAN_SECONDS)
         wanted = Tokens.of(tokens)
         best, length = None, 0
         for entry in self._all():
-            common = self._spared(entry, wanted, len(wanted) - 1)
+            common = self._spared(entry, wanted, len(wanted) - 1, grid)
             if common > length:
                 best, length = entry, common
         return (best, length) if best else None
 
-    def whole(self, entry: Entry) -> Path | None:
-        """Return the payload of an entry that is as it was written; what is not is deleted."""
-        if entry.is_whole():
+    def whole(self, entry: Entry, stopped: Callable[[], bool] = lambda: False) -> Path | None:
+        """Return the payload of an entry that is as it was written; what is not is deleted.
+
+        Raises:
+            Stopped
+        """
+        if entry.is_whole(stopped):
             self._files.folder.touch(entry.folder)
             return entry.payload
         log.info("A remembered prompt of %s was damaged, and is deleted", self.owner.name)
@@ -173,13 +180,17 @@ class Shelf:
 
     def drop(self, entry: Entry) -> None:
         """Delete an entry."""
-        with self._lock:
-            self._entries = [each for each in self._entries if each is not entry]
+        self.pass_over(entry)
         self._files.folder.remove(entry.folder)
 
-    def wants(self, tokens: Sequence[int]) -> bool:
-        """Whether a prompt is worth a file, as far as is known."""
-        return not self.ended and self._wants(Tokens.of(tokens))
+    def pass_over(self, entry: Entry) -> None:
+        """Leave an entry where it is, for whoever loads the model next."""
+        with self._lock:
+            self._entries = [each for each in self._entries if each is not entry]
+
+    def wants(self, tokens: Sequence[int], exact: int = 0) -> bool:
+        """Whether a prompt is worth a file, as far as is known. ``exact``: as in its ``Note``."""
+        return not self.ended and self._wants(Tokens.of(tokens), exact)
 
     def put(self, note: Note, size_bytes: int, write: Callable[[Path], object]) -> bool:
         """Have a payload written, of about that size; return whether it will be tried.
@@ -216,7 +227,9 @@ class Shelf:
 
     def add(self, note: Note, size_bytes: int, write: Callable[[Path], object]) -> None:
         """What ``put`` has done later. Raises OSError, Stopped."""
-        if self.stopped() or not self._wants(note.tokens) or not self.has_room(size_bytes):
+        if self.stopped() or not self._wants(note.tokens, note.exact):
+            return
+        if not self.has_room(size_bytes):
             return
         folder = self._files.folder
         added = folder.add(self.owner, note, write, self.stopped)
@@ -230,21 +243,26 @@ class Shelf:
 
     # -- Inside -------------------------------------------
 
-    def _wants(self, tokens: Tokens) -> bool:
+    def _wants(self, tokens: Tokens, exact: int) -> bool:
         if len(tokens) < LEAST_TOKENS or self._files.most_bytes == 0:
             return False
         for entry in self._all():
-            left = len(tokens) - self._spared(entry, tokens, len(tokens))
+            left = max(
+                len(tokens) - self._spared(entry, tokens, len(tokens), None),
+                exact - self._spared(entry, tokens, exact, 1),
+            )
             # It may have made room for others.
             if left <= len(tokens) * _LEFT_SHARE and entry.folder.exists():
                 return False
         return True
 
-    def _spared(self, entry: Entry, wanted: Tokens, most: int) -> int:
+    def _spared(self, entry: Entry, wanted: Tokens, most: int, grid: int | None) -> int:
         own = entry.note.tokens
         if len(own) > self._most_tokens:
             return 0
         common = min(own.common(wanted), most)
+        if grid:
+            common = min(common, entry.note.exact) // grid * grid
         return common if entry.note.cuttable or common == len(own) else 0
 
     def _all(self) -> list[Entry]:
@@ -256,7 +274,10 @@ class Shelf:
 
 def _replaces(new: Entry, old: Entry) -> bool:
     """Whether hardly anybody needs ``old`` any more: the other begins with it."""
-    if old.note.kind is PromptKind.SYSTEM:
-        return False
     begins = old.note.tokens.common(new.note.tokens) == len(old.note.tokens)
-    return begins and (new.note.cuttable or old.note.kind == new.note.kind)
+    if not begins or old.note.exact > new.note.exact:
+        return False
+    same_kind = old.note.kind is new.note.kind
+    if old.note.kind is PromptKind.SYSTEM:
+        return same_kind and len(old.note.tokens) == len(new.note.tokens)
+    return new.note.cuttable or same_kind

@@ -132,7 +132,7 @@ class PromptFolder:
             if stopped():
                 raise Stopped
             atomic.sync_folder(work)
-            own = self.path / f"{note.kind}-{owner.key}-{note.tokens.digest}"
+            own = self.path / f"{note.kind}-{owner.key}-{note.key}"
             if own.exists():
                 return None
             work.rename(own)

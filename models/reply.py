@@ -6,6 +6,7 @@ from models.chat import Part, Reasoning, Text, ToolCall
 from models.events import (
     Event,
     Finished,
+    PromptRead,
     ReasoningDelta,
     Started,
     TextDelta,
@@ -23,7 +24,8 @@ class Reply:
     """
 
     parts: list[Part] = field(default_factory=list[Part])
-    tokens: list[TokenLogprob] = field(default_factory=list[TokenLogprob])  # of the text
+    tokens: list[TokenLogprob] = field(default_factory=list[TokenLogprob])  # of all that is said
+    prompt: tuple[TokenLogprob, ...] = ()  # its own tokens, where they were asked for
     started: Started | None = None
     finished: Finished | None = None
     _calls: dict[int, int] = field(default_factory=dict[int, int])  # index to place in parts
@@ -55,10 +57,14 @@ class Reply:
             case TextDelta(text, tokens):
                 self._say(Text, text)
                 self.tokens.extend(tokens)
-            case ReasoningDelta(text):
+            case ReasoningDelta(text, tokens):
                 self._say(Reasoning, text)
+                self.tokens.extend(tokens)
             case ToolCallDelta():
                 self._call(event)
+                self.tokens.extend(event.tokens)
+            case PromptRead(tokens):
+                self.prompt = tokens
             case Started():
                 self.started = event
             case Finished():

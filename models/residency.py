@@ -29,6 +29,8 @@ from models.names import ModelName
 from models.planner import Planner
 from models.profiles import filled
 from models.resident import Resident, Running
+from models.spelling import Spelling
+from models.totals import Tally, Totals
 
 if TYPE_CHECKING:
     from models.engine.prompt import Prompter
@@ -43,6 +45,8 @@ class Counting(Protocol):
     """What is needed of ``models.engine.counting.Counter``."""
 
     def prompter(self, model: Model) -> "Prompter": ...
+
+    def spelling(self, model: Model) -> Spelling: ...
 
     def close(self) -> None: ...
 
@@ -77,6 +81,7 @@ class Residency:
         self._planner = Planner(
             ledger or Ledger(),
             self._evict_one,
+            find,
             keep_alive_seconds=keep_alive_seconds,
             context_length=context_length,
         )
@@ -84,6 +89,7 @@ class Residency:
         self._stuck_seconds = stuck_seconds
         self._counter: Counting | None = None  # once something is to be counted
         self._tickets = count(1)
+        self._tally = Tally()
         self._lock = threading.Lock()  # protects the three below
         self._lanes: dict[str, Lane] = {}
         self._closed = False
@@ -131,6 +137,14 @@ class Residency:
         (request,) = filled((request,), model.profile)
         return self._counting().prompter(model).count(request)
 
+    def spelling(self, model: str) -> Spelling:
+        """Return what shows the tokens of a model, which is not loaded for that.
+
+        Raises:
+            InferenceError: there is no such model, or its files cannot be read.
+        """
+        return self._counting().spelling(self._find(model))
+
     def running(self) -> tuple[Running, ...]:
         """Return the requests that have not ended, the oldest first."""
         return tuple(running for _, running in self._running.copy().values())
@@ -140,6 +154,10 @@ class Residency:
     def residents(self) -> tuple[Resident, ...]:
         """Return the models in memory or on their way there."""
         return tuple(each for lane in self._all_lanes() for each in lane.residents())
+
+    def totals(self) -> Totals:
+        """Return what has been read and written since the start, by models that are gone too."""
+        return self._tally.totals
 
     def health(self) -> Health:
         """Say whether the engines do their work. What is wrong is also logged, once."""
@@ -200,6 +218,7 @@ class Residency:
         def watched(event: Event) -> None:
             if isinstance(event, Last):
                 self._running.pop(ticket, None)
+                self._tally.take(event)
             sink(event)
 
         return watched

@@ -29,6 +29,8 @@ class Resident:
     queued: int  # of the running ones, those that wait for their turn
     doing: "Doing"
     counters: Counters
+    drafts: str = ""  # as its profile has it
+    drafts_lost: bool = False  # it was slower with them, and was loaded again without
 
     @property
     def size_bytes(self) -> int:

@@ -4,6 +4,7 @@
     HOME/models/files/DIGEST/...              weights of our own: copied or downloaded
     HOME/models/partial/...                   downloads on their way (``models.hub``)
     HOME/models/blobs/sha256-...              files that were sent, to make models of
+    HOME/cache/prompts/...                    what they remember (``models.prompt_folder``)
 
 Weights that were imported in place stay where they are, and are never deleted. Several
 processes may share a home: a name appears and goes in one rename, and what touches both
@@ -28,6 +29,7 @@ from models.manifest import DamagedManifest, Manifest, NewerManifest
 from models.manifests import Manifests
 from models.model import Adapter, Making, Model, Profile
 from models.names import ModelName
+from models.prompt_folder import PromptFolder
 from models.weights import Weights
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Store:
         self._weights = Weights(root / "files")
         self._manifests = Manifests(root / "manifests", root / "files")
         self.blobs = Blobs(root / "blobs", root / "files")
+        self._prompts = PromptFolder(home)
         self._lock = root / ".lock"
         self._builtin_folder = builtin
 
@@ -191,7 +194,8 @@ class Store:
         return model
 
     def remove(self, name: str) -> None:
-        """Forget a model, and delete its files if they are our own and nobody else's.
+        """Forget a model and its prompts, and delete its files if they are our own and nobody
+        else's.
 
         Raises:
             InvalidModelName: it cannot be a name.
@@ -276,9 +280,14 @@ class Store:
         self._delete_unused()  # of a model that had the name before
 
     def _delete_unused(self) -> None:
-        """Delete weights of our own that no record names. Called under the lock."""
+        """Delete weights of our own and prompts that no record names. Called under the lock."""
         for folder in self._unused():
             atomic.remove_tree(folder)
+        records = self._manifests.all()
+        if records.readable:
+            models = (*(each.model for each in records.found), *self._builtins)
+            digests = {each.digest for each in models}
+            self._prompts.clear(lambda digest, _name: digest not in digests)
 
     def _unused(self) -> Sequence[Path]:
         records = self._manifests.all()

@@ -1,19 +1,23 @@
-"""What a chat template gives away of its model: whether it was made for tools, for reasoning.
+"""What a chat template gives away of its model: whether it can call tools and think here.
 
 A template is a program and could be asked by running it. But the words it must use to do
 its work stand in its text, and finding those costs nothing and cannot fail: ``tools`` is
-the variable that holds the tools, and whoever renders or cuts out reasoning names it.
+the variable that holds the tools, and how calls and thoughts are marked is the family's.
 """
 
 import re
 
+from models.model_family import family_of
+
 _TOOLS = re.compile(r"tools\b")  # SmolLM3 has xml_tools and python_tools
-_THINKING = re.compile(r"thinking|</?think>|\[THINK\]|reasoning_(?:content|effort)")
 
 
 def knows_tools(template: str | None) -> bool:
-    return template is not None and _TOOLS.search(template) is not None
+    """Whether it has room for tools, and the calls that come of them can be read."""
+    if template is None or family_of(template).calls is None:
+        return False
+    return _TOOLS.search(template) is not None
 
 
 def knows_thinking(template: str | None) -> bool:
-    return template is not None and _THINKING.search(template) is not None
+    return family_of(template).thoughts is not None

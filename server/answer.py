@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Protocol, TypeAlias
 
 from quart import Response
 from quart.wrappers.response import ResponseBody
@@ -15,46 +14,22 @@ from werkzeug.datastructures import Headers
 from models.abilities import Ability
 from models.chat import GenerateRequest, Origin, Request
 from models.errors import InferenceError, NotAble
-from models.events import (
-    Embedded,
-    Event,
-    Failed,
-    Finished,
-    Loaded,
-    Reranked,
-    Started,
-    Unloaded,
-)
+from models.events import Event, Failed, Started
 from models.reply import Reply
 from server.faults import UNEXPECTED, not_able
 from server.fields import Json
 from server.framing import Chunk, reply
 from server.ignored import ignored_headers
 from server.overflow import overflow_headers
-from server.streams import Running, Streams
+from server.streams import Streams
+from server.voices import ENDS, Choices, Encoder, End, Voices, open_choices
 from server.wires import Wire
+
+__all__ = ["Asked", "Encoder", "End", "Frames", "answer"]
 
 log = logging.getLogger(__name__)
 
 _LONGEST_CLIENT = 200  # characters of what it calls itself
-
-End: TypeAlias = Finished | Embedded | Reranked | Loaded | Unloaded
-_ENDS = (Finished, Embedded, Reranked, Loaded, Unloaded)
-
-
-class Encoder(Protocol):
-    """Says what happens in the words of one family; made anew for each answer."""
-
-    def encode(self, event: Event) -> Iterable[Chunk]:
-        """Return the frames that an event makes, none where the family has no word for it.
-
-        ``Failed`` never comes here: the wire says what went wrong.
-        """
-        ...
-
-    def whole(self, reply: Reply, end: End) -> Json:
-        """Return the answer that is no stream."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +43,14 @@ class Asked:
     deed: str = "chat"  # what a model that cannot answer at all "does not support"
     # The field that wishes for thinking, where a model that cannot may pass over it.
     wish: str = ""
+    choices: Choices | None = None  # where there are several; the first request is ``request``
+    # What is said while nothing comes, where that is a word of the answer; else the wire's.
+    ping: Callable[[], Chunk] | None = None
+
+    @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Of each voice in a stream."""
+        return self.choices.encoders if self.choices else (self.encoder,)
 
 
 async def answer(streams: Streams, wire: Wire, asked: Asked, headers: Headers) -> Response:
@@ -80,33 +63,50 @@ async def answer(streams: Streams, wire: Wire, asked: Asked, headers: Headers) -
     """
     origin = Origin("api", wire.name, headers.get("User-Agent", "")[:_LONGEST_CLIENT])
     said = ignored_headers(asked.ignored, headers)
-    running = await streams.open(asked.request, origin)
+    voices = await _open(streams, asked, origin)
     try:
-        return await _answer(wire, asked, running, said)
+        return await _answer(wire, asked, voices, said)
     except NotAble as error:
         if _may_go_unheard(asked, error):
             return await answer(streams, wire, _without_wish(asked), headers)
         raise not_able(error, asked.request.model, asked.deed) from None
 
 
-async def _answer(wire: Wire, asked: Asked, running: Running, headers: dict[str, str]) -> Response:
+async def _open(streams: Streams, asked: Asked, origin: Origin) -> Voices:
+    if asked.choices:
+        return await open_choices(streams, asked.choices, origin)
+    running = await streams.open(asked.request, origin)
+    return Voices([running], running.bell)
+
+
+async def _answer(wire: Wire, asked: Asked, voices: Voices, headers: dict[str, str]) -> Response:
     if asked.stream:
-        frames = Frames(wire, asked.encoder, running)
+        frames = Frames(wire, asked, voices)
         await frames.begin()
         told = headers | overflow_headers(frames.started)
         return Response(frames, headers=told, content_type=wire.stream_type)
-    said = Reply()
-    with running:
-        body = await _whole(asked.encoder, running, said)
-    return reply(body, wire.content_type, headers=headers | overflow_headers(said.started))
+    replies = [Reply() for _ in voices.running]
+    with voices:
+        body = await _whole(asked, voices, replies)
+    told = headers | overflow_headers(replies[0].started)
+    return reply(body, wire.content_type, headers=told)
 
 
-async def _whole(encoder: Encoder, running: Running, said: Reply) -> Json:
-    async for event in running.events():
-        said.take(event)
-        if isinstance(event, _ENDS):
-            return encoder.whole(said, event)
-    raise AssertionError("events end with a last one")
+async def _whole(asked: Asked, voices: Voices, replies: list[Reply]) -> Json:
+    """Raises InferenceError: one of them failed."""
+    left = len(replies)
+    while True:
+        for place, event in await voices.arrived():
+            if isinstance(event, Failed):
+                raise event.error
+            replies[place].take(event)
+            if not isinstance(event, ENDS):
+                continue
+            if asked.choices is None:
+                return asked.encoder.whole(replies[place], event)
+            left -= 1
+            if not left:
+                return asked.choices.whole(replies)
 
 
 def _may_go_unheard(asked: Asked, error: NotAble) -> bool:
@@ -116,7 +116,12 @@ def _may_go_unheard(asked: Asked, error: NotAble) -> bool:
 def _without_wish(asked: Asked) -> Asked:
     assert isinstance(asked.request, GenerateRequest)
     request = replace(asked.request, thinking=None)
-    return replace(asked, request=request, ignored=(*asked.ignored, asked.wish), wish="")
+    choices = asked.choices
+    if choices:
+        requests = tuple(replace(each, thinking=None) for each in choices.requests)
+        choices = replace(choices, requests=requests)
+    ignored = (*asked.ignored, asked.wish)
+    return replace(asked, request=request, choices=choices, ignored=ignored, wish="")
 
 
 class Frames(ResponseBody, AsyncIterator[bytes]):
@@ -126,17 +131,19 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
     went wrong where something did.
     """
 
-    def __init__(self, wire: Wire, encoder: Encoder, running: Running) -> None:
+    def __init__(self, wire: Wire, asked: Asked, voices: Voices) -> None:
         self._wire = wire
         self._frame = wire.frame
-        self._encoder = encoder
-        self._running = running
+        self._ping = asked.ping
+        self._encoders = asked.encoders
+        self._voices = voices
+        self._left = len(voices.running)  # that have not ended
         self._ready: list[bytes] = []
         self.started: Started | None = None  # once the model has
         self._begun = False  # the head of the answer is sent, or about to be
         self._over = False
         self._quiet = True  # nothing has been sent since the clock looked last
-        self._clock = self._wind() if wire.ping else None
+        self._clock = self._wind() if wire.ping or asked.ping else None
 
     async def begin(self) -> None:
         """Wait until the model has started on it: a long prompt keeps no client without a head.
@@ -146,7 +153,7 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
         """
         try:
             while not (self._ready or self.started or self._over):
-                self._take(await self._running.arrived())
+                self._take(await self._voices.arrived())
         except BaseException:
             self._leave()
             raise
@@ -156,7 +163,7 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
         while not self._ready:
             if self._over:
                 raise StopAsyncIteration
-            self._take(await self._running.arrived())
+            self._take(await self._voices.arrived())
         self._quiet = False
         frames, self._ready = self._ready, []
         return frames[0] if len(frames) == 1 else b"".join(frames)
@@ -173,20 +180,22 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
         self._leave()
 
     def __del__(self) -> None:  # its client left before the first frame was sent
-        self._running.leave()
+        self._voices.leave()
 
-    def _take(self, events: list[Event]) -> None:
+    def _take(self, events: list[tuple[int, Event]]) -> None:
         """Make frames of events. Raises what goes wrong before there is anything to send."""
         try:
-            for event in events:
+            for place, event in events:
                 if isinstance(event, Failed):
                     raise event.error
                 if isinstance(event, Started):
                     self.started = event
-                for chunk in self._encoder.encode(event):
+                for chunk in self._encoders[place].encode(event):
                     self._ready.append(self._frame(chunk))
-                if isinstance(event, _ENDS):
-                    self._end()
+                if isinstance(event, ENDS):
+                    self._left -= 1
+                    if not self._left:
+                        self._end()
         except Exception as error:
             if not self._ready and not self._begun:
                 raise
@@ -203,7 +212,7 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
         self._over = True
         if self._clock:
             self._clock.cancel()
-        self._running.leave()
+        self._voices.leave()
 
     def _wind(self) -> asyncio.TimerHandle:
         # The clock must not keep alive what nobody else holds any more.
@@ -216,8 +225,8 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
         if self._over:
             return
         if self._quiet and not self._ready:
-            self._ready.append(self._wire.ping)
-            self._running.nudge()
+            self._ready.append(self._frame(self._ping()) if self._ping else self._wire.ping)
+            self._voices.nudge()
         self._quiet = True
         self._clock = self._wind()
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable
 from http import HTTPStatus
 
@@ -9,15 +10,18 @@ from quart import Quart, Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect, WebsocketMismatch
 
+from models.chat import GenerateRequest
 from models.downloads import Puller
 from models.errors import InferenceError
 from models.hub import Hub
+from models.records.passing import PassingRecords
 from models.store import Store
 from models.version import own_version
 from models.worker import PYTHON, Command
-from server import faults
+from server import faults, metrics
 from server.fields import Json
-from server.formats import anthropic, ollama, openai_chat, openai_models
+from server.formats import anthropic, llama_server, ollama, openai, openai_responses
+from server.formats.openai import chat
 from server.framing import JSON, reply
 from server.guard import Guard
 from server.large_bodies import LargeBodies
@@ -25,7 +29,8 @@ from server.paced import Paced
 from server.security import HostCheck, Origins
 from server.shelf import Shelf
 from server.streams import Engines, Streams
-from server.wires import wire_at
+from server.tokens import Tokens
+from server.wires import Wire, wire_at
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +41,7 @@ class Api(Quart):
     def __init__(self, streams: Streams, bodies: LargeBodies) -> None:
         super().__init__("server", static_folder=None)
         self.streams = streams
+        self.passing_records = PassingRecords()
         self._bodies = bodies
         self.extensions["large_bodies"] = bodies  # as server.body finds it
         # A long answer takes what time it takes (Quart would cut it after a minute), and
@@ -46,6 +52,7 @@ class Api(Quart):
     def close(self) -> None:
         """End what the application has started beside itself. Harmless twice."""
         self._bodies.close()
+        self.passing_records.close()
 
 
 def create_app(
@@ -54,10 +61,13 @@ def create_app(
     *,
     host: str,
     hosts: Iterable[str] = (),
+    records: openai_responses.Records | None = None,
     worker_command: Command = PYTHON,
     hub: Puller | None = None,
 ) -> Api:
     """Build the application; ``host`` is what the server listens on.
+
+    ``records`` keep responses and conversations; None: as long as the application runs.
 
     ``hosts`` are further names that it may be called by, beside those in
     ``INGLENOOK_HOSTS``. Web pages may call from this computer, and from where
@@ -66,23 +76,35 @@ def create_app(
     """
     streams = Streams(engines)
     shelf = Shelf(store)
+    tokens = Tokens(engines)
+    answered: metrics.Answered = Counter()
     app = Api(streams, LargeBodies(worker_command))
     for blueprint in (
         ollama.routes(streams, shelf, store, hub or Hub(store)),
-        openai_chat.routes(streams),
-        openai_models.routes(shelf),
-        anthropic.routes(streams),
+        openai.routes(streams, shelf),
+        openai_responses.routes(streams, shelf, records or app.passing_records),
+        anthropic.routes(streams, tokens, shelf),
+        llama_server.routes(streams, tokens, shelf, _read_chat),
+        metrics.routes(streams, answered),
     ):
         app.register_blueprint(blueprint)
     _add_health(app, engines)
     _add_error_handlers(app)
-    app.asgi_app = Guard(  # as Quart's documentation has it
+    guard = Guard(
         Paced(app.asgi_app, ollama.blobs.PATH),
         HostCheck(host, [*hosts, *_listed("INGLENOOK_HOSTS")]),
         Origins(_listed("OLLAMA_ORIGINS")),
         version=own_version(),
     )
+    app.asgi_app = metrics.CountedAnswers(guard, answered)  # as Quart's documentation has it
     return app
+
+
+def _read_chat(body: Json) -> tuple[GenerateRequest, tuple[str, ...]]:
+    """Read a chat as OpenAI's API has it, for a family that has none of its own."""
+    asked = chat.parse(body)
+    assert isinstance(asked.request, GenerateRequest)
+    return asked.request, asked.ignored
 
 
 def _listed(variable: str) -> list[str]:
@@ -91,6 +113,7 @@ def _listed(variable: str) -> list[str]:
 
 def _add_health(app: Quart, engines: Engines) -> None:
     @app.get("/health")
+    @app.get("/v1/health")  # as llama.cpp's server has it
     async def health() -> Response:
         loaded = [str(each.model.name) for each in engines.residents() if not each.loading]
         found = engines.health()
@@ -116,7 +139,7 @@ def _add_error_handlers(app: Quart) -> None:
         if isinstance(error, WebsocketMismatch):
             said = "no websocket is served here, ask by http"
         method, path = _asked()
-        body, content_type = wire_at(path).unknown_path(status, said, method, path)
+        body, content_type = _wire().unknown_path(status, said, method, path)
         return Response(body, status, _allow_header(error), content_type=content_type)
 
     @app.errorhandler(Exception)
@@ -132,8 +155,13 @@ def _asked() -> tuple[str, str]:
     return "GET", websocket.path
 
 
+def _wire() -> Wire:
+    asked = request if has_request_context() else websocket
+    return wire_at(asked.path, asked.headers)
+
+
 def _error_reply(error: InferenceError) -> Response:
-    wire = wire_at(_asked()[1])
+    wire = _wire()
     return reply(
         wire.error_body(error),
         wire.content_type,

@@ -25,6 +25,16 @@ _RETRY_AFTER_SECONDS = 2
 _OLLAMAS = (Ability.INSERT, Ability.TOOLS, Ability.VISION)
 
 
+class NotThere(InvalidRequest):
+    """What is asked for by its id is not kept here, or no longer."""
+
+    status_hint = HTTPStatus.NOT_FOUND
+
+
+class PreviousNotThere(NotThere):
+    """The response that one is to go on from is not."""
+
+
 def headers(error: InferenceError) -> dict[str, str]:
     if error.status_hint == HTTPStatus.SERVICE_UNAVAILABLE:
         return {"Retry-After": str(_RETRY_AFTER_SECONDS)}

@@ -75,7 +75,8 @@ class Guard:
             "add it to Inglenook's allowed hosts, or to the variable INGLENOOK_HOSTS."
         )
         self._log_once(sentence)
-        wire = wire_at(scope["path"])
+        names = {name.lower().decode("latin-1") for name, _ in scope["headers"]}
+        wire = wire_at(scope["path"], names)
         content_type = (b"content-type", wire.content_type.encode())
         await _answer(
             scope,

@@ -24,19 +24,25 @@ _LONGEST = 1000 * 365 * 24 * 3600.0  # seconds
 def read_keep_alive(fields: Fields) -> float | None:
     """Return the seconds that ``keep_alive`` asks for; inf: for ever; None: not said.
 
-    Raises InvalidRequest.
+    ``ttl`` is LM Studio's name for it. Raises InvalidRequest.
     """
-    value = fields.value("keep_alive")
+    ttl = _seconds(fields, "ttl")
+    named = _seconds(fields, "keep_alive")
+    return ttl if named is None else named
+
+
+def _seconds(fields: Fields, name: str) -> float | None:
+    value = fields.value(name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise fields.wrong("keep_alive", "a number of seconds or a duration like '10m'", value)
+        raise fields.wrong(name, "a number of seconds or a duration like '10m'", value)
     if isinstance(value, str):
-        value = duration_seconds(fields.text("keep_alive") or "")
+        value = duration_seconds(value, name)
     return math.inf if value < 0 else float(min(value, _LONGEST))
 
 
-def duration_seconds(text: str) -> float:
+def duration_seconds(text: str, name: str = "keep_alive") -> float:
     """Read a duration as Go's time.ParseDuration does: ``1h30m``, ``-1m``, ``1.5s``.
 
     A number without a unit is seconds.
@@ -49,9 +55,8 @@ def duration_seconds(text: str) -> float:
         return sign * float(unsigned)
     if not re.fullmatch(f"(?:{_PART.pattern})+", unsigned):
         raise InvalidRequest(
-            "\"keep_alive\" must be a number of seconds or a duration like '10m', "
-            f"not {text[:40]!r}.",
-            field="keep_alive",
+            f"\"{name}\" must be a number of seconds or a duration like '10m', not {text[:40]!r}.",
+            field=name,
         )
     parts: list[tuple[str, str]] = _PART.findall(unsigned)
     return sign * sum(float(amount) * _UNIT_SECONDS[unit] for amount, unit in parts)

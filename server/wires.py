@@ -4,19 +4,20 @@ A wire is one row of the table at the end; a family's routes name it too.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from models.errors import ContextOverflow, InferenceError, InvalidRequest, ServerBusy
 from server import framing
-from server.faults import sentence
+from server.faults import PreviousNotThere, sentence
 from server.fields import Json
 from server.framing import Chunk
 
 _CODES: dict[type[InferenceError], str] = {
     ContextOverflow: "context_length_exceeded",
+    PreviousNotThere: "previous_response_not_found",
     ServerBusy: "server_overloaded",
 }
 
@@ -36,7 +37,9 @@ class Wire:
     unknown_path: Callable[[int, str, str, str], tuple[bytes, str]]
     frame: Callable[[Chunk], bytes]
     last_frame: bytes = b""
-    ping: bytes = b""  # sent while nothing comes; empty: the wire has no word for it
+    # Sent while nothing comes; empty: the wire has no word for it. An answer may have one
+    # (``Asked.ping``).
+    ping: bytes = b""
     ping_seconds: float = 10.0  # without a frame
 
 
@@ -128,6 +131,39 @@ def _anthropic_unknown(status: int, said: str, method: str, path: str) -> tuple[
     return framing.to_json(envelope), framing.JSON
 
 
+# -- llama.cpp's server ------------------------------------------------------------
+
+_LLAMA_TYPES: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "authentication_error",
+    HTTPStatus.FORBIDDEN: "permission_error",
+    HTTPStatus.NOT_FOUND: "not_found_error",
+    HTTPStatus.NOT_IMPLEMENTED: "not_supported_error",
+    HTTPStatus.SERVICE_UNAVAILABLE: "unavailable_error",
+}
+
+
+def _llama_body(error: InferenceError) -> Json:
+    envelope = _llama_envelope(sentence(error), error.status_hint)
+    if isinstance(error, ContextOverflow):
+        envelope["error"] |= {
+            "type": "exceed_context_size_error",
+            "n_prompt_tokens": error.prompt_tokens,
+            "n_ctx": error.context_length,
+        }
+    return envelope
+
+
+def _llama_envelope(message: str, status: int) -> Json:
+    callers_fault = status < HTTPStatus.INTERNAL_SERVER_ERROR
+    other = "invalid_request_error" if callers_fault else "server_error"
+    kind = _LLAMA_TYPES.get(status, other)
+    return {"error": {"code": status, "message": message, "type": kind}}
+
+
+def _llama_unknown(status: int, said: str, method: str, path: str) -> tuple[bytes, str]:
+    return framing.to_json(_llama_envelope(f"{said}: {method} {path}", status)), framing.JSON
+
+
 # -- All of them -------------------------------------------------------------------
 
 OPENAI = Wire(
@@ -137,8 +173,10 @@ OPENAI = Wire(
     error_body=_openai_body,
     unknown_path=_openai_unknown,
     frame=framing.data,
+    ping=b": ping\n\n",  # a comment, which the standard has clients pass over
 )
 OPENAI_CHAT = replace(OPENAI, name="openai-chat", last_frame=b"data: [DONE]\n\n")
+OPENAI_RESPONSES = replace(OPENAI, name="openai-responses", frame=framing.event)
 OLLAMA = Wire(
     name="ollama",
     content_type=framing.NATIVE_JSON,
@@ -157,14 +195,50 @@ ANTHROPIC = Wire(
     ping=framing.event({"type": "ping"}),
 )
 
+LLAMA_SERVER = Wire(
+    name="llama-server",
+    content_type=framing.JSON,
+    stream_type=framing.EVENT_STREAM,
+    error_body=_llama_body,
+    unknown_path=_llama_unknown,
+    frame=framing.data,
+    ping=b":\n\n",
+)
+_LLAMA_PATHS = (
+    "/apply-template",
+    "/detokenize",
+    "/infill",
+    "/models",
+    "/props",
+    "/rerank",
+    "/reranking",
+    "/tokenize",
+    "/v1/rerank",
+    "/v1/reranking",
+)
+
 # By the path they begin with, the longest first.
 WIRES: tuple[tuple[str, Wire], ...] = (
+    *((path, LLAMA_SERVER) for path in _LLAMA_PATHS),
     ("/v1/messages", ANTHROPIC),
+    ("/v1/responses", OPENAI_RESPONSES),
     ("/v1", OPENAI),
     ("/", OLLAMA),
 )
+# Two APIs have these: who sends this header means the one that wants it with every request.
+ANTHROPIC_VERSION = "anthropic-version"
+_ANTHROPICS_TOO = "/v1/models"
 
 
-def wire_at(path: str) -> Wire:
-    """Return the wire that a path belongs to, whether or not there is a route for it."""
-    return next(wire for prefix, wire in WIRES if f"{path}/".startswith(f"{prefix.rstrip('/')}/"))
+def wire_at(path: str, headers: Container[str] = ()) -> Wire:
+    """Return the wire that a path belongs to, whether or not there is a route for it.
+
+    ``headers`` are those of the request, by their names.
+    """
+    if _is_at(path, _ANTHROPICS_TOO) and ANTHROPIC_VERSION in headers:
+        return ANTHROPIC
+    return next(wire for prefix, wire in WIRES if _is_at(path, prefix))
+
+
+def _is_at(path: str, prefix: str) -> bool:
+    return f"{path}/".startswith(f"{prefix.rstrip('/')}/")

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -30,6 +31,8 @@ from models.model import Details, Files, Kind, Model
 from models.names import ModelName
 from models.residency import Residency
 from models.resident import Resident
+from models.spelling import Spelling
+from models.totals import Totals
 
 A_TEST = Origin("command", client="a test")
 
@@ -243,6 +246,21 @@ class RecordedEngines:
                 sink(event)
         return len(self._sinks)
 
+    def submit_group(
+        self,
+        request: GenerateRequest,
+        seeds: Sequence[int | None],
+        sinks: Sequence[Sink],
+        *,
+        origin: Origin,
+    ) -> tuple[int, ...]:
+        return tuple(
+            self.submit(
+                replace(request, sampling=replace(request.sampling, seed=seed)), sink, origin=origin
+            )
+            for seed, sink in zip(seeds, sinks, strict=True)
+        )
+
     def say(self, event: Event) -> None:
         """Send one more event to everyone who has asked."""
         for sink in self._sinks:
@@ -259,3 +277,9 @@ class RecordedEngines:
 
     def count_tokens(self, request: GenerateRequest) -> int:
         return len(str(request.prompt))
+
+    def spelling(self, model: str) -> Spelling:
+        raise ModelNotFound(model)
+
+    def totals(self) -> Totals:
+        return Totals()

@@ -5,19 +5,36 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from typing import Any
 
 import anthropic
 import ollama
 import openai
 import pytest
+from pydantic import BaseModel
 
 from app.services import api_server, open_everything
 
 QUESTION = "What is 2 plus 2?"
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
+STORY: Any = [{"role": "user", "content": "Tell me a story about a dog."}]
 ANSWER = "2 + 2 = 4."
 GREEDY = {"temperature": 0}
+WEATHER: Any = {
+    "name": "weather",
+    "description": "Get the weather in a city",
+    "input_schema": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+    },
+}
+
+
+class Sum(BaseModel):
+    left: int
+    right: int
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +91,86 @@ class TestOpenAI:
 
         assert completion.choices[0].message.content == ANSWER
 
+    def test_several_choices_and_their_odds(self, client: openai.OpenAI):
+        def ask() -> list[str | None]:
+            reply = client.chat.completions.create(
+                model="pocket", messages=STORY, n=3, seed=5, temperature=2, max_tokens=30,
+                logprobs=True, top_logprobs=2, top_p=1, extra_body={"top_k": 0, "min_p": 0},
+            )  # fmt: skip
+            assert [choice.index for choice in reply.choices] == [0, 1, 2]
+            for choice in reply.choices:
+                assert choice.logprobs and choice.logprobs.content
+                assert len(choice.logprobs.content[0].top_logprobs) == 2
+            return [choice.message.content for choice in reply.choices]
+
+        first = ask()
+
+        assert len(set(first)) > 1
+        assert ask() == first  # the seed says it all
+
+    def test_several_choices_in_a_stream(self, client: openai.OpenAI):
+        stream = client.chat.completions.create(
+            model="pocket", messages=MESSAGES, n=2, temperature=0, stream=True
+        )
+
+        said = ["", ""]
+        for chunk in stream:
+            for choice in chunk.choices:
+                said[choice.index] += choice.delta.content or ""
+        assert said == [ANSWER, ANSWER]
+
+    def test_an_answer_of_a_given_form(self, client: openai.OpenAI):
+        reply = client.chat.completions.parse(
+            model="pocket", messages=MESSAGES, response_format=Sum, temperature=0, max_tokens=60
+        )
+
+        assert isinstance(reply.choices[0].message.parsed, Sum)
+
+    def test_completions(self, client: openai.OpenAI):
+        def ask(prompt: Any, **asked: Any) -> openai.types.Completion:
+            return client.completions.create(
+                model="pocket", prompt=prompt, temperature=0, max_tokens=4, **asked
+            )
+
+        reply = ask(["Once upon a", "2 + 2 ="], echo=True)
+        assert [choice.text.startswith(begin) for choice, begin in zip(
+            reply.choices, ("Once upon a", "2 + 2 ="), strict=True
+        )] == [True, True]  # fmt: skip
+        pieces = client.completions.create(
+            model="pocket", prompt="Once upon a", temperature=0, max_tokens=4, stream=True
+        )
+        streamed = "".join(piece.choices[0].text for piece in pieces)
+        assert "Once upon a" + streamed == reply.choices[0].text
+        best = ask("Once upon a", n=1, best_of=3, seed=1)
+        assert len(best.choices) == 1
+
+    def test_embeddings(self, client: openai.OpenAI):
+        numbers = client.embeddings.create(
+            model="pocket", input=["a dog", "a cat"], encoding_format="float"
+        )
+        packed = client.embeddings.create(model="pocket", input=["a dog", "a cat"])
+
+        assert [each.index for each in packed.data] == [0, 1]
+        for one, other in zip(numbers.data, packed.data, strict=True):
+            assert other.embedding == pytest.approx(one.embedding, abs=1e-6)
+        assert numbers.usage.prompt_tokens > 0
+
+    async def test_the_async_client(self, port: int):
+        url = f"http://127.0.0.1:{port}/v1"
+        async with openai.AsyncOpenAI(base_url=url, api_key="none") as client:
+            completion = await client.completions.create(
+                model="pocket", prompt="Once upon a", temperature=0, max_tokens=4
+            )
+            vectors = await client.embeddings.create(model="pocket", input="a dog")
+            stream = await client.chat.completions.create(
+                model="pocket", messages=MESSAGES, temperature=0, stream=True, n=2
+            )
+            chunks = [chunk async for chunk in stream]
+
+        assert completion.choices[0].text
+        assert vectors.data[0].embedding
+        assert {chunk.choices[0].index for chunk in chunks} == {0, 1}
+
     def test_the_models(self, client: openai.OpenAI):
         names = [model.id for model in client.models.list()]
 
@@ -88,6 +185,48 @@ class TestOpenAI:
                 model="pocket", messages=[{"role": "user", "content": "dog " * 3000}]
             )
         assert caught.value.code == "context_length_exceeded"
+
+    def test_responses(self, client: openai.OpenAI):
+        first = client.responses.create(model="pocket", input=QUESTION, temperature=0)
+        with client.responses.stream(
+            model="pocket", input=QUESTION, temperature=0, store=False
+        ) as stream:
+            streamed = stream.get_final_response()
+        background = client.responses.create(
+            model="pocket",
+            input="Thank you.",
+            temperature=0,
+            previous_response_id=first.id,
+            background=True,
+        )
+        waited = client.responses.retrieve(background.id, stream=True)
+
+        assert first.output_text == streamed.output_text == ANSWER
+        assert first.usage and first.usage.output_tokens > 0
+        assert [event.type for event in waited][-1] == "response.completed"
+        asked = client.responses.input_items.list(background.id, order="asc").data
+        assert [item.to_dict()["role"] for item in asked] == ["user", "assistant", "user"]
+        client.responses.delete(first.id)
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(first.id)
+
+    def test_a_response_of_a_given_form(self, client: openai.OpenAI):
+        class Sum(BaseModel):
+            total: int
+
+        said = client.responses.parse(
+            model="pocket", input=QUESTION, temperature=0, text_format=Sum
+        )
+
+        assert isinstance(said.output_parsed, Sum)
+
+    def test_a_conversation_is_kept(self, client: openai.OpenAI):
+        kept = client.conversations.create(items=[{"role": "user", "content": "I am Ann."}])
+        client.responses.create(model="pocket", input=QUESTION, conversation=kept.id)
+
+        said = client.conversations.items.list(kept.id, order="asc").data
+        assert [item.to_dict()["role"] for item in said] == ["user", "user", "assistant"]
+        assert client.conversations.delete(kept.id).deleted
 
     async def test_many_at_once(self, port: int):
         url = f"http://127.0.0.1:{port}/v1"
@@ -155,7 +294,7 @@ class TestOllama:
     def test_facts(self, client: ollama.Client):
         assert "llama3.2:latest" in [model.model for model in client.list().models]
         shown = client.show("llama3.2")
-        assert shown.capabilities == ["completion"]
+        assert shown.capabilities == ["completion", "tools", "thinking"]
         assert shown.modelinfo and shown.modelinfo["llama.context_length"] == 2048
 
     def test_errors_have_their_status(self, client: ollama.Client):
@@ -253,6 +392,121 @@ class TestAnthropic:
         [block] = message.content
         assert block.type == "text" and block.text
 
+    def test_a_tool_turn(self, client: anthropic.Anthropic):
+        asked: Any = [{"role": "user", "content": "What is the weather in Bern?"}]
+
+        first = client.messages.create(
+            model="pocket", max_tokens=100, messages=asked, tools=[WEATHER], extra_body=GREEDY
+        )
+        [call] = first.content
+        assert (first.stop_reason, call.type) == ("tool_use", "tool_use")
+        assert call.type == "tool_use" and call.input == {"city": "Bern"}
+        result: Any = {"type": "tool_result", "tool_use_id": call.id, "content": "sunny"}
+        second = client.messages.create(
+            model="pocket",
+            max_tokens=100,
+            messages=[
+                *asked,
+                {"role": "assistant", "content": first.content},
+                {"role": "user", "content": [result]},
+            ],
+            tools=[WEATHER],
+            extra_body=GREEDY,
+        )
+
+        [block] = second.content
+        assert block.type == "text" and block.text
+
+    def test_a_tool_that_must_be_called_in_a_stream(self, client: anthropic.Anthropic):
+        with client.messages.stream(
+            model="pocket",
+            max_tokens=100,
+            messages=MESSAGES,
+            tools=[WEATHER],
+            tool_choice={"type": "tool", "name": "weather", "disable_parallel_tool_use": True},
+            extra_body=GREEDY,
+        ) as stream:
+            pieces = [event.partial_json for event in stream if event.type == "input_json"]
+            message = stream.get_final_message()
+
+        [call] = message.content
+        assert call.type == "tool_use" and call.name == "weather"
+        assert json.loads("".join(pieces)) == call.input
+        assert set(call.input) == {"city"}
+
+    @pytest.mark.parametrize("display", ["summarized", "omitted"])
+    def test_thoughts_that_are_shown_and_that_are_not(self, client, display: str):
+        thinking: Any = {"type": "enabled", "budget_tokens": 1024, "display": display}
+        asked: Any = {"model": "pocket", "max_tokens": 100, "thinking": thinking}
+
+        whole = client.messages.create(**asked, messages=MESSAGES, extra_body=GREEDY)
+        with client.messages.stream(**asked, messages=MESSAGES, extra_body=GREEDY) as stream:
+            streamed = stream.get_final_message()
+
+        thought, answer = whole.content
+        assert [thought.type, answer.type] == ["thinking", "text"]
+        assert bool(thought.thinking) == (display == "summarized")
+        assert thought.signature
+        assert [each.to_dict(exclude_none=True) for each in streamed.content] == [
+            each.to_dict(exclude_none=True) for each in whole.content
+        ]
+        assert whole.usage.output_tokens_details.thinking_tokens > 0
+
+    def test_a_count_of_all_that_makes_the_prompt(self, client: anthropic.Anthropic):
+        asked: Any = {"model": "pocket", "messages": MESSAGES}
+        thinking: Any = {"type": "enabled", "budget_tokens": 1024}
+
+        bare = client.messages.count_tokens(**asked, tools=[]).input_tokens
+        thoughts = client.messages.count_tokens(**asked, thinking=thinking).input_tokens
+        tools = client.messages.count_tokens(**asked, tools=[WEATHER]).input_tokens
+
+        assert bare < thoughts < tools
+
+    def test_what_was_found_in_the_cache_is_told_where_that_is_asked_for(self, client):
+        asked: Any = {"model": "pocket", "max_tokens": 9, "messages": MESSAGES}
+
+        plain = client.messages.create(**asked, extra_body=GREEDY).usage
+        marked = client.messages.create(
+            **asked, cache_control={"type": "ephemeral"}, extra_body=GREEDY
+        ).usage
+
+        assert not plain.cache_read_input_tokens
+        assert marked.cache_read_input_tokens > 0
+        assert marked.cache_read_input_tokens + marked.cache_creation_input_tokens == (
+            plain.input_tokens
+        )
+
+    def test_the_models(self, client: anthropic.Anthropic):
+        models = {model.id: model for model in client.models.list(limit=2)}
+
+        assert {"pocket:latest", "llama3.2:latest"} <= models.keys()
+        pocket = client.models.retrieve("pocket")
+        assert pocket.max_input_tokens == 2048
+        assert pocket.capabilities and pocket.capabilities.thinking.supported
+
+    async def test_a_tool_call_of_the_async_client(self, port: int):
+        url = f"http://127.0.0.1:{port}"
+        async with anthropic.AsyncAnthropic(base_url=url, api_key="none") as client:
+            asked: Any = {
+                "model": "pocket",
+                "max_tokens": 100,
+                "messages": MESSAGES,
+                "tools": [WEATHER],
+                "tool_choice": {"type": "any"},
+                "extra_body": GREEDY,
+            }
+            whole = await client.messages.create(**asked)
+            async with client.messages.stream(**asked) as stream:
+                streamed = await stream.get_final_message()
+            listed = [model.id async for model in client.models.list(limit=1)]
+            count = await client.messages.count_tokens(model="pocket", messages=MESSAGES)
+
+        [called], [again] = whole.content, streamed.content
+        assert called.type == "tool_use" and again.type == "tool_use"
+        assert called.input == again.input
+        assert "pocket:latest" in listed
+        assert count.input_tokens > 0
+
     def test_errors_have_their_classes(self, client: anthropic.Anthropic):
         with pytest.raises(anthropic.NotFoundError, match="model 'nothere' not found"):
             client.messages.create(model="nothere", max_tokens=9, messages=MESSAGES)
@@ -294,6 +548,57 @@ class TestAnthropic:
             )
 
         assert message.stop_reason == "end_turn"
+
+
+class TestLlamaServer:
+    """What clients of llama.cpp's server ask for, on the model that ships with us."""
+
+    def ask(self, port: int, path: str, body: dict[str, Any]) -> Any:
+        connection = HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("POST", path, json.dumps(body))
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        connection.close()
+        return answer
+
+    @pytest.mark.parametrize("model", ["pocket", "pocket:mlx"])
+    def test_a_text_its_tokens_and_back(self, port: int, model: str):
+        asked = {"model": model, "content": "Hi 😀", "with_pieces": True}
+
+        got = self.ask(port, "/tokenize", asked)["tokens"]
+        ids = self.ask(port, "/tokenize", asked | {"with_pieces": False})["tokens"]
+
+        assert [each["id"] for each in got] == ids
+        pieces = [each["piece"] for each in got]
+        assert b"".join(bytes(p) if isinstance(p, list) else p.encode() for p in pieces) == (
+            "Hi 😀".encode()
+        )
+        text = self.ask(port, "/detokenize", {"model": model, "tokens": ids})
+        assert text == {"content": "Hi 😀"}
+        wrong = self.ask(port, "/detokenize", {"model": model, "tokens": [10**6]})
+        assert wrong["error"]["code"] == 400
+
+    def test_the_prompt_of_a_chat_can_be_counted(self, port: int):
+        asked = {"model": "pocket", "messages": MESSAGES}
+
+        prompt = self.ask(port, "/apply-template", asked)["prompt"]
+        bare = self.ask(port, "/apply-template", asked | {"add_generation_prompt": False})
+        ids = self.ask(port, "/tokenize", {"model": "pocket", "content": prompt})["tokens"]
+
+        assert QUESTION in prompt
+        assert prompt.startswith(bare["prompt"]) and len(prompt) > len(bare["prompt"])
+        url = f"http://127.0.0.1:{port}"
+        with anthropic.Anthropic(base_url=url, api_key="none") as client:
+            counted = client.messages.count_tokens(model="pocket", messages=MESSAGES)
+        assert counted.input_tokens == len(ids)
+
+    def test_without_a_model_the_last_is_meant(self, port: int):
+        assert self.ask(port, "/models/load", {"model": "pocket"}) == {"success": True}
+        got = self.ask(port, "/infill", {"input_prefix": "1, 2,", "input_suffix": ""})
+
+        assert got["model"] == "pocket:latest"
+        assert got["stop"]
+        assert self.ask(port, "/models/unload", {"model": "pocket"}) == {"success": True}
 
 
 class TestAutogen:

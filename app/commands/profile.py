@@ -8,10 +8,11 @@ from typing import Any
 from app.commands import CommandFailed, text
 from app.commands.library import open_store
 from app.setting_kinds import OneOf, Seconds, Tokens, ValueKind
-from models import abilities, adapters
+from models import abilities, adapters, drafts
 from models.errors import LoadFailed, NotAble
 from models.model import Adapter, KvType, Model, Profile
 from models.sampling_ranges import RANGES, within
+from models.store import Store
 
 _KINDS: Mapping[str, ValueKind[Any]] = {
     "context_length": Tokens(),
@@ -19,7 +20,7 @@ _KINDS: Mapping[str, ValueKind[Any]] = {
     "keep_alive": Seconds(),
 }
 _ENDLESS = 1e12  # of a range: nobody needs to be told its end
-_KEYS = (*_KINDS, "adapters", *RANGES)
+_KEYS = (*_KINDS, "adapters", "drafts", *RANGES)
 
 
 def change(name: str, assignments: Sequence[str]) -> int:
@@ -31,7 +32,10 @@ def change(name: str, assignments: Sequence[str]) -> int:
         key, given, typed = each.partition("=")
         if key not in _KEYS or not given:
             raise CommandFailed(f"{each!r} is not KEY=VALUE with one of: {', '.join(_KEYS)}.")
-        profile = _changed(model, profile, key, typed.strip())
+        if key == "drafts":
+            profile = replace(profile, drafts=_checked_drafts(store, model, typed.strip()))
+        else:
+            profile = _changed(model, profile, key, typed.strip())
     changed = store.set_profile(name, profile)
     print(f"{changed.name}: {text.profile(profile) or 'as the model itself has it'}.")
     if profile.at_load != model.profile.at_load:
@@ -94,6 +98,17 @@ def _checked_adapters(model: Model, typed: str) -> tuple[Adapter, ...]:
     except LoadFailed as error:
         raise CommandFailed(f"adapters: {error}") from None
     return found
+
+
+def _checked_drafts(store: Store, model: Model, typed: str) -> str:
+    if not typed:
+        return ""
+    try:
+        found = drafts.named(typed, model, store.find)
+        drafts.check(model, found)
+    except LoadFailed as error:
+        raise CommandFailed(f"drafts: {error}") from None
+    return str(found.name if isinstance(found, Model) else found)
 
 
 def _check_kv_type(model: Model) -> None:

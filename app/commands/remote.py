@@ -16,6 +16,7 @@ _SECONDS = 10.0
 _KNOCK_SECONDS = 2.0
 _FOR_EVER = timedelta(days=365 * 100)
 _PS_HEADINGS = ("NAME", "SIZE", "CONTEXT", "RUNNING", "SPEED", "CACHED", "UNTIL")
+_DRAFTS_HEADING = "DRAFTS"  # which few models have
 
 
 def ps(host: str | None, port: int | None) -> int:
@@ -32,7 +33,12 @@ def ps(host: str | None, port: int | None) -> int:
         )
         for model in answer["models"]
     ]
-    print(text.table(_PS_HEADINGS, rows))
+    drafts = [_drafts(model) for model in answer["models"]]
+    if any(drafts):
+        rows = [(*row, each) for row, each in zip(rows, drafts, strict=True)]
+        print(text.table((*_PS_HEADINGS, _DRAFTS_HEADING), rows))
+    else:
+        print(text.table(_PS_HEADINGS, rows))
     return 0
 
 
@@ -133,6 +139,18 @@ def _cached(model: dict[str, Any]) -> str:
     share = f"{model.get('cached_tokens', 0) / prompt_tokens:.0%}" if prompt_tokens else ""
     kept = model.get("prompt_cache", {}).get("size", 0)
     return f"{share} in {words.size(kept)}" if kept else share
+
+
+def _drafts(model: dict[str, Any]) -> str:
+    """How many of the drafted tokens were right; "" where none are set."""
+    drafts = model.get("drafts", {})
+    if drafts.get("given_up"):
+        return "given up"
+    drafted = drafts.get("drafted", 0)
+    share = (
+        f"{drafts.get('accepted', 0) / drafted:.0%} of {drafted:,} right" if drafted else "none yet"
+    )
+    return share if drafts.get("by") else ""
 
 
 def _until(raw: str) -> str:

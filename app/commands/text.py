@@ -47,6 +47,8 @@ def profile(profile: Profile) -> str:
         found.append(f"kv_type={profile.kv_type}")
     if profile.keep_alive_seconds is not None:
         found.append(f"keep_alive={Seconds().show(profile.keep_alive_seconds)}")
+    if profile.drafts:
+        found.append(shlex.quote(f"drafts={profile.drafts}"))
     if profile.adapters:
         found.append(shlex.quote(f"adapters={adapters.written(profile.adapters)}"))
     return " ".join([*found, *(f"{key}={value:g}" for key, value in profile.sampling.items())])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from models.chat import SamplingParams
 from models.counters import Counters
+from models.drafts import Drafts
 from models.engine.grammar import CompiledGrammar
 from models.errors import InferenceError
 from models.events import FinishReason, TokenLogprob
@@ -29,6 +30,7 @@ class LoadSpec:
     shared_tokens: int | None = None
     kv_type: KvType = KvType.F16
     adapters: tuple[Adapter, ...] = ()
+    drafts: Drafts | None = None
     prompt_cache_bytes: int = 0  # for prompts whose sequences have ended, of need.cache_bytes
 
     @property
@@ -110,6 +112,8 @@ class Decoded:
     finish: FinishReason | None = None
     count: int = 1  # tokens decoded
     logprobs: tuple[TokenLogprob, ...] = ()  # of each, where they were asked for
+    drafted: int = 0  # tokens in the draft that was read for it
+    accepted: int = 0  # of them, those that were written
     at: float = field(default_factory=time.monotonic, compare=False)  # not when it was taken
 
 

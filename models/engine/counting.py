@@ -11,25 +11,26 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from models import facts, gguf, json_file
-from models.engine.llama_process import LlamaProcess
-from models.engine.llama_tokenizer import LlamaTokenizer
 from models.engine.prompt import Prompter
+from models.engine.spelling import CountedSpelling
 from models.engine.template import ChatTemplate
-from models.engine.tokenizer import Around, Tokenizer
+from models.engine.tokenizer import Around, SpellingTokenizer
 from models.engine.tokenizer_process import TokenizerProcess
+from models.engine.vocabulary_child import VocabularyChild
 from models.engine.vocabulary_file import write_vocabulary
-from models.errors import EngineClosed, InferenceError, LoadFailed
+from models.errors import EngineClosed, InvalidRequest
 from models.model import Kind, Model
+from models.spelling import Spelled
 from models.worker import PYTHON, Command
 
 _MOST_CHILDREN = 2
-_MOST_PROMPTERS = 16
+_MOST_SPELLINGS = 16
 _KEPT_SECONDS = 60.0
-_START_SECONDS = 30.0
 
 
 class Counter:
@@ -44,7 +45,7 @@ class Counter:
         # Guards what follows, and wakes who waits for a child to be idle or to be too old.
         self._changed = threading.Condition()
         self._children: OrderedDict[str, _Child] = OrderedDict()  # the latest used last
-        self._prompters: OrderedDict[str, Prompter] = OrderedDict()
+        self._spellings: OrderedDict[str, CountedSpelling] = OrderedDict()
         self._sweeper: threading.Thread | None = None  # while there are children
         self._closed = False
 
@@ -54,18 +55,23 @@ class Counter:
         Raises:
             LoadFailed: the model's files cannot be read.
         """
+        return self.spelling(model).prompter
+
+    def spelling(self, model: Model) -> CountedSpelling:
+        """Return what shows a model's tokens, likewise."""
         with self._changed:
-            found = self._prompters.get(model.digest)
+            found = self._spellings.get(model.digest)
         if found is None:
             template, bos_token = _template_of(model)
             tokenizer = _Lent(self, model, bos_token)
-            found = Prompter(template, tokenizer, model.details.context_length)
+            prompter = Prompter(template, tokenizer, model.details.context_length)
+            found = CountedSpelling(prompter, tokenizer, model.profile)
         with self._changed:
-            self._prompters[model.digest] = found
-            self._prompters.move_to_end(model.digest)
-            while len(self._prompters) > _MOST_PROMPTERS:
-                self._prompters.popitem(last=False)
-        return found
+            self._spellings[model.digest] = found
+            self._spellings.move_to_end(model.digest)
+            while len(self._spellings) > _MOST_SPELLINGS:
+                self._spellings.popitem(last=False)
+        return replace(found, profile=model.profile)  # of one model there may be several
 
     def close(self) -> None:
         """End every child; what is being counted fails."""
@@ -81,7 +87,7 @@ class Counter:
             sweeper.join()
 
     @contextmanager
-    def child(self, model: Model, bos_token: str) -> Generator[Tokenizer]:
+    def child(self, model: Model, bos_token: str) -> Generator[SpellingTokenizer]:
         """Lend the child of a model, started where there is none.
 
         Raises:
@@ -91,6 +97,8 @@ class Counter:
         child = self._taken(model)
         try:
             yield child.tokenizer(lambda: self._start(model, bos_token))
+        except InvalidRequest:  # of no fault but the caller's
+            raise
         except BaseException:
             child.failed = True  # a new one is the cure, whatever it was
             raise
@@ -140,7 +148,7 @@ class Counter:
         file = self._folder / f"{model.digest}.gguf"
         if not file.is_file():
             write_vocabulary(model.path, file)
-        return _LlamaChild(model, file, self._command)
+        return VocabularyChild(model, file, self._command)
 
     # -- What has not been used for a while ----------------
 
@@ -168,7 +176,7 @@ class Counter:
         return not child.users and time.monotonic() - child.last_used >= self._kept_seconds
 
 
-class _Closable(Tokenizer, Protocol):
+class _Closable(SpellingTokenizer, Protocol):
     def close(self) -> None: ...
 
 
@@ -183,7 +191,7 @@ class _Child:
         self._starting = threading.Lock()  # others who want it wait for the first
         self._tokenizer: _Closable | None = None
 
-    def tokenizer(self, start: Callable[[], _Closable]) -> Tokenizer:
+    def tokenizer(self, start: Callable[[], _Closable]) -> SpellingTokenizer:
         with self._starting:
             if self._closed:
                 raise EngineClosed("The program is shutting down.")
@@ -198,38 +206,8 @@ class _Child:
                 self._tokenizer.close()
 
 
-class _LlamaChild(LlamaTokenizer):
-    """llama.cpp, with a vocabulary and nothing else. Raises LoadFailed, OutOfMemory."""
-
-    def __init__(self, model: Model, vocabulary: Path, command: Command) -> None:
-        changed = threading.Event()
-        config = {
-            "model": str(vocabulary),
-            "context_length": 256,
-            "max_sequences": 1,
-            "prompt_cache_bytes": 0,
-            "pooling": "",
-        }
-        self._child = LlamaProcess(
-            config, model_name=str(model.name), on_change=changed.set, command=command
-        )
-        try:
-            while not self._child.ready():
-                if not changed.wait(_START_SECONDS):
-                    raise LoadFailed(f"The tokenizer of '{model.name}' does not start: try again.")
-                changed.clear()
-        except InferenceError:
-            self._child.close()
-            vocabulary.unlink(missing_ok=True)  # it may be what is wrong
-            raise
-        super().__init__(self._child, gguf.read_template(vocabulary))
-
-    def close(self) -> None:
-        self._child.close()
-
-
 class _Lent:
-    """A ``Tokenizer`` that takes its child for each call, and gives it back."""
+    """A ``SpellingTokenizer`` that takes its child for each call, and gives it back."""
 
     # What is counted is counted whole: nothing is refused by its bytes.
     longest_token_bytes = sys.maxsize
@@ -261,6 +239,14 @@ class _Lent:
     def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
         with self._counter.child(self._model, self._bos_token) as tokenizer:
             return tokenizer.encode_each(texts)
+
+    def spell(self, text: str, *, add_special: bool, parse_special: bool) -> list[Spelled]:
+        with self._counter.child(self._model, self._bos_token) as tokenizer:
+            return tokenizer.spell(text, add_special=add_special, parse_special=parse_special)
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        with self._counter.child(self._model, self._bos_token) as tokenizer:
+            return tokenizer.text_of(ids)
 
 
 def _template_of(model: Model) -> tuple[ChatTemplate | None, str]:

@@ -26,6 +26,10 @@ class Span:
 class Channel(Protocol):
     """The last stage: sorts text into what is said, thought and called."""
 
+    thinking: bool  # what comes next is thought
+    calls: int  # so far
+    unread_calls: int  # so far
+
     def feed(self, span: Span) -> Iterator[Delta]: ...
 
     def end(self) -> Iterator[Delta]:
@@ -35,6 +39,10 @@ class Channel(Protocol):
 
 class PlainText:
     """All of it is said. A ``Channel`` for models that have one."""
+
+    thinking = False
+    calls = 0
+    unread_calls = 0
 
     def feed(self, span: Span) -> Iterator[Delta]:
         if span.text:
@@ -65,44 +73,60 @@ class Utf8:
         return Span(text, tokens)
 
 
+class Held:
+    """Text that waits, with the tokens that made it."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._tokens: list[tuple[int, TokenLogprob]] = []  # each with where it begins in the text
+
+    def add(self, span: Span) -> None:
+        if span.tokens:
+            self._tokens += [(len(self.text), each) for each in span.tokens]
+        self.text += span.text
+
+    def take(self, length: int) -> Span:
+        """Return so much of the text, with the tokens that begin in it."""
+        text, self.text = self.text[:length], self.text[length:]
+        if not self._tokens:
+            return Span(text)
+        tokens = tuple(token for start, token in self._tokens if start < length)
+        self._tokens = [(start - length, each) for start, each in self._tokens if start >= length]
+        return Span(text, tokens)
+
+
 class StopStrings:
     """Ends the text where the first stop string begins."""
 
     def __init__(self, stop: tuple[str, ...]) -> None:
         self._stop = tuple(each for each in stop if each)
-        self._longest = max((len(each) for each in self._stop), default=1) - 1
-        self._text = ""
-        self._tokens: list[tuple[int, TokenLogprob]] = []  # each with where it begins in the text
+        self._held = Held()
         self.found: str | None = None
 
     def feed(self, span: Span, *, last: bool) -> Span:
         """Return what can be said now; with ``last`` all of it."""
         if not self._stop:
             return span
-        self._tokens += [(len(self._text), each) for each in span.tokens]
-        self._text += span.text
-        end, self.found = self._first()
+        self._held.add(span)
+        text = self._held.text
+        end, self.found = self._first(text)
         if self.found is None:
-            end = len(self._text) - (0 if last else self._undecided())
-        return self._give(end)
+            end = len(text) - (0 if last else undecided(text, self._stop))
+        return self._held.take(end)
 
-    def _first(self) -> tuple[int, str | None]:
-        places = [(self._text.find(stop), stop) for stop in self._stop if stop in self._text]
+    def _first(self, text: str) -> tuple[int, str | None]:
+        places = [(text.find(stop), stop) for stop in self._stop if stop in text]
         return min(places, key=lambda each: each[0], default=(0, None))
 
-    def _undecided(self) -> int:
-        """Length of the longest tail that a stop string could begin with."""
-        for length in range(min(self._longest, len(self._text)), 0, -1):
-            tail = self._text[-length:]
-            if any(stop.startswith(tail) for stop in self._stop):
-                return length
-        return 0
 
-    def _give(self, end: int) -> Span:
-        tokens = tuple(token for start, token in self._tokens if start < end)
-        self._tokens = [(start - end, token) for start, token in self._tokens if start >= end]
-        text, self._text = self._text[:end], self._text[end:]
-        return Span(text, tokens)
+def undecided(text: str, sought: tuple[str, ...]) -> int:
+    """Length of the longest tail that one of the texts sought could begin with."""
+    longest = max((len(each) for each in sought), default=1) - 1
+    for length in range(min(longest, len(text)), 0, -1):
+        tail = text[-length:]
+        if any(each.startswith(tail) for each in sought):
+            return length
+    return 0
 
 
 class Decoder:

@@ -18,6 +18,7 @@ from models.engine.backend import (
 )
 from models.engine.decoder import Decoder
 from models.engine.prepared import Prompt
+from models.engine.speech import channel_of
 from models.events import (
     Event,
     Failed,
@@ -40,7 +41,8 @@ class Generation:
     def __init__(self, request: GenerateRequest, prompt: Prompt, submitted: float) -> None:
         self._prompt = prompt
         self._want_tokens = request.want_tokens
-        self._decoder = Decoder(request.stop)
+        self._channel = channel_of(request, prompt)
+        self._decoder = Decoder(request.stop, self._channel)
         self._submitted = submitted
         self._inserted = time.monotonic()
         self._prompt_tokens = len(prompt.tokens)
@@ -48,6 +50,7 @@ class Generation:
         self._prefilled: float | None = None
         self._latest: float | None = None  # when the latest token was decoded
         self._completion_tokens = 0
+        self._reasoning_tokens = 0
         # What was sampled, with the bytes that each made; None: the ids are not all known.
         self._completion: list[tuple[tuple[int, ...], int]] | None = []
 
@@ -81,8 +84,13 @@ class Generation:
             self._completion = None
         elif self._completion is not None and self._want_tokens:
             self._completion.append((output.ids, len(output.piece)))
+        was_thinking = self._channel.thinking
         deltas, finish = self._decoder.feed(output.piece, output.finish, output.logprobs)
+        if was_thinking or self._channel.thinking:
+            self._reasoning_tokens += output.count
         yield from deltas
+        if finish is FinishReason.END_OF_TURN and self._channel.calls:
+            finish = FinishReason.TOOL_CALLS
         if finish:
             yield self._finished(finish)
 
@@ -92,11 +100,18 @@ class Generation:
             prompt_tokens=self._prompt_tokens,
             cached_tokens=self._cached_tokens,
             completion_tokens=self._completion_tokens,
+            reasoning_tokens=self._reasoning_tokens,
             load_seconds=self._inserted - self._submitted,
             prefill_seconds=prefilled - self._inserted,
             decode_seconds=(self._latest or prefilled) - prefilled,
         )
-        return Finished(reason, usage, self._tokens(reason), self._decoder.stop_string)
+        return Finished(
+            reason,
+            usage,
+            self._tokens(reason),
+            self._decoder.stop_string,
+            self._channel.unread_calls,
+        )
 
     def _tokens(self, reason: FinishReason) -> tuple[int, ...] | None:
         """Prompt and completion, without what ended it."""
@@ -106,7 +121,7 @@ class Generation:
         if reason is FinishReason.STOP_STRING:
             said = self._before(self._decoder.said_bytes)
         ids = [each for ids, _ in said for each in ids]
-        if reason is FinishReason.END_OF_TURN:
+        if reason in (FinishReason.END_OF_TURN, FinishReason.TOOL_CALLS):
             ids = ids[:-1]
         return (*self._prompt.tokens, *ids)
 

@@ -1,6 +1,11 @@
 """What an answer must look like, as one Lark text that both engines obey."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Said: TypeAlias = Sequence[str | tuple[int, str]]
+"""Texts, and tokens that a grammar names: each by its id, and with what it shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +17,8 @@ class CompiledGrammar:
     # Where ``behind`` stands in it, of what follows.
     text: str = ""
     behind: str = ""
+    # The tokens that stand in ``text`` by numbers behind those of the 256 bytes: their ids.
+    named: tuple[int, ...] = ()
     # The token up to which everything is free, and the grammar of what comes behind it: an
     # engine that can wait for a token reads none of what comes before.
     trigger: int | None = None
@@ -26,3 +33,4 @@ class Tokens:
     think_start: int | None = None
     think_end: int | None = None  # None: it does not think, or not between two tokens
     think_end_text: str = ""
+    tags: Mapping[str, int] = field(default_factory=dict[str, int])  # of calls, that are tokens

@@ -25,9 +25,15 @@ Thought: TypeAlias = Literal["none", "possible", "begun"]
 
 # Or it wants a tokenizer of us, for the one way to write what can only go on like this.
 _HEAD = '%llguidance {"no_forcing": true}'
-_THOUGHT = "THOUGHT: /(?s:.*)/"  # of no special token: those are no text
-_GAP = "GAP: /\\n{0,2}/"  # what models put behind a thought, and between calls
-_TOKEN = re.compile(r"<\[|<[A-Za-z|]")  # a special token in somebody's Lark
+THOUGHT = "THOUGHT: /(?s:.*)/"  # of no special token: those are no text
+GAP = "GAP: /\\n{0,2}/"  # what models put behind a thought, and between calls
+# A special token in somebody's Lark; texts, patterns and comments may look like one.
+_PARTS = re.compile(
+    r'"(?:\\.|[^"\\])*"|/(?:\\.|[^/\\\n])+/|//[^\n]*|<(?P<token>[A-Za-z|\[][^<>\s]*)>'
+)
+_IDS = re.compile(r"\[(\d{1,9}(?:,\d{1,9})*)\]")
+_BYTES = 256
+_MOST_NAMED = 64  # as in ``grammar_worker.py``
 
 
 def compile_constraint(
@@ -38,45 +44,30 @@ def compile_constraint(
     Raises:
         InvalidRequest: it is too large, or it is known that it cannot be obeyed.
     """
-    body = _body(constraint)
-    checkable = not (isinstance(constraint, Grammar) and _TOKEN.search(body))
+    body = constraint_rules(constraint)
+    said, named = _named(body) if isinstance(constraint, Grammar) else (body, ())
     if thought == "none" or tokens.think_end is None:
         return CompiledGrammar(
-            lark=_lark("body", body, ends=tokens.end),
-            text=_lark("body", body) if checkable else "",
+            lark=lark_of("body", body, ends=tokens.end),
+            text=lark_of("body", said) if said else "",
+            named=named,
         )
     thinks = f"THOUGHT <[{tokens.think_end}]> GAP"
     if thought == "possible":
         thinks = f"(<[{tokens.think_start}]> {thinks})?"
-    tail = _lark("GAP body", _GAP, body, ends=tokens.end)
+    tail = lark_of("GAP body", GAP, body, ends=tokens.end)
     return CompiledGrammar(
-        lark=_lark(f"{thinks} body", _THOUGHT, _GAP, body, ends=tokens.end),
-        text=_lark("GAP body", _GAP, body) if checkable else "",
+        lark=lark_of(f"{thinks} body", THOUGHT, GAP, body, ends=tokens.end),
+        text=lark_of("GAP body", GAP, said) if said else "",
+        named=named,
         trigger=tokens.think_end if thought == "begun" else None,
         tail=tail if thought == "begun" else "",
         behind=tokens.think_end_text,
     )
 
 
-def free_text_then_calls(
-    call: str, *, begin: int, finish: int, ends: tuple[int, ...]
-) -> CompiledGrammar:
-    """Return the grammar of free text, and then of any number of calls between two tokens.
-
-    Args:
-        call: Lark rules, of which one is named ``call``.
-        begin, finish: the tokens around each. The free text holds neither.
-    """
-    calls = f"call <[{finish}]> (GAP <[{begin}]> call <[{finish}]>)*"
-    return CompiledGrammar(
-        lark=_lark(f"THOUGHT (<[{begin}]> {calls})?", _THOUGHT, _GAP, call, ends=ends),
-        text="",
-        trigger=begin,
-        tail=_lark(calls, _GAP, call, ends=ends),
-    )
-
-
-def _lark(start: str, *rules: str, ends: tuple[int, ...] = ()) -> str:
+def lark_of(start: str, *rules: str, ends: tuple[int, ...] = ()) -> str:
+    """Return a whole grammar; ``ends`` are the tokens of which one ends it."""
     lines = [_HEAD, f"start: {start}", *rules]
     if ends:
         lines[1] += " end"
@@ -84,8 +75,12 @@ def _lark(start: str, *rules: str, ends: tuple[int, ...] = ()) -> str:
     return "\n".join(lines)
 
 
-def _body(constraint: Constraint) -> str:
-    """The rule ``body``."""
+def constraint_rules(constraint: Constraint) -> str:
+    """Return the rule ``body`` of what is asked for.
+
+    Raises:
+        InvalidRequest: as ``compile_constraint``.
+    """
     match constraint:
         case JsonObject():
             return f"body: {as_json({'type': 'object'})}"
@@ -98,6 +93,31 @@ def _body(constraint: Constraint) -> str:
                 return f"body: BODY\nBODY: /{_regex(text)}/"
             lark = gbnf_to_lark(text) if notation == "gbnf" else text
             return f"body: %lark {{\n{lark}\n}}"
+
+
+def _named(body: str) -> tuple[str, tuple[int, ...]]:
+    """Return a body whose special tokens have numbers behind those of the bytes, and their ids.
+
+    "": they are not named by their ids, or are too many.
+    """
+    named: list[int] = []
+    known = True
+
+    def number(token: int) -> str:
+        if token not in named:
+            named.append(token)
+        return f"<[{_BYTES + named.index(token)}]>"
+
+    def written(found: re.Match[str]) -> str:
+        nonlocal known
+        if found["token"] is None:
+            return found[0]
+        ids = _IDS.fullmatch(found["token"])
+        known = known and ids is not None
+        return f"({' | '.join(number(int(each)) for each in ids[1].split(','))})" if ids else ""
+
+    said = _PARTS.sub(written, body)
+    return (said, tuple(named)) if known and len(named) <= _MOST_NAMED else ("", ())
 
 
 def _regex(text: str) -> str:

@@ -1,18 +1,30 @@
 """Makes the grammar of one request, for one model: built, and checked before the lane sees it."""
 
 import json
+import logging
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 
-from models.chat import GenerateRequest, Grammar, JsonSchema
+from models.chat import GenerateRequest, Grammar, JsonSchema, Tool, ToolChoice
 from models.engine import grammar_schema
-from models.engine.grammar import CompiledGrammar, Tokens
-from models.engine.grammar_lark import Thought, compile_constraint
+from models.engine.grammar import CompiledGrammar, Said, Tokens
+from models.engine.grammar_calls import (
+    ANY_ARGUMENTS,
+    Offer,
+    allowed,
+    arguments_of,
+    compile_calls,
+)
+from models.engine.grammar_lark import Thought, compile_constraint, lark_of
 from models.engine.grammar_process import GrammarChecker
 from models.engine.tokenizer import Tokenizer
 from models.errors import InvalidRequest
+from models.model_family import CALLS, THOUGHTS, UNMARKED, Calls, ModelFamily
 from models.worker import PYTHON, Command
+
+log = logging.getLogger(__name__)
 
 # Tokens behind which llama.cpp ends an answer, where a vocabulary has them (b11549,
 # src/llama-vocab.cpp: special_eog_ids).
@@ -33,7 +45,6 @@ _ENDS = (
     "<turn|>",
 )
 _HARMONY = {"<|return|>", "<|call|>"}  # where these are, <|end|> ends a part of an answer
-_THOUGHTS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<seed:think>", "</seed:think>"))
 # Behind the token that begins a thought templates put a line end at the most.
 _LAST_TOKENS = 3
 
@@ -56,25 +67,88 @@ class GrammarMaker:
         self._find_tokens = tokens
         self._get_ready = get_ready
 
-    def make(self, request: GenerateRequest, prompt: Sequence[int]) -> CompiledGrammar | None:
+    def make(
+        self, request: GenerateRequest, prompt: Sequence[int], family: ModelFamily = UNMARKED
+    ) -> CompiledGrammar | None:
         """Return the grammar that a request wants behind its prompt; None: it wants none.
 
         Raises:
             InvalidRequest: it cannot be obeyed.
             ModelCrashed: what readies the engine is gone.
         """
-        if request.constraint is None:
-            return None
+        calls = family.calls if request.tools else None
+        must = request.constraint is not None or request.tool_choice.mode == "required"
         if request.sampling.ignore_eos:
-            raise InvalidRequest("An answer of a given form must be able to end: no 'ignore_eos'.")
-        thought = self._thought(request, prompt)
-        made = compile_constraint(request.constraint, self._tokens, thought)
-        if wrong := self._checker.check(made):
-            raise self._refusal(request, wrong)
+            if must:
+                raise InvalidRequest(
+                    "An answer of a given form must be able to end: no 'ignore_eos'."
+                )
+            return None
+        if calls and (request.constraint is None or request.tool_choice.mode != "none"):
+            made = self._with_calls(request, prompt, calls)
+        elif request.constraint is not None:
+            thought = self._thought(request, prompt)
+            made = compile_constraint(request.constraint, self._tokens, thought)
+            if wrong := self._checker.check(made):
+                raise self._refusal(request, wrong)
+        else:
+            return None
         self._get_ready()
         return made
 
-    def matches(self, grammar: CompiledGrammar, said: str) -> bool:
+    def _with_calls(
+        self, request: GenerateRequest, prompt: Sequence[int], calls: Calls
+    ) -> CompiledGrammar:
+        choice = request.tool_choice
+        tools = () if choice.mode == "none" else allowed(request.tools, choice)
+        if not tools:
+            if choice.mode == "required":
+                raise InvalidRequest("A tool is to be called that is none of the tools.")
+            choice = ToolChoice("none")
+        thought = self._thought(request, prompt)
+        if thought == "none" and choice.mode != "required" and not request.constraint:
+            thought = "possible"  # where all text is free, a thought is too
+        offered = {each.name: each for each in tools}
+        arguments = {each.name: self._arguments(each, choice) for each in offered.values()}
+
+        def compiled() -> CompiledGrammar:
+            offer = Offer(
+                calls=calls,
+                arguments=arguments,
+                choice=choice,
+                thought=thought,
+                constraint=request.constraint,
+            )
+            return compile_calls(offer, self._tokens)
+
+        made = compiled()
+        if not self._wrong(made):
+            return _checkable(made, choice, thought)
+        for name, rules in arguments.items():
+            if wrong := self._wrong(CompiledGrammar(lark_of(f"body\nbody: {rules}"))):
+                arguments[name] = _any_arguments(offered[name], choice, f"{_why(wrong)}.")
+        made = compiled()
+        if self._wrong(made) and choice.mode == "auto":  # each is fine, and all are too many
+            for name, tool in offered.items():
+                arguments[name] = _any_arguments(tool, choice, "There are too many tools.")
+            made = compiled()
+        if wrong := self._checker.check(made):
+            raise self._refusal(request, wrong)
+        return _checkable(made, choice, thought)
+
+    def _wrong(self, made: CompiledGrammar) -> str:
+        try:
+            return self._checker.check(made)
+        except InvalidRequest as error:  # it takes too long
+            return str(error)
+
+    def _arguments(self, tool: Tool, choice: ToolChoice) -> str:
+        try:
+            return arguments_of(tool)
+        except InvalidRequest as error:
+            return _any_arguments(tool, choice, str(error))
+
+    def matches(self, grammar: CompiledGrammar, said: Said) -> bool:
         """Whether a finished answer is what its grammar allows; True where that cannot be told.
 
         Raises:
@@ -118,6 +192,24 @@ class GrammarMaker:
         return grammar_schema.cannot(places[place][0], _why(why))
 
 
+def _checkable(made: CompiledGrammar, choice: ToolChoice, thought: Thought) -> CompiledGrammar:
+    """Leave out what cannot be held against the bytes of an answer that may have thoughts in it,
+    or need not be a call."""
+    return made if thought == "none" and choice.mode == "required" else replace(made, text="")
+
+
+def _any_arguments(tool: Tool, choice: ToolChoice, why: str) -> str:
+    """Return what stands for a schema that cannot be obeyed: any object, if it need not be.
+
+    Raises:
+        InvalidRequest: it must be.
+    """
+    if tool.strict or choice.mode == "required":
+        raise InvalidRequest(f"The parameters of the tool '{tool.name}': {why}")
+    log.warning("The parameters of the tool '%s' are not kept to: %s", tool.name, why)
+    return ANY_ARGUMENTS
+
+
 def find_tokens(tokenizer: Tokenizer, *, eos_token: str = "", end: Sequence[int] = ()) -> Tokens:
     """Look a model's special tokens up.
 
@@ -137,11 +229,13 @@ def find_tokens(tokenizer: Tokenizer, *, eos_token: str = "", end: Sequence[int]
         if ends.keys() >= _HARMONY:
             ends.pop("<|end|>", None)
         end = sorted(set(ends.values()))
-    for begins, ends_with in _THOUGHTS:
-        think_start, think_end = one(begins), one(ends_with)
+    found = {tag: one(tag) for row in CALLS for tag in (row.begin, row.end)}
+    tags = {tag: token for tag, token in found.items() if token is not None}
+    for row in THOUGHTS:
+        think_start, think_end = one(row.begin), one(row.end)
         if think_start is not None and think_end is not None:
-            return Tokens(tuple(end), think_start, think_end, ends_with)
-    return Tokens(tuple(end))
+            return Tokens(tuple(end), think_start, think_end, row.end, tags)
+    return Tokens(tuple(end), tags=tags)
 
 
 # What llguidance says, and what is said here.

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from models.engine.grammar import CompiledGrammar
+from models.engine.grammar import CompiledGrammar, Said
 from models.engine.grammar_limits import SECONDS_TO_CHECK
 from models.errors import InferenceError, InvalidRequest
 from models.worker import PYTHON, Command
@@ -25,6 +25,7 @@ _WORKER = Path(__file__).with_name("grammar_worker.py")
 _START_SECONDS = 30.0  # on a computer that is busy, and with a large vocabulary
 _SECONDS_A_MEGABYTE = 30.0  # of an answer that is checked at its end
 _MOST_CANDIDATES = 500
+_MOST_REMEMBERED = 64  # grammars: an agent's tools are the same at each of its turns
 
 
 class NoAnswer(Exception):
@@ -131,6 +132,7 @@ class GrammarChecker:
         self._lock = threading.Lock()  # one question and its answer at a time
         self._child: GrammarChild | None = None
         self._closed = False
+        self._fine: dict[CompiledGrammar, None] = {}  # the latest of those that were, in order
 
     def check(self, grammar: CompiledGrammar) -> str:
         """Return what is wrong with a grammar in llguidance's words; "": nothing is.
@@ -138,14 +140,19 @@ class GrammarChecker:
         Raises:
             InvalidRequest: it takes too long to find out.
         """
+        if grammar in self._fine:
+            return ""
         question = {"grammar": grammar.lark, "text": grammar.text}
         try:
-            return str(self._ask(question, SECONDS_TO_CHECK).get("error", ""))
+            wrong = str(self._ask(question, SECONDS_TO_CHECK).get("error", ""))
         except NoAnswer:
             raise InvalidRequest(
                 "The grammar is too complex: it could not be prepared in "
                 f"{SECONDS_TO_CHECK:g} seconds."
             ) from None
+        if not wrong:
+            self._remember(grammar)
+        return wrong
 
     def first_wrong(self, candidates: list[str]) -> tuple[int, str] | None:
         """Return the place of the first of these Lark texts that is wrong, and why.
@@ -159,19 +166,23 @@ class GrammarChecker:
                 return found["place"], found["error"]
         return None
 
-    def matches(self, grammar: CompiledGrammar, said: str) -> bool:
+    def matches(self, grammar: CompiledGrammar, said: Said) -> bool:
         """Whether a finished answer is what its grammar allows; True where that cannot be told.
 
         Raises:
             InferenceError: it could not be found out.
         """
-        if grammar.behind and grammar.behind in said:
-            said = said.partition(grammar.behind)[2]
         if not grammar.text:
             return True
-        seconds = SECONDS_TO_CHECK + len(said) / 1e6 * _SECONDS_A_MEGABYTE
+        parts = _behind(grammar.behind, [said] if isinstance(said, str) else said)
+        numbered = [
+            each if isinstance(each, str) else (grammar.named.index(each[0]), each[1])
+            for each in parts
+        ]
+        size = sum(len(each) for each in parts if isinstance(each, str))
+        seconds = SECONDS_TO_CHECK + size / 1e6 * _SECONDS_A_MEGABYTE
         try:
-            return bool(self._ask({"text": grammar.text, "said": said}, seconds)["matches"])
+            return bool(self._ask({"text": grammar.text, "said": numbered}, seconds)["matches"])
         except NoAnswer:
             raise InferenceError("The answer could not be checked: please try again.") from None
 
@@ -183,6 +194,12 @@ class GrammarChecker:
         with self._lock:
             if self._child:
                 self._child.close()
+
+    def _remember(self, grammar: CompiledGrammar) -> None:
+        with self._lock:
+            self._fine[grammar] = None
+            while len(self._fine) > _MOST_REMEMBERED:
+                del self._fine[next(iter(self._fine))]
 
     def _ask(self, question: dict[str, Any], seconds: float) -> dict[str, Any]:
         with self._lock:
@@ -197,3 +214,10 @@ class GrammarChecker:
                 self._child.close()
                 self._child = None
                 raise
+
+
+def _behind(mark: str, said: Said) -> Said:
+    for place, part in enumerate(said):
+        if mark and isinstance(part, str) and mark in part:
+            return [part.partition(mark)[2], *said[place + 1 :]]
+    return said

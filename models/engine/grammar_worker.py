@@ -13,7 +13,8 @@ The first says what it is for, and is answered by {} when the child is ready:
 It checks:
 
 {"grammar": LARK, "text": LARK} is it one, and what can come first: {} or {"error": TEXT}
-{"text": LARK, "said": TEXT}    does what was said match: {"matches": BOOL}
+{"text": LARK, "said": [PART, ...]} does it match: {"matches": BOOL}. A part is a text, or
+                                [N, TEXT]: what the grammar calls token 256 + N, and what it shows
 {"candidates": [LARK, ...]}     which is the first that is wrong: {"place": N or null, "error": …}
 
 With a vocabulary it says for each step what may come next, in bytes: see ``_Matchers``.
@@ -43,6 +44,9 @@ _LIMITS = LLParserLimits(max_lexer_states=100_000)
 # What is tried of a new grammar: some 3 ms.
 _TRIES = 3
 _TRIED_BYTES = 50
+
+_MOST_NAMED = 64  # special tokens, as in ``grammar_lark.py``
+_MOST_READINGS = 64
 
 
 class _Vocabulary:
@@ -76,7 +80,9 @@ def main() -> None:
     if config.get("tokens"):
         _Matchers(config, answers).run()
         return
-    tokenizer = _tokenizer([bytes([each]) for each in range(256)], [], slices=[])
+    tokens = [bytes([each]) for each in range(256)]
+    tokens += [f"<{number}>".encode() for number in range(_MOST_NAMED)]
+    tokenizer = _tokenizer(tokens, list(range(256, len(tokens))), slices=[])
     answers.write(b"{}\n")
     for line in sys.stdin.buffer:
         answers.write(json.dumps(_answer(tokenizer, json.loads(line))).encode() + b"\n")
@@ -89,10 +95,8 @@ def _answer(tokenizer: LLTokenizer, asked: dict[str, Any]) -> dict[str, Any]:
                 return {"error": wrong}
             wrong = _tried(tokenizer, text) if text else ""
             return {"error": wrong} if wrong else {}
-        case {"text": str(text), "said": str(said)}:
-            matcher = LLMatcher(tokenizer, text, log_level=0, limits=_LIMITS)
-            fits = matcher.consume_tokens(list(said.encode()))
-            return {"matches": fits and matcher.is_accepting()}
+        case {"text": str(text), "said": [*said]}:
+            return {"matches": _matches(tokenizer, text, said)}
         case {"candidates": [*larks]}:
             for place, lark in enumerate(larks):
                 if wrong := _wrong(str(lark)):
@@ -100,6 +104,22 @@ def _answer(tokenizer: LLTokenizer, asked: dict[str, Any]) -> dict[str, Any]:
             return {"place": None}
         case _:
             raise ValueError(f"not understood: {asked}")
+
+
+def _matches(tokenizer: LLTokenizer, text: str, said: list[Any]) -> bool:
+    readings = [LLMatcher(tokenizer, text, log_level=0, limits=_LIMITS)]
+    for part in said:
+        if isinstance(part, str):
+            readings = [each for each in readings if each.consume_tokens(list(part.encode()))]
+            continue
+        number, shown = part
+        # The token may be meant, or the text that it shows.
+        others = [each.deep_copy() for each in readings] if shown else []
+        readings = [each for each in readings if each.consume_token(256 + number)]
+        readings += [each for each in others if each.consume_tokens(list(shown.encode()))]
+        if len(readings) > _MOST_READINGS:
+            return True  # or it would take for ever to find out
+    return any(each.is_accepting() for each in readings)
 
 
 def _tried(tokenizer: LLTokenizer, text: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count, groupby
 
-from models import adapters
+from models import adapters, drafts
 from models.engine.backend import (
     Admitted,
     Counters,
@@ -24,8 +24,10 @@ from models.engine.backend import (
 )
 from models.engine.llama_config import child_config, said_with_each
 from models.engine.llama_disk import LlamaDisk
+from models.engine.llama_drafts import DraftCount
 from models.engine.llama_embed import LlamaEmbeddings, LlamaQuestion
 from models.engine.llama_grammar import LlamaGrammars
+from models.engine.llama_kept import Kept
 from models.engine.llama_process import LlamaProcess
 from models.engine.llama_recall import Recall
 from models.engine.llama_request import Asked, LlamaRequests
@@ -52,6 +54,7 @@ def open_llama(
     ``prompts`` outlive it; None: they do not.
     """
     adapters.check(spec.model, spec.adapters)
+    drafts.check(spec.model, spec.drafts)
     disk = LlamaDisk(prompts, spec) if prompts else None
     return LlamaBackend(spec, read_template(spec.model.path), wake, command, disk)
 
@@ -75,14 +78,15 @@ class LlamaBackend:
         self._wake = wake
         # Stream threads put, the lane's thread takes. None: the turn has left the child.
         self._outbox: queue.SimpleQueue[tuple[Turn, Output | None]] = queue.SimpleQueue()
+        self._told = False  # the lane knows that something is in it
         self._admitted: list[Output] = []
         self._next_order = partial(next, count())
         self._sequences: dict[int, Sequence] = {}  # those that have not ended, by ticket
         self._slots = Slots(spec.max_sequences, spec.shared_tokens)
         self._streams: dict[Turn, LlamaStream | LlamaQuestion] = {}
         self._embeddings = LlamaEmbeddings(spec.model.details)
-        self._hits = self._misses = 0  # of prompts in what llama.cpp keeps
-        template = template_of(source)
+        self._kept = Kept(spec)
+        self._drafts = DraftCount(spec)
         self._process = LlamaProcess(
             child_config(spec, disk),
             model_name=str(spec.model.name),
@@ -95,7 +99,7 @@ class LlamaBackend:
         self._requests.always |= said_with_each(spec)
         self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
         self._prompter = Prompter(
-            template,
+            template_of(source),
             tokenizer,
             spec.context_length,
             fill_in=source.fill_in,
@@ -112,11 +116,7 @@ class LlamaBackend:
 
     @property
     def counters(self) -> Counters:
-        return Counters(
-            prompt_cache_hits=self._hits,
-            prompt_cache_misses=self._misses,
-            waiting_sequences=self._slots.waiting,
-        )
+        return self._drafts.added_to(self._kept.counters(self._slots.waiting))
 
     @property
     def pid(self) -> int:
@@ -153,6 +153,7 @@ class LlamaBackend:
     def step(self) -> list[Output]:
         outputs = [each for each in self._admitted if each.ticket in self._sequences]
         self._admitted.clear()
+        self._told = False  # in this order: what is put in from now on wakes the lane again
         while not self._outbox.empty():
             turn, output = self._outbox.get()
             self._process.pulse.beat()
@@ -168,7 +169,7 @@ class LlamaBackend:
         return outputs
 
     def remove(self, ticket: int) -> None:
-        if self._sequences.pop(ticket, None) is None and not self._embeddings.remove(ticket):
+        if not self._forget(ticket) and not self._embeddings.remove(ticket):
             return
         while self._slots.forget(ticket):
             pass  # of texts to embed there are several turns
@@ -211,6 +212,7 @@ class LlamaBackend:
             tickets=tuple(each.ticket for each in group),
             prompt_tokens=first.prompt_tokens,
             most_tokens=first.turn_tokens,
+            ahead_tokens=first.ahead_tokens,
             order=first.order,
             urgent=first.work.urgent,
             asks_beside=first.work.top_logprobs is not None,
@@ -238,7 +240,7 @@ class LlamaBackend:
             asked,
             self._grammars.watch(asked.work.grammar, partial(self._put, turn)),
             partial(self._put, turn, None),
-            self._begun(turn),
+            self._recall.begin(turn, asked.work.tokens) if self._recall else None,
         )
 
     def _asked(self, turn: Turn) -> Asked:
@@ -253,29 +255,32 @@ class LlamaBackend:
             work=first.work, body=body, requests=self._requests, asks_beside=turn.asks_beside
         )
 
-    def _begun(self, turn: Turn) -> Callable[[], object] | None:
-        """Return what is to be done before it is sent."""
-        first = self._sequences[turn.tickets[0]]
-        return self._recall.begin(turn, first.work.tokens) if self._recall else None
-
     def _left_in(self, turn: Turn) -> list[Sequence]:
         return [self._sequences[each] for each in turn.tickets if each in self._sequences]
 
     def _take(self, turn: Turn, output: Output) -> Output | None:
         if turn.places:
             return output if output.ticket in self._embeddings else None
+        self._drafts.note(output)
         sequence = self._sequences.get(output.ticket)
         if sequence is None:
             return None  # it was removed meanwhile
         if isinstance(output, Decoded):
             self._slots.has_read(turn)
         told = sequence.take(output)
+        for each in self._slots.wrote(turn, sequence.written):
+            self._streams[each].cancel()  # and it stands in the queue again
         if isinstance(told, Prefilled):
-            self._hits += told.cached_tokens > 0
-            self._misses += told.cached_tokens == 0
+            self._kept.read(sequence.work.tokens, told.cached_tokens)
         if isinstance(told, SequenceFailed) or (isinstance(told, Decoded) and told.finish):
-            del self._sequences[output.ticket]
+            self._forget(output.ticket)
         return told
+
+    def _forget(self, ticket: int) -> bool:
+        sequence = self._sequences.pop(ticket, None)
+        if sequence and sequence.begun:
+            self._kept.ended(sequence.tokens, sequence.prompt_tokens)
+        return sequence is not None
 
     def _end(self, turn: Turn) -> None:
         stream = self._streams.pop(turn)
@@ -290,4 +295,6 @@ class LlamaBackend:
 
     def _put(self, turn: Turn, output: Output | None) -> None:  # called on a stream's thread
         self._outbox.put((turn, output))
-        self._wake()
+        if not self._told:
+            self._told = True
+            self._wake()

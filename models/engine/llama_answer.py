@@ -40,6 +40,7 @@ class LlamaAnswer:
         self._ask = ask
         self._read = read
         self._count = 0  # tokens decoded
+        self._drafted = self._accepted = 0  # tokens
         # Prompt and answer: text where the ids are not known.
         self._tokens: list[int | str] = asked.prompt
 
@@ -67,7 +68,15 @@ class LlamaAnswer:
         ids = self._ids(chunk["tokens"], piece, count)
         logprobs = self._logprobs(entries[-1], ids) if entries else ()
         self._tokens += [piece.decode(errors="replace")] if ids is None else ids
-        return Decoded(self._ticket, piece, ids, finish, count, logprobs)
+        return Decoded(self._ticket, piece, ids, finish, count, logprobs, *self._drafts(chunk))
+
+    def _drafts(self, chunk: JSON) -> tuple[int, int]:
+        """Return how many tokens have been drafted since the last chunk, and accepted."""
+        told = chunk.get("timings", {})
+        before = self._drafted, self._accepted
+        self._drafted = told.get("draft_n", self._drafted)
+        self._accepted = told.get("draft_n_accepted", self._accepted)
+        return self._drafted - before[0], self._accepted - before[1]
 
     def _ids(self, told: list[int], piece: bytes, count: int) -> tuple[int, ...] | None:
         if len(told) == count:

@@ -1,8 +1,10 @@
 """What a child is told of the model that it is to run: see ``llama_worker.py``."""
 
+from models.drafts import Lookup
 from models.engine.backend import LoadSpec
 from models.engine.llama_client import JSON
 from models.engine.llama_disk import LlamaDisk
+from models.model import Model
 
 
 def child_config(spec: LoadSpec, disk: LlamaDisk | None) -> JSON:
@@ -13,6 +15,8 @@ def child_config(spec: LoadSpec, disk: LlamaDisk | None) -> JSON:
         "shared_tokens": spec.shared_tokens,
         "prompt_cache_bytes": spec.prompt_cache_bytes,
         "kv_type": spec.kv_type,
+        "lookup": spec.drafts if isinstance(spec.drafts, Lookup) else "",
+        "draft_model": str(spec.drafts.path) if isinstance(spec.drafts, Model) else "",
         "adapters": [[str(each.path), each.scale] for each in spec.adapters],
         "slot_folder": str(disk.folder) if disk else "",
         # Of a model that completes, the last token's vector: it costs its texts nothing.
@@ -21,9 +25,12 @@ def child_config(spec: LoadSpec, disk: LlamaDisk | None) -> JSON:
 
 
 def said_with_each(spec: LoadSpec) -> JSON:
-    """Return what each request says. Without it llama.cpp would go on from what it has read with
-    other scales of the adapters."""
-    if not spec.adapters:
-        return {}
-    scales = [each.scale for each in spec.adapters]
-    return {"lora": [{"id": place, "scale": scale} for place, scale in enumerate(scales)]}
+    """Return what each request says."""
+    said: JSON = {}
+    if spec.drafts:  # how many were right is in the timings, with each token and not the last alone
+        said["timings_per_token"] = True
+    if spec.adapters:
+        # Without it llama.cpp would go on from what it has read with other scales.
+        scales = [each.scale for each in spec.adapters]
+        said["lora"] = [{"id": place, "scale": scale} for place, scale in enumerate(scales)]
+    return said

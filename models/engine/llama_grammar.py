@@ -6,24 +6,15 @@ at a limit of its own, the rest is free text and nothing is said of it (xllamacp
 is finished.
 """
 
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from models.engine.backend import Decoded, Output, SequenceFailed
-from models.engine.grammar import CompiledGrammar
+from models.engine.grammar import CompiledGrammar, Said
 from models.engine.grammar_maker import GrammarMaker, find_tokens
-from models.engine.llama_client import JSON
 from models.engine.tokenizer import Tokenizer
 from models.errors import InferenceError
 from models.events import FinishReason
 from models.worker import PYTHON, Command
-
-
-def grammar_fields(grammar: CompiledGrammar) -> JSON:
-    """What a request to llama.cpp says of a grammar."""
-    # Text of its own it would not show for a token of control.
-    shown = {"preserved_tokens": [grammar.behind]} if grammar.behind else {}
-    return {"grammar": grammar.lark, **shown}
 
 
 class LlamaGrammars:
@@ -43,13 +34,14 @@ class LlamaGrammars:
         """
         if grammar is None:
             return put
-        said: defaultdict[int, bytearray] = defaultdict(bytearray)  # by ticket
+        answers: dict[int, _Answer] = {}  # by ticket
 
         def check(output: Output) -> None:
             if isinstance(output, Decoded):
-                said[output.ticket] += output.piece
+                answer = answers.setdefault(output.ticket, _Answer(grammar))
+                answer.take(output)
                 if output.finish is FinishReason.END_OF_TURN:
-                    output = self._checked(output, grammar, bytes(said[output.ticket]))
+                    output = self._checked(output, grammar, answer)
             put(output)
 
         return check
@@ -57,9 +49,9 @@ class LlamaGrammars:
     def close(self) -> None:
         self.maker.close()
 
-    def _checked(self, last: Decoded, grammar: CompiledGrammar, said: bytes) -> Output:
+    def _checked(self, last: Decoded, grammar: CompiledGrammar, answer: "_Answer") -> Output:
         try:
-            if self.maker.matches(grammar, said.decode(errors="replace")):
+            if any(self.maker.matches(grammar, said) for said in answer.readings()):
                 return last
             error = InferenceError(
                 "The answer does not have the form that was asked for: the engine could not "
@@ -68,3 +60,26 @@ class LlamaGrammars:
         except InferenceError as failure:
             error = failure
         return SequenceFailed(last.ticket, error)
+
+
+class _Answer:
+    """What has been said in one sequence, with the tokens that its grammar names."""
+
+    def __init__(self, grammar: CompiledGrammar) -> None:
+        self._named = frozenset(grammar.named)
+        self._before: list[str | tuple[int, str]] = []
+        self._text = bytearray()  # since the latest of those tokens
+
+    def take(self, output: Decoded) -> None:
+        ids = output.ids or ()
+        if len(ids) == 1 and ids[0] in self._named:
+            token = ids[0], output.piece.decode(errors="replace")
+            self._before += [self._text.decode(errors="replace"), token]
+            self._text.clear()
+        else:
+            self._text += output.piece
+
+    def readings(self) -> Iterator[Said]:
+        yield [*self._before, self._text.decode(errors="replace")]
+        if self._before and not self._text:  # it may have ended the turn, and not been meant
+            yield self._before[:-1]

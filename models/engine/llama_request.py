@@ -16,11 +16,11 @@ from models.engine.backend import Work
 from models.engine.counted import readable
 from models.engine.fragments import Fragments
 from models.engine.llama_client import JSON
-from models.engine.llama_grammar import grammar_fields
 from models.engine.prepared import refuse_unknown
 from models.engine.sampling import Sampling, check, resolve
 from models.errors import LoadFailed
 from models.gguf import TemplateSource
+from models.model_family import family_of
 
 # Said with each request, so that both engines draw in one order whatever llama.cpp's is.
 _SAMPLERS = ["penalties", "dry", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"]
@@ -33,6 +33,8 @@ _SEEDS = (1 << 32) - 1024
 HEAD_START = 30.0
 _ABOVE_OTHERS = 200.0
 _FORCING = 1e6
+# Of the last chunk, which else has the whole prompt in it as text.
+_LAST_FIELDS = ["index", "content", "tokens", "tokens_predicted", "stop", "stop_type", "id_slot"]
 # Stands for "none" where llama.cpp wants at least one: no text has it.
 _NO_BREAKER = "\U0010ffff"
 
@@ -73,6 +75,7 @@ class LlamaRequests:
         self._own_sampling = source.sampling
         self._vocabulary_size = source.vocabulary_size
         self._context_length = context_length
+        self._tags = family_of(source.text).tags
         self.always: JSON = {"cache_prompt": True}
 
     @cached_property
@@ -96,13 +99,16 @@ class LlamaRequests:
             "stream": True,
             "return_tokens": True,
             "return_progress": True,
+            "response_fields": _LAST_FIELDS,
             **self._sampling(resolve(work.sampling, self._own_sampling)),
         }
         if work.top_logprobs is not None:
             body["n_probs"] = max(1, work.top_logprobs)  # 0 would be none at all
         if work.grammar:
-            body |= grammar_fields(work.grammar)
-        return body
+            body["grammar"] = work.grammar.lark
+        # Text of its own it would not show for a token of control.
+        shown = {*self._tags, work.grammar.behind if work.grammar else ""} - {""}
+        return body | ({"preserved_tokens": sorted(shown)} if shown else {})
 
     def forced(self, before: Sequence[int | str], tokens: Sequence[int], top: int) -> JSON:
         """Return what has ``tokens`` written behind ``before``, with their log-probabilities.

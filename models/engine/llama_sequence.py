@@ -1,5 +1,7 @@
 """One sequence of a llama.cpp child, over as many turns as it takes to write it."""
 
+from typing import cast
+
 from models.engine.backend import Decoded, Output, Prefilled, Prefilling, Work
 from models.engine.llama_client import JSON
 from models.events import FinishReason
@@ -11,8 +13,8 @@ class Sequence:
     time, and then waits for room like those that have not begun. What it has written is the
     end of its next prompt, most of which llama.cpp still has.
 
-    A sequence that would not go on as it began has all its room from its start: one with a
-    seed, since the draws would begin anew, and one with a grammar, which would too.
+    A sequence that would not go on as it began is written in one turn: one with a seed, since
+    the draws would begin anew, and one with a grammar, which would too.
     """
 
     TURN_TOKENS = 1024
@@ -26,17 +28,25 @@ class Sequence:
         self.begun = False
         free = work.sampling.seed is None and work.grammar is None
         self._context_length = context_length
+        self._shares_cells = shares_cells
         self._in_turns = shares_cells and free
         # Token ids; text, where llama.cpp did not tell the ids.
         self._prompt: list[int | str] = list(work.tokens)
         self._cells = len(work.tokens)  # at most
         self._left = work.max_tokens
-        self._written = 0  # in this turn
+        self._prefilled = False
+        self.written = 0  # in this turn
 
     @property
     def prompt_tokens(self) -> int:
         """Of the next turn, at most."""
         return self._cells
+
+    @property
+    def tokens(self) -> list[int]:
+        """What it has read and written, up to where the ids are not known."""
+        texts = (place for place, each in enumerate(self._prompt) if isinstance(each, str))
+        return cast("list[int]", self._prompt[: next(texts, None)])
 
     @property
     def turn_tokens(self) -> int:
@@ -45,16 +55,23 @@ class Sequence:
             return self.work.max_tokens
         return min(self.TURN_TOKENS, self._left, self._context_length - self._cells)
 
+    @property
+    def ahead_tokens(self) -> int | None:
+        """For how many more it has room at a time; None: for all of its turn."""
+        return self.TURN_TOKENS if self._shares_cells and not self._in_turns else None
+
     def continued(self, body: JSON) -> JSON:
         """Return the request for its next turn; ``body`` is that for the first."""
-        self._written = 0
+        self.written = 0
         return {**body, "prompt": self._prompt, "n_predict": self.turn_tokens}
 
     def take(self, output: Output) -> Output | None:
         """Return what is to be told of what a turn has brought; None: nothing."""
         match output:
             case Prefilling() | Prefilled():
-                return None if self._left < self.work.max_tokens else output
+                told = self._prefilled
+                self._prefilled |= isinstance(output, Prefilled)
+                return None if told else output
             case Decoded():
                 return self._decoded(output)
             case _:
@@ -63,10 +80,10 @@ class Sequence:
     def _decoded(self, output: Decoded) -> Output | None:
         if self._in_turns and output.finish is FinishReason.MAX_TOKENS:
             may_go_on = self._left > output.count and self.turn_tokens > 0
-            if may_go_on and self._written:
+            if may_go_on and self.written:
                 return None  # a beginning of a character, if anything: it is written again
         self._left -= output.count
-        self._written += output.count
+        self.written += output.count
         self._note(output)
         return output
 

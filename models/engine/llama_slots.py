@@ -2,10 +2,12 @@
 
 Pure bookkeeping. Where the slots share one KV cache, a token takes one cell of it, and a
 cache that is full fails every sequence in it: so cells are given out here before a sequence
-starts, for its prompt and for all that it may write.
+starts, for its prompt and for all that it may write. One that cannot be stopped and go on later
+is given some at a time, for if it needs more the others can be stopped.
 """
 
 from bisect import insort
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 # What llama.cpp loads from its cache of prompts is at most so many times as long as what it
@@ -20,6 +22,9 @@ class Turn:
     tickets: tuple[int, ...]
     prompt_tokens: int
     most_tokens: int  # that each of them may write
+    # It cannot be stopped and go on later: it has room for so many more than it has written.
+    ahead_tokens: int | None = None
+    written: int = 0  # as far as it counts for that
     order: int  # lower came earlier, and keeps that over all its turns
     urgent: bool = False
     # Of characters that several tokens make it may ask more, in one more slot, which then
@@ -34,9 +39,24 @@ class Turn:
         return len(self.tickets) + self.asks_beside
 
     @property
+    def can_stop(self) -> bool:
+        return self.ahead_tokens is None and not self.places
+
+    @property
     def cells(self) -> int:
-        beside = self.prompt_tokens + self.most_tokens if self.asks_beside else 0
-        return self.prompt_tokens + len(self.tickets) * self.most_tokens + beside
+        """That are its own now."""
+        if self.ahead_tokens is None:
+            return self.most_cells
+        return self._cells_for(min(self.most_tokens, self.written + self.ahead_tokens))
+
+    @property
+    def most_cells(self) -> int:
+        """That it may come to need."""
+        return self._cells_for(self.most_tokens)
+
+    def _cells_for(self, tokens: int) -> int:
+        beside = self.prompt_tokens + tokens if self.asks_beside else 0
+        return self.prompt_tokens + len(self.tickets) * tokens + beside
 
     @property
     def rank(self) -> tuple[bool, int]:
@@ -55,6 +75,7 @@ class Slots:
         self._free_slots = count
         self._cells = cells
         self._charged: dict[Turn, int] = {}  # cells, by each turn that runs
+        self._stopped: set[Turn] = set()  # of those, whoever has been asked to leave
         self._waiting: list[Turn] = []  # by rank
         # What ended sequences left in their slots, in cells. llama.cpp gives it up as it
         # needs it, but not what is in a slot that has been chosen for a sequence and has not
@@ -98,9 +119,30 @@ class Slots:
         if turn in self._charged:
             self._charged[turn] = turn.cells
 
+    def wrote(self, turn: Turn, tokens: int) -> Iterator[Turn]:
+        """One of a turn's sequences has written so many: give them more room in time.
+
+        Yields the turns that have to be stopped for that.
+        """
+        if turn.ahead_tokens is None or tokens < turn.written + turn.ahead_tokens // 2:
+            return
+        before = turn.cells
+        turn.written = tokens
+        if turn not in self._charged or self._cells is None:
+            return
+        self._charged[turn] += turn.cells - before
+        staying = [each for each in self._charged if each not in self._stopped]
+        short = sum(self._charged[each] for each in staying) - self._cells
+        for each in sorted(staying, key=lambda each: each.rank, reverse=True):
+            if short > 0 and each.can_stop:
+                short -= self._charged[each]
+                self._stopped.add(each)
+                yield each
+
     def end(self, turn: Turn) -> None:
         """It has left the child."""
         del self._charged[turn]
+        self._stopped.discard(turn)
         self._free_slots += turn.slots
         self.keep(turn.cells)
 
@@ -129,7 +171,11 @@ class Slots:
             return False
         if self._cells is None:
             return True
-        return sum(self._charged.values()) + self._needed(turn) <= self._cells
+        charged = self._charged | {turn: self._needed(turn)}
+        lasting = (
+            max(cells, each.most_cells) for each, cells in charged.items() if not each.can_stop
+        )
+        return max(sum(charged.values()), sum(lasting)) <= self._cells
 
     def _needed(self, turn: Turn) -> int:
         """Cells, with those that are left in the slots that it may get."""

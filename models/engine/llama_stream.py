@@ -139,13 +139,21 @@ class LlamaStream(threading.Thread):
             client.close()
 
 
-def _server_sent(lines: http.client.HTTPResponse) -> Iterator[JSON]:
-    for line in lines:
-        if not line.endswith(b"\n"):  # the child died in the middle of it
-            raise http.client.IncompleteRead(line)
-        name, _, data = line.partition(b": ")
-        if name in (b"data", b"error"):
-            yield json.loads(data)
+def _server_sent(response: http.client.HTTPResponse) -> Iterator[JSON]:
+    """Yield what the lines of an answer say.
+
+    It is read as it comes: line by line, http.client takes as long for the line as it takes to
+    understand it.
+    """
+    rest = b""
+    while piece := response.read1():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            name, _, data = line.partition(b": ")
+            if name in (b"data", b"error"):
+                yield json.loads(data)
+    if rest:  # the child died in the middle of it
+        raise http.client.IncompleteRead(rest)
 
 
 def _refusal(body: JSON) -> InferenceError:

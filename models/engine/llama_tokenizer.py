@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 from models.engine.llama_client import LlamaClient
 from models.engine.llama_process import LlamaProcess
@@ -124,10 +124,14 @@ class LlamaTokenizer:
     def _ask(self, texts: Sequence[str | int], *, add_special: bool) -> list[int]:
         """Raises ModelCrashed."""
         body = {"content": list(texts), "add_special": add_special, "parse_special": True}
+        return cast("list[int]", self._post("/tokenize", body)["tokens"])
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Raises ModelCrashed."""
         with closing(LlamaClient(self._process, timeout_seconds=_SECONDS)) as client:
             try:
                 client.connect()
-                return cast("list[int]", json.load(client.post("/tokenize", body))["tokens"])
+                return json.load(client.post(path, body))
             except (OSError, http.client.HTTPException, ValueError, KeyError):
                 raise self._process.end_and_explain() from None
 

@@ -8,8 +8,9 @@ and it is alone in importing xllamacpp. The parent writes one line of JSON on st
      "key": SECRET}
 
 in which may also be "shared_tokens" (N: the KV cache that all sequences share; without it each
-has its own), "kv_type" (as llama.cpp calls it: q8_0), "adapters" ([[PATH, SCALE]…]) and
-"slot_folder" (PATH: where slots are saved and restored). It gets one line of JSON on stdout,
+has its own), "kv_type" (as llama.cpp calls it: q8_0), "adapters" ([[PATH, SCALE]…]),
+"draft_model" (PATH) or "lookup" (how drafts are looked up: ngram-mod), and "slot_folder" (PATH:
+where slots are saved and restored). It gets one line of JSON on stdout,
 ``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's own messages go to stderr. The model is then
 spoken to over HTTP on that loopback port, with the key. When stdin ends, because the parent
 closed it or died, so does this process.
@@ -24,6 +25,8 @@ import os
 import sys
 from types import ModuleType
 from typing import Any
+
+_LONGEST_FOUND = 15  # tokens: 64, as llama.cpp would have it, were no faster
 
 
 def main() -> None:
@@ -50,6 +53,7 @@ def main() -> None:
             xllamacpp.CommonAdapterLoraInfo(path, scale)
             for path, scale in config.get("adapters", ())
         ]
+        _set_drafts(params, xllamacpp, config)
         if pooling := config.get("pooling"):
             _embed(params, xllamacpp, pooling, config["context_length"])
         params.warmup = False  # a first token late is better than every load late
@@ -86,6 +90,24 @@ def _set_cache(params: Any, config: dict[str, Any]) -> None:  # noqa: ANN401 - n
     params.cache_ram_mib = max(1 if shared else 0, config["prompt_cache_bytes"] >> 20)
     # Of sliding windows and recurrent states, for each sequence: 32 unless told otherwise.
     params.n_ctx_checkpoints = 4
+
+
+def _set_drafts(params: Any, xllamacpp: ModuleType, config: dict[str, Any]) -> None:  # noqa: ANN401 - no stubs
+    # llama.cpp aborts where the drafts of all sequences do not go into one pass.
+    longest = params.n_batch // params.n_parallel - 1
+    if path := config.get("draft_model"):
+        kind, draft = "draft-simple", params.speculative.draft
+        draft.mparams.path = path
+        draft.n_max = min(draft.n_max, longest)
+        draft.cpuparams.n_threads = draft.cpuparams_batch.n_threads = config["threads"]
+    elif kind := config.get("lookup"):
+        found = params.speculative.ngram_mod
+        found.n_max = min(_LONGEST_FOUND, longest)
+        found.n_min = found.n_max // 2  # shorter ones are left
+    else:
+        return
+    name = f"COMMON_SPECULATIVE_TYPE_{kind.upper().replace('-', '_')}"
+    params.speculative.types = [xllamacpp.common_speculative_type[name]]
 
 
 def _set_endpoints(params: Any, key: str, slot_folder: str | None) -> None:  # noqa: ANN401 - no stubs

@@ -99,6 +99,11 @@ class LoadedModel:
         said = [each for each in wished if each is not None]
         return self._last_used + (said[0] if said else self._default_keep_alive())
 
+    @property
+    def drafts_lose(self) -> bool:
+        """Whether it would be faster without its drafts, and nobody waits for it now."""
+        return self.idle and not self.draining and self.backend.counters.drafts_lose
+
     def serves(self, model: Model, asked_context: int | None) -> bool:
         """Whether it was loaded as the profile now says, and its context is as long as is
         asked for, or as the model can have it."""
@@ -123,7 +128,15 @@ class LoadedModel:
             queued=self._count_not_inserted() + counters.waiting_sequences,
             doing=self._pace.doing(stepping=bool(self._running)),
             counters=counters,
+            drafts=self.spec.model.profile.drafts,
+            drafts_lost=bool(self.spec.model.profile.drafts) and not self.spec.drafts,
         )
+
+    def follow(self, earlier: "LoadedModel") -> None:
+        """Be known and kept as the same model was that was loaded otherwise before."""
+        self._model, self._names = earlier._model, earlier._names
+        self._last_used = earlier._last_used
+        self._keep_alive_seconds = earlier._keep_alive_seconds
 
     # -- Requests -------------------------------------------------------------
 

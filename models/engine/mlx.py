@@ -17,17 +17,16 @@ from models.engine.mlx_echo import Echo
 from models.engine.mlx_encoder import MlxEncoder, decoder_embeddings
 from models.engine.mlx_grammar import MlxGrammars
 from models.engine.mlx_layers import Layer, Layers, cost_of
-from models.engine.mlx_library import free, import_library
 from models.engine.mlx_load import (
     Batch,
     Library,
     LoadedFolder,
-    Loading,
     first_line,
     is_out_of_memory,
     template_of,
 )
 from models.engine.mlx_lookup import Drafting, Watch
+from models.engine.mlx_opening import Opening
 from models.engine.mlx_prefill import Grid, Reader, grid_for
 from models.engine.mlx_runner import Runner
 from models.engine.mlx_sequence import Sequence
@@ -70,11 +69,10 @@ class MlxBackend:
     def __init__(
         self, spec: LoadSpec, wake: Callable[[], None], prompts: PromptFiles | None
     ) -> None:
-        self._spec = spec
-        self._wake = wake
-        self._prompts = prompts
-        self._loading: Loading | None = None
-        self._runnable: _Runnable | None = None  # once it is loaded
+        def start(library: Library, loaded: LoadedFolder) -> _Runnable:
+            return _Runnable(library, loaded, spec, prompts, wake)
+
+        self._opening = Opening(spec, wake, adapt=lambda library, _: library, start=start)
 
     # -- Loading --------------------------------------------------------------
 
@@ -84,13 +82,13 @@ class MlxBackend:
 
     @property
     def loaded_bytes(self) -> int:
-        return self._loading.loaded_bytes if self._loading else 0
+        return self._opening.loaded_bytes
 
     @property
     def counters(self) -> Counters:
-        if self._runnable is None:
+        if self._opening.made is None:
             return Counters()
-        runner = self._runnable.runner
+        runner = self._loaded.runner
         return Counters(
             prompt_cache_bytes=runner.prefixes.used_bytes,
             prompt_cache_hits=runner.prefixes.hits,
@@ -99,35 +97,11 @@ class MlxBackend:
         )
 
     def load(self) -> bool:
-        if self._runnable:
-            return True
-        try:
-            return self._go_on_loading()
-        except InferenceError as error:
-            # The frames it came through hold half a model, and would for as long as some
-            # window shows the error.
-            failure = error.with_traceback(None)
-            failure.__context__ = None
-        self._loading = None
-        free()
-        raise failure
-
-    def _go_on_loading(self) -> bool:
-        if self._loading is None:
-            spec = self._spec
-            self._loading = Loading(import_library(), spec.model.path, self._wake, spec.adapters)
-            return False
-        loaded = self._loading.go_on()
-        if loaded is None:
-            return False
-        self._runnable = _Runnable(self._loading.library, loaded, self._spec, self._prompts)
-        self._loading = None
-        return True
+        return self._opening.go_on()
 
     @property
     def _loaded(self) -> "_Runnable":
-        assert self._runnable, "used before it was loaded"
-        return self._runnable
+        return self._opening.loaded
 
     # -- Sequences ------------------------------------------------------------
 
@@ -142,9 +116,9 @@ class MlxBackend:
         self._loaded.runner.remove(ticket)
 
     def has_work(self) -> bool:
-        if self._runnable:
-            return self._runnable.runner.has_work or self._runnable.embeddings.has_work()
-        return self._loading is None or self._loading.has_work()
+        if self._opening.made:
+            return self._loaded.runner.has_work or self._loaded.embeddings.has_work()
+        return self._opening.has_work()
 
     def step(self) -> list[Output]:
         vectors = self._loaded.embeddings.step()
@@ -154,10 +128,9 @@ class MlxBackend:
     # -- The end --------------------------------------------------------------
 
     def close(self) -> None:
-        if self._runnable:
-            self._runnable.close()
-        self._loading = self._runnable = None
-        free()
+        if self._opening.made:
+            self._loaded.close()
+        self._opening.close()
 
 
 class _Runnable:
@@ -169,11 +142,13 @@ class _Runnable:
         loaded: LoadedFolder,
         spec: LoadSpec,
         prompts: PromptFiles | None,
+        wake: Callable[[], None],
     ) -> None:
         tokenizer = loaded.tokenizer
         self._mx = library.mx
         self._name = str(spec.model.name)
-        self._new_pieces = pieces_of(tokenizer)
+        template = template_of(spec.model.path, tokenizer)
+        self._new_pieces = pieces_of(tokenizer, template.family.tags if template else ())
         ours = tokenizer_of(tokenizer)
         self._vocabulary = Vocabulary(
             loaded.vocabulary_size, tokenizer.eos_token_ids, ours.encode, self._new_pieces
@@ -186,7 +161,7 @@ class _Runnable:
         grow = handling.grow(library.make_prompt_cache(loaded.model))
         self._drafts = grow and (_DRAFTS_ON_CPU or not on_cpu)
         self.prompter = Prompter(
-            template_of(spec.model.path, tokenizer),
+            template,
             ours,
             spec.context_length,
             marks=not grow,
@@ -198,7 +173,7 @@ class _Runnable:
             array.nbytes for _, array in library.flatten(loaded.model.parameters())
         )
         grid = grid_for(on_cpu, self._weights_bytes)
-        self._disk = open_mlx_disk(prompts, library, spec, grid.chunk) if prompts else None
+        self._disk = prompts and open_mlx_disk(prompts, library, spec, grid.chunk, wake)
         self.runner = self._new_runner(library, loaded, spec, handling, grid)
 
     def _new_runner(

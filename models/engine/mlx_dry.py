@@ -31,6 +31,14 @@ class Breakers:
         default_factory=dict[tuple[int, ...], frozenset[int]]
     )
 
+    def newest(self, tokens: Sequence[int]) -> int:
+        """Return the place of the last token that is the end of one; -1: none is."""
+        may_end = self.single.union(tail[-1] for tail in self.tails)
+        places = range(len(tokens) - 1, -1, -1)
+        # A long prompt that has none is passed over at once: others wait for their next tokens.
+        likely = (place for place in places if tokens[place] in may_end)
+        return next((place for place in likely if self.end(tokens, place)), -1)
+
     def end(self, tokens: Sequence[int], last: int) -> bool:
         """Whether the token at ``last`` is the end of one."""
         return tokens[last] in self.single or any(
@@ -119,9 +127,8 @@ class _Dry:
         """Take up a text that is there already; this waits for its last token."""
         mx = self._mx
         self._runs = mx.array(runs(tokens), dtype=mx.int32)
-        places = range(len(tokens) - 1, -1, -1)
-        ends = (place for place in places if self._breakers.end(tokens, place))
-        self._unbroken = mx.array(len(tokens) - 1 - next(ends, -1), dtype=mx.int32)
+        unbroken = len(tokens) - 1 - self._breakers.newest(tokens)
+        self._unbroken = mx.array(unbroken, dtype=mx.int32)
 
     def _go_on(self, tokens: Array) -> None:
         mx = self._mx

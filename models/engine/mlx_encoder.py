@@ -1,7 +1,7 @@
 """An MLX model that makes vectors and nothing else: an encoder, or a decoder made for it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,11 +20,12 @@ from models.engine.mlx_embed import (
     padded,
     step_tokens,
 )
-from models.engine.mlx_library import free, import_library
-from models.engine.mlx_load import Library, LoadedFolder, Loading
+from models.engine.mlx_library import import_library
+from models.engine.mlx_load import Library, LoadedFolder
+from models.engine.mlx_opening import Opening
 from models.engine.prompt import Prompter
 from models.engine.tokenizer import Tokenizer
-from models.errors import InferenceError, InvalidRequest
+from models.errors import InvalidRequest
 from models.facts import ENCODERS
 from models.json_file import read_object
 from models.pooling import RANK
@@ -35,81 +36,61 @@ class MlxEncoder:
 
     def __init__(self, spec: LoadSpec, wake: Callable[[], None]) -> None:
         self._spec = spec
-        self._wake = wake
-        self._loading: Loading | None = None
-        self._embeddings: Embeddings | None = None  # once it is loaded
-        self._prompter: Prompter | None = None
+
+        def start(library: Library, loaded: LoadedFolder) -> _Runnable:
+            tokenizer = tokenizer_of(loaded.tokenizer, whole=True)
+            return _Runnable(
+                Prompter(None, tokenizer, spec.context_length),
+                _embeddings(library, loaded, tokenizer, spec),
+            )
+
+        self._opening = Opening(spec, wake, adapt=_for_vectors, start=start)
 
     @property
     def prompter(self) -> Prompter:
-        assert self._prompter, "used before it was loaded"
-        return self._prompter
+        return self._opening.loaded.prompter
 
     @property
     def loaded_bytes(self) -> int:
-        return self._loading.loaded_bytes if self._loading else 0
+        return self._opening.loaded_bytes
 
     @property
     def counters(self) -> Counters:
         return Counters()
 
     def load(self) -> bool:
-        if self._embeddings:
-            return True
-        try:
-            return self._go_on_loading()
-        except InferenceError as error:
-            # The frames it came through hold half a model, and would for as long as some
-            # window shows the error.
-            failure = error.with_traceback(None)
-            failure.__context__ = None
-        self._loading = None
-        free()
-        raise failure
-
-    def _go_on_loading(self) -> bool:
-        if self._loading is None:
-            library = _for_vectors(import_library(), self._spec)
-            self._loading = Loading(library, self._spec.model.path, self._wake)
-            return False
-        loaded = self._loading.go_on()
-        if loaded is None:
-            return False
-        library, self._loading = self._loading.library, None
-        tokenizer = tokenizer_of(loaded.tokenizer, whole=True)
-        self._prompter = Prompter(None, tokenizer, self._spec.context_length)
-        self._embeddings = _embeddings(library, loaded, tokenizer, self._spec)
-        return True
+        return self._opening.go_on()
 
     def insert(self, works: Mapping[int, Work]) -> None:
         raise InvalidRequest(f"Model '{self._spec.model.name}' writes no text.")
 
     def embed(self, ticket: int, work: EmbedWork) -> None:
-        assert self._embeddings, "used before it was loaded"
-        self._embeddings.add(ticket, work)
+        self._opening.loaded.embeddings.add(ticket, work)
 
     def has_work(self) -> bool:
-        if self._embeddings:
-            return self._embeddings.has_work()
-        return self._loading is None or self._loading.has_work()
+        if made := self._opening.made:
+            return made.embeddings.has_work()
+        return self._opening.has_work()
 
     def step(self) -> list[Output]:
-        if self._embeddings is None:
-            return []
-        outputs = self._embeddings.step()
-        if not self._embeddings.has_work():
+        embeddings = self._opening.loaded.embeddings
+        outputs = embeddings.step()
+        if not embeddings.has_work():
             import_library().mx.clear_cache()
         return outputs
 
     def remove(self, ticket: int) -> None:
-        if self._embeddings:
-            self._embeddings.remove(ticket)
+        if made := self._opening.made:
+            made.embeddings.remove(ticket)
 
     def close(self) -> None:
-        self._loading = None
-        self._embeddings = None
-        self._prompter = None
-        free()
+        self._opening.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Runnable:
+    prompter: Prompter
+    embeddings: Embeddings
 
 
 def _embeddings(

@@ -181,6 +181,8 @@ class _Desk:
             self._answers[number].append((fine, answer))
 
     def _stop(self) -> ModelCrashed:
+        if not self.gone:
+            log.warning("The process that has the grammars (pid %d) has stopped", self._child.pid)
         self.gone = True
         self._child.kill()
         return _stopped()

@@ -4,8 +4,10 @@ It does so when the first model is opened, on the lane's thread: mlx_lm brings t
 along and takes seconds.
 """
 
+import ctypes
 import gc
 import logging
+import platform
 import sys
 import warnings
 from functools import cache
@@ -86,3 +88,14 @@ def free() -> None:
     gc.collect()
     if mx := sys.modules.get("mlx.core"):
         mx.clear_cache()
+        _trim()
+
+
+def _trim() -> None:
+    """Have the C library give back what it keeps of what was freed, where it keeps it.
+
+    On a CPU mlx takes its arrays from malloc, and glibc keeps those that are below its own
+    threshold, which is up to 32 MB.
+    """
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)

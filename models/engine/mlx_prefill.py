@@ -11,7 +11,7 @@ from types import ModuleType
 from models.engine.mlx_echo import Echo
 from models.engine.mlx_layers import Layer, Layers
 from models.engine.mlx_load import Module
-from models.engine.prefix_cache import Kind, PrefixCache
+from models.engine.prefix_cache import Hit, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +108,14 @@ class Prefill:
     def left(self) -> int:
         return self.last - self.done
 
-    def look_up(self, cache: PrefixCache) -> None:
+    @property
+    def grid(self) -> int | None:
+        """What is reused must be a multiple of so many tokens, and as a cold run has it."""
+        return self._reader.grid.chunk if self._to_the_bit else None
+
+    def begin(self, hit: Hit | None) -> None:
         """Begin with what is known already."""
         handling = self._reader.handling
-        grid = self._reader.grid.chunk if self._to_the_bit else None
-        hit = None if self.echo else cache.fetch(self.tokens, grid)
         if hit is None:
             self.layers = self._reader.new_layers()
             return

@@ -21,6 +21,7 @@ class Job:
     likely_left: int  # tokens to be read
     resumed: bool = False  # what is told of a beginning has been told
     looked_up: bool = False  # whether the prefix cache has been asked
+    held: bool = False  # until something has come from the disk
     passed: int = field(default=0, init=False)  # chunks of others that came first
 
     @property
@@ -46,7 +47,7 @@ class Queue:
         self._short = _SHORT_CHUNKS * chunk
 
     def __bool__(self) -> bool:
-        return bool(self.waiting or self.reading)
+        return bool(self.waiting or self._readable)
 
     def add(self, job: Job) -> None:
         """At the end of its kind: who is watched goes before who is not."""
@@ -61,12 +62,16 @@ class Queue:
 
     def pick(self) -> Job | None:
         """Return whose next chunk is to be read."""
-        for job in self.reading:
+        for job in self._readable:
             if job.passed >= _MOST_PASSED:
                 return job
         return min(
-            self.reading, key=lambda job: (not job.urgent, job.left > self._short), default=None
+            self._readable, key=lambda job: (not job.urgent, job.left > self._short), default=None
         )
+
+    @property
+    def _readable(self) -> list[Job]:
+        return [job for job in self.reading if not job.held]
 
     def had_turn(self, job: Job) -> None:
         """Be told that a chunk of it was read."""

@@ -5,7 +5,7 @@ docs/decisions/mlx-batches.md.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from models.engine.backend import (
     Admitted,
@@ -18,14 +18,14 @@ from models.engine.backend import (
 )
 from models.engine.mlx_batch import Batches, Home
 from models.engine.mlx_echo import Echo
-from models.engine.mlx_layers import Layer
 from models.engine.mlx_library import free
 from models.engine.mlx_load import is_out_of_memory
 from models.engine.mlx_prefill import Prefill, Reader
 from models.engine.mlx_queue import Job, Queue
+from models.engine.mlx_recall import Recall
 from models.engine.mlx_sequence import Sequence as Row
 from models.engine.mlx_sequence import State
-from models.engine.prefix_cache import Kind, PrefixCache
+from models.engine.prefix_cache import PrefixCache
 from models.errors import InferenceError
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ class Runner:
         explain: Callable[[Exception], InferenceError],
     ) -> None:
         self.prefixes = prefixes
+        self._recall = Recall(prefixes)
         self._reader = reader
         self._batches = batches
         self._queue = Queue(reader.grid.chunk)
@@ -70,7 +71,7 @@ class Runner:
 
     @property
     def has_work(self) -> bool:
-        return bool(self._queue) or self._batches.decoding
+        return bool(self._queue) or self._batches.decoding or self._recall.has_work
 
     @property
     def waiting_sequences(self) -> int:
@@ -104,7 +105,7 @@ class Runner:
         self._rest_when_idle()
 
     def close(self) -> None:
-        self.prefixes.close()
+        self._recall.close()
 
     # -- A step ----------------------------------------------------------------
 
@@ -121,6 +122,7 @@ class Runner:
         for home in self._batches.homes:
             outputs += self._decode(home)
         outputs += self._make_room()
+        self._recall.step(self._queue.reading)
         outputs += self._read_some()
         # Last: mlx_lm works one token ahead, and what went wrong beyond the end of a
         # sequence is no failure of it.
@@ -183,8 +185,9 @@ class Runner:
         while job := self._queue.pick():
             try:
                 if not job.looked_up:
-                    job.prefill.look_up(self.prefixes)
-                    job.looked_up = True
+                    self._recall.look_up(job)
+                if job.held:
+                    continue
                 end = job.prefill.next_cut(alone=self._is_alone(job))
                 size = end - job.prefill.done
                 # A short one costs a reading of the weights all the same.
@@ -235,10 +238,10 @@ class Runner:
     def _failures(self) -> list[Output]:
         failures: list[Output] = []
         for row in [each for each in self._batches.rows() if each.error]:
-            log.error("A logits processor failed", exc_info=row.error)
             self._batches.remove(row.ticket)
             error = row.error
             if not isinstance(error, InferenceError):
+                log.error("A logits processor failed", exc_info=error)
                 error = InferenceError("The next token could not be chosen: see the log.")
             failures.append(SequenceFailed(row.ticket, error))
         return failures
@@ -277,18 +280,11 @@ class Runner:
 
     def _keep_prompt(self, job: Job) -> None:
         for each in job.prefill.snapshots():
-            self._add(each.tokens, each.layers, each.kind, each.exact)
+            self._recall.keep(each.tokens, each.layers, each.kind, each.exact)
 
     def _keep(self, state: State, row: Row) -> None:
         self._reader.handling.detach(state.layers)
-        self._add(state.tokens, state.layers, "turn", row.exact)
-
-    def _add(self, tokens: Sequence[int], layers: list[Layer], kind: Kind, exact: int) -> None:
-        try:
-            self.prefixes.add(tokens, layers, kind=kind, exact=exact)
-        except Exception:  # to keep it was a favour
-            log.exception("What was read could not be kept")
-            self.prefixes.clear()
+        self._recall.keep(state.tokens, state.layers, "turn", row.exact)
 
     def _rest_when_idle(self) -> None:
         if not self.has_work:

@@ -6,7 +6,7 @@ ones; its bytes can. ``decoder.py`` makes them text again.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Protocol, TypeAlias
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
@@ -66,11 +66,18 @@ Spelling: TypeAlias = Callable[[str], bytes]
 """A token as the vocabulary writes it, to the bytes it stands for."""
 
 
-def pieces_of(tokenizer: Tokenizer) -> Callable[[], Pieces]:
-    """Return what makes the ``Pieces`` of a new sequence."""
+def pieces_of(tokenizer: Tokenizer, shown: Collection[str] = ()) -> Callable[[], Pieces]:
+    """Return what makes the ``Pieces`` of a new sequence.
+
+    Special tokens are no text, but for those that are ``shown``.
+    """
     fast: FastTokenizer | None = getattr(tokenizer, "backend_tokenizer", None)
-    if fast is not None and fast.decoder is not None and (spelling := _spelling(fast.decoder)):
-        table = SpelledOut(fast, spelling, tokenizer.all_special_ids)
+    if (
+        fast is not None
+        and fast.decoder is not None
+        and (spelling := spelling_of(fast.decoder.__getstate__()))
+    ):
+        table = SpelledOut(fast, spelling, tokenizer.all_special_ids, shown)
         return lambda: table
     return lambda: Redecoded(tokenizer)
 
@@ -82,14 +89,21 @@ class SpelledOut:
     with a space: a completion goes on from a prompt, and there the space is meant.
     """
 
-    def __init__(self, fast: FastTokenizer, spelling: Spelling, special: list[int]) -> None:
+    def __init__(
+        self,
+        fast: FastTokenizer,
+        spelling: Spelling,
+        special: list[int],
+        shown: Collection[str] = (),
+    ) -> None:
         self._fast = fast
         self._spelling = spelling
-        self._known: dict[int, bytes] = {
-            token: b"" if added.special else added.content.encode()
-            for token, added in fast.get_added_tokens_decoder().items()
-        }
-        self._known.update(dict.fromkeys(special, b""))
+        self._known = dict.fromkeys(special, b"")
+        for token, added in fast.get_added_tokens_decoder().items():
+            if added.content in shown:
+                self._known[token] = added.content.encode()
+            elif token not in self._known:
+                self._known[token] = b"" if added.special else added.content.encode()
 
     def piece(self, token: int) -> bytes:
         if token not in self._known:
@@ -138,9 +152,9 @@ class Redecoded:
         )
 
 
-def _spelling(decoder: Decoder) -> Spelling | None:
-    """Return None for a decoder of a kind that is not known here."""
-    whole: dict[str, Any] = json.loads(decoder.__getstate__())
+def spelling_of(decoder: bytes | str) -> Spelling | None:
+    """Return how a decoder reads, which tokenizer.json has as this JSON; None: not known here."""
+    whole: dict[str, Any] = json.loads(decoder)
     steps: list[dict[str, Any]] = whole.get("decoders", [whole])
     if any(step["type"] == "ByteLevel" for step in steps):
         return spell_byte_level

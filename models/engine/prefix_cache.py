@@ -6,7 +6,7 @@ beginnings; of one that cannot, its beginnings have their own state, and borrow 
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -33,27 +33,50 @@ class Handling(Protocol):
     def arrays(self, layers: list[Layer]) -> dict[int, int]: ...
 
 
-class Tier(Protocol):
-    """Where entries go that memory has no room for. Only the lane's thread calls it."""
-
-    def longest(self, tokens: Sequence[int]) -> int:
-        """Quick: how many of the first tokens it has."""
-        ...
-
-    def fetch(self, tokens: Sequence[int]) -> tuple[list[Layer], int] | None:
-        """Return layers, computed, and how many of the tokens they hold."""
-        ...
-
-    def keep(self, tokens: Sequence[int], layers: list[Layer], kind: Kind) -> None:
-        """Take an entry, and return at once."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Hit:
     layers: list[Layer]  # to be read, never written to
     length: int  # tokens that they hold
     exact: int  # of those, the first that are as a cold run would have them
+
+
+class Fetch(Protocol):
+    """An entry on its way from the tier. Only the lane's thread calls it."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether ``go_on`` would do something now."""
+        ...
+
+    def go_on(self) -> bool:
+        """Do some more; return whether it is over."""
+        ...
+
+    @property
+    def found(self) -> Hit | None:
+        """What came of it. None: it was damaged, or there was no memory for it."""
+        ...
+
+    def cancel(self) -> None: ...
+
+
+class Tier(Protocol):
+    """Where entries go that memory has no room for. Only the lane's thread calls it.
+
+    ``grid`` and ``exact`` are as in ``PrefixCache``.
+    """
+
+    def longest(self, tokens: Sequence[int], grid: int | None) -> int:
+        """Quick: how many of the first tokens it has."""
+        ...
+
+    def fetch(self, tokens: Sequence[int], grid: int | None) -> Fetch | None:
+        """Begin to bring them, and return at once."""
+        ...
+
+    def keep(self, tokens: Sequence[int], layers: list[Layer], kind: Kind, exact: int) -> None:
+        """Take an entry, and return at once."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -100,18 +123,12 @@ class PrefixCache:
         return self._best(_array(tokens), None)[1]
 
     def fetch(self, tokens: Sequence[int], grid: int | None = None) -> Hit | None:
-        """Return the state after as many of the tokens as are there, all but the last at most.
+        """Return the state after as many of the tokens as are here, all but the last at most.
 
         Args:
             grid: only a multiple of so many, and only as a cold run would have it.
         """
         entry, length = self._best(_array(tokens), grid)
-        # What has been on the disk does not tell how it was computed.
-        if grid is None and self._tier and self._tier.longest(tokens) > length + self._least_gain:
-            found = self._tier.fetch(tokens)
-            if found and (hit := self._from_tier(tokens, *found)):
-                self.hits += 1
-                return hit
         if entry is None:
             self.misses += 1
             return None
@@ -130,12 +147,23 @@ class PrefixCache:
                 best, length = entry, usable
         return best, length
 
-    def _from_tier(self, tokens: Sequence[int], layers: list[Layer], length: int) -> Hit | None:
-        self.add(tokens[:length], layers, kind="history")
-        most = min(length, len(tokens) - 1)
-        if most < length and not self._handling.cuttable(layers):
-            return None
-        return Hit(self._handling.view(layers, most), most, 0)
+    # -- Finding on the tier -----------------------------------------------------
+
+    def tier_has_more(self, tokens: Sequence[int], grid: int | None = None) -> bool:
+        """Whether it is worth while to ask the tier. ``grid``: as in ``fetch``."""
+        if self._tier is None:
+            return False
+        here = self._best(_array(tokens), grid)[1]
+        return self._tier.longest(tokens, grid) > here + self._least_gain
+
+    def fetch_from_tier(self, tokens: Sequence[int], grid: int | None = None) -> Fetch | None:
+        return self._tier.fetch(tokens, grid) if self._tier else None
+
+    def take(self, tokens: Sequence[int], found: Hit) -> Hit:
+        """Keep what the tier had of a prompt, and return it."""
+        self.hits += 1
+        self.add(tokens[: found.length], found.layers, kind="history", exact=found.exact)
+        return replace(found, layers=self._handling.view(found.layers, found.length))
 
     # -- Keeping ---------------------------------------------------------------
 
@@ -152,7 +180,7 @@ class PrefixCache:
         self._handling.settle(layers)
         if sum(self._handling.arrays(layers).values()) > self._most_bytes:
             if self._tier:
-                self._tier.keep(tokens, layers, kind)
+                self._tier.keep(tokens, layers, kind, exact)
             return
         new = _Entry(_array(tokens), layers, kind, exact, self._handling.cuttable(layers))
         for old in list(self._entries):
@@ -172,7 +200,7 @@ class PrefixCache:
         self._hold(new)
         # A crash would lose it. Of what cannot be cut, only what later prompts begin with.
         if self._tier and len(new) >= LONG_TOKENS and (new.cuttable or kind != "turn"):
-            self._tier.keep(new.tokens.tolist(), new.layers, kind)
+            self._tier.keep(new.tokens.tolist(), new.layers, kind, exact)
         self.shrink(self._most_bytes)
 
     def shrink(self, most_bytes: int) -> None:
@@ -182,7 +210,7 @@ class PrefixCache:
             self._forget(entry)
             self._release_borrowers(entry)
             if self._tier:
-                self._tier.keep(entry.tokens.tolist(), entry.layers, entry.kind)
+                self._hand_on(self._tier, entry)
 
     def clear(self) -> None:
         """Drop everything, at once: memory is needed, or nothing is to be trusted."""
@@ -195,7 +223,7 @@ class PrefixCache:
         if self._tier:
             # The newest first: it does not wait for long.
             for entry in sorted(self._entries, key=lambda each: -each.used):
-                self._tier.keep(entry.tokens.tolist(), entry.layers, entry.kind)
+                self._hand_on(self._tier, entry)
         self.clear()
 
     def _next_to_go(self) -> _Entry:
@@ -241,6 +269,9 @@ class PrefixCache:
     def _forget(self, entry: _Entry) -> None:
         self._let_go(entry)
         self._entries.remove(entry)
+
+    def _hand_on(self, tier: Tier, entry: _Entry) -> None:
+        tier.keep(entry.tokens.tolist(), entry.layers, entry.kind, entry.exact)
 
 
 def _array(tokens: Sequence[int]) -> Tokens:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from models.engine.grammar import CompiledGrammar
 from models.errors import InvalidRequest
+from models.model_family import UNMARKED, ModelFamily
 
 # llama.cpp rounds a context up to this many tokens (src/llama-context.cpp), and Ollama
 # with it: a smaller ``num_ctx`` cuts the prompt, and not the answer.
@@ -19,6 +20,8 @@ class Prompt:
     checkpoints: tuple[int, ...] = ()  # see ``Work``
     grammar: CompiledGrammar | None = None
     cut: bool = False  # the middle of what alone was too long is missing
+    family: ModelFamily = UNMARKED  # how what follows is marked
+    in_thought: bool = False  # it ends where the model is to go on thinking
 
 
 def rounded_up(context: int) -> int:

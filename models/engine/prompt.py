@@ -4,7 +4,7 @@ Nothing is rendered or tokenised that cannot fit: see docs/decisions/admission.m
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from models.chat import GenerateRequest, Message, Overflow, SamplingParams
@@ -25,6 +25,7 @@ from models.engine.template import ChatTemplate, in_place_of
 from models.engine.tokenizer import Tokenizer
 from models.errors import ContextOverflow, InvalidRequest
 from models.fill_in import FillIn
+from models.model_family import UNMARKED, Thoughts
 
 _SMALLEST_CONTEXT = 4  # Ollama's own minimum for num_ctx
 _USUAL_ANSWER = 1024  # tokens that are left for one, where a chat is cut to fit
@@ -53,6 +54,7 @@ class Prompter:
     grammars: GrammarMaker | None = None  # None: it only counts
     # Does what a draw needs and takes long, so that it is not done between two steps of others.
     get_ready: Callable[[SamplingParams], None] | None = None
+    _openings: list[list[int]] = field(default_factory=list[list[int]])  # of a thought, once asked
 
     def prepare(self, request: GenerateRequest) -> Prompt:
         """Apply the chat template, tokenise, and make it fit.
@@ -78,6 +80,9 @@ class Prompter:
         if self.get_ready:
             self.get_ready(request.sampling)
         whole = min(rounded_up(context), self.context_length) - len(tokens)
+        family = UNMARKED
+        if self.template and not isinstance(request.prompt, str):
+            family = self.template.family
         checkpoints = ()
         if self.marks and not fitted.cut:
             checkpoints = self._checkpoints(request, fitted.dropped_messages, tokens)
@@ -86,8 +91,10 @@ class Prompter:
             min(whole, request.max_tokens or whole),
             fitted.dropped_messages,
             checkpoints,
-            self.grammars.make(request, tokens) if self.grammars else None,
+            self.grammars.make(request, tokens, family) if self.grammars else None,
             fitted.cut,
+            family,
+            family.thoughts is not None and self._ends_in(family.thoughts, tokens),
         )
 
     def count(self, request: GenerateRequest) -> int:
@@ -103,6 +110,15 @@ class Prompter:
             case messages:
                 tokens = all_tokens(self.tokenizer, self._render(request, messages))
                 return len(request.preceding_tokens) + len(self._behind(request, tokens))
+
+    def text(self, request: GenerateRequest, *, ask: bool = True) -> str:
+        """Return the prompt's text; without ``ask`` that of the messages alone.
+
+        Raises:
+            InvalidRequest: as ``prepare``.
+        """
+        prompt = self._read(request)
+        return prompt if isinstance(prompt, str) else self._render(request, prompt, ask=ask)
 
     def _within(self, request: GenerateRequest, room: int) -> _Fitted:
         """Raises TooLong."""
@@ -208,6 +224,13 @@ class Prompter:
             return tokens
         place = tokens.index(bos)
         return tokens[:place] + tokens[place + 1 :]
+
+    def _ends_in(self, thoughts: Thoughts, tokens: list[int]) -> bool:
+        """Whether the template has opened a thought, which it does with a line end at most."""
+        if not self._openings:
+            texts = [thoughts.begin + space for space in ("", "\n", "\n\n")]
+            self._openings.extend(self.tokenizer.encode_each(texts))
+        return any(tokens[-len(each) :] == each for each in self._openings)
 
     # -- A plain prompt --------------------------------------------------------
 

@@ -63,6 +63,8 @@ class Roster:
             self._step(loaded)
         for loaded in [each for each in self._loaded.values() if each.done]:
             self._tell(loaded, ())
+        for loaded in [each for each in self._loaded.values() if each.drafts_lose]:
+            self._load_without_drafts(loaded)
         now = time.monotonic()
         if now >= self._next_look:
             self.admit_parked()
@@ -198,6 +200,23 @@ class Roster:
             self._tell(loaded, loaded.cancel(ticket))
 
     # -- Letting go ----------------------------------------
+
+    def _load_without_drafts(self, loaded: LoadedModel) -> None:
+        spec = loaded.spec
+        log.warning("'%s' is slower with its drafts: it is loaded without", spec.model.name)
+        self._house.drafts_lost(spec)
+        self._close(loaded)
+        try:
+            again = self._open(spec.model, spec.context_length)
+        except InferenceError as error:  # the next request hears it
+            log.warning("%s", error)
+            return
+        if again:
+            again.follow(loaded)
+        else:  # others have taken the memory: the next request waits for it
+            self._memory_short = False
+            self._house.gave_up(self)
+        self._publish()
 
     def unload(self, key: str, sink: Sink) -> None:
         if loaded := self._loaded.get(key):

@@ -21,6 +21,7 @@ from models.engine.sandbox import Sandbox, TooMuchWork
 from models.engine.turns import Rewrite, lawful, with_short_ids, without_system
 from models.errors import InvalidRequest, LoadFailed
 from models.gguf import TemplateSource
+from models.model_family import family_of
 
 _MOST_SOURCE = 1 << 20  # characters; the longest published template has some 30,000
 
@@ -61,6 +62,7 @@ class ChatTemplate:
 
     def __init__(self, source: str, *, bos_token: str = "", eos_token: str = "") -> None:
         self.source = source
+        self.family = family_of(source)
         self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
         # By what they are like, which form of messages it accepted.
         self._accepted: dict[tuple[bool, bool], Rewrite] = {}

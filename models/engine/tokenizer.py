@@ -4,7 +4,12 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
+
+from models.errors import InvalidRequest
+from models.spelling import Spelled
+
+_T = TypeVar("_T")
 
 PIECE_CHARACTERS = 1 << 15
 _LOOKED_BACK = 4096  # characters, for a place to cut at
@@ -65,15 +70,31 @@ class Tokenizer(Protocol):
         ...
 
 
+class SpellingTokenizer(Tokenizer, Protocol):
+    """One that can also show its tokens."""
+
+    def spell(self, text: str, *, add_special: bool, parse_special: bool) -> list[Spelled]:
+        """As ``models.spelling.Spelling.tokens``. Raises ModelCrashed."""
+        ...
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """As ``models.spelling.Spelling.text``. Raises InvalidRequest, ModelCrashed."""
+        ...
+
+
 Around: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def around_of(whole: Sequence[int], bare: Sequence[int]) -> Around:
-    """Return what is in front of a text and behind it, by its ids with that and without."""
+def around_of(whole: Sequence[_T], bare: Sequence[_T]) -> tuple[tuple[_T, ...], tuple[_T, ...]]:
+    """Return what is in front of a text and behind it, by its tokens with that and without."""
     for start in range(len(whole) - len(bare) + 1):
         if whole[start : start + len(bare)] == bare:
             return tuple(whole[:start]), tuple(whole[start + len(bare) :])
     return (), ()
+
+
+def no_such_token(id: int) -> InvalidRequest:
+    return InvalidRequest(f"There is no token {id} in this model's vocabulary.", field="tokens")
 
 
 class Joint(StrEnum):

@@ -13,15 +13,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from models.engine.tokenizer import PIECE_CHARACTERS, Around, Joint, around_of, joint_of, pieces
+from models.engine.pieces import spelling_of
+from models.engine.tokenizer import (
+    PIECE_CHARACTERS,
+    Around,
+    Joint,
+    around_of,
+    joint_of,
+    no_such_token,
+    pieces,
+)
 from models.errors import LoadFailed, ModelCrashed
+from models.spelling import Spelled
 from models.worker import PYTHON, Command
 
 _WORKER = Path(__file__).with_name("tokenizer_worker.py")
 
 
 class TokenizerProcess:
-    """A ``Tokenizer``. A vocabulary of 152,000 tokens takes some 100 MB of the child.
+    """A ``SpellingTokenizer``. A vocabulary of 152,000 tokens takes some 100 MB of the child.
 
     Raises:
         LoadFailed: ``file`` is no tokenizer.json that the library can read.
@@ -52,6 +62,7 @@ class TokenizerProcess:
         if "error" in answer:
             self.close()
             raise LoadFailed(f"The model's file {file.name} cannot be used: {answer['error']}.")
+        self._spelling = spelling_of(answer["decoder"]) if answer["decoder"] else None
 
     @property
     def cuts_cleanly(self) -> bool:
@@ -98,8 +109,37 @@ class TokenizerProcess:
                 with suppress(OSError):  # a question that it never read
                     pipe.close()
 
-    def _ask(self, texts: Sequence[str], *, add_special: bool) -> list[int]:
-        return self._exchange({"texts": list(texts), "add_special": add_special})
+    def spell(self, text: str, *, add_special: bool, parse_special: bool) -> list[Spelled]:
+        front, behind = self.around if add_special else ((), ())
+        joint = self._joint if len(text) > PIECE_CHARACTERS else Joint.NONE
+        ids = [*front]
+        for piece in pieces(text, joint):
+            ids += self._ask([piece], add_special=False, parse_special=parse_special)
+        ids += behind
+        return self._spelled(ids)
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        return b"".join(each.piece for each in self._spelled(ids)).decode("utf-8", "replace")
+
+    def _spelled(self, ids: Sequence[int]) -> list[Spelled]:
+        """Raises InvalidRequest, ModelCrashed."""
+        found: list[Spelled] = []
+        for id, token in zip(ids, self._exchange({"ids": list(ids)}), strict=True):
+            if token is None:
+                raise no_such_token(id)
+            written, added, decoded = token
+            if added:
+                piece = str(written).encode()
+            else:
+                piece = self._spelling(written) if self._spelling else str(decoded).encode()
+            found.append(Spelled(id, piece))
+        return found
+
+    def _ask(
+        self, texts: Sequence[str], *, add_special: bool, parse_special: bool = True
+    ) -> list[int]:
+        asked = {"add_special": add_special, "parse_special": parse_special}
+        return self._exchange({"texts": list(texts), **asked})
 
     def _exchange(self, question: dict[str, Any]) -> Any:  # noqa: ANN401  # JSON
         """Raises ModelCrashed."""

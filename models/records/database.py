@@ -10,6 +10,7 @@ from pathlib import Path
 
 from models.records.blobs import Blobs
 from models.records.migrations import NewerRecords, migrate, refuse_newer
+from models.records.responses import fail_orphans
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,13 @@ def open_database(home: Path, blobs: Blobs) -> Opened:
         problem = f"Your chats cannot be opened, and new ones will not be kept: {error}."
     else:
         _forget_deleted(opened.db, blobs)
+        _fail_orphans(opened.db)
         return opened
+    return open_in_memory(problem)
+
+
+def open_in_memory(problem: str = "") -> Opened:
+    """Open a database that ends with the program."""
     return Opened(_connect(Path(":memory:")), problem)
 
 
@@ -98,6 +105,14 @@ def _forget_deleted(db: sqlite3.Connection, blobs: Blobs) -> None:
         blobs.sweep({digest for (digest,) in wanted})
     except sqlite3.Error as error:  # the next start will
         log.warning("What was deleted long ago could not be cleared away: %s", error)
+
+
+def _fail_orphans(db: sqlite3.Connection) -> None:
+    try:
+        with db:
+            fail_orphans(db)
+    except sqlite3.Error as error:  # the next start will
+        log.warning("What was left running could not be marked as failed: %s", error)
 
 
 def _set_aside(path: Path) -> Path:

@@ -145,8 +145,64 @@ def _carry_turns_over(db: sqlite3.Connection) -> None:
         db.execute("UPDATE chats SET leaf = ? WHERE id = ?", (leaf, chat))
 
 
+def _responses(db: sqlite3.Connection) -> None:
+    """``runner`` is the number of the process in which a response still runs."""
+    for statement in (
+        """
+        CREATE TABLE responses (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            used_at REAL NOT NULL,
+            previous TEXT,
+            runner INTEGER,
+            body TEXT NOT NULL,
+            events BLOB NOT NULL,
+            bytes INTEGER NOT NULL
+        )
+        """,
+        "CREATE INDEX responses_by_use ON responses (used_at)",
+        """
+        CREATE TABLE response_items (
+            number INTEGER PRIMARY KEY,
+            response INTEGER NOT NULL REFERENCES responses (number) ON DELETE CASCADE,
+            is_output INTEGER NOT NULL,
+            id TEXT NOT NULL,
+            body TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX response_items_by_response ON response_items (response)",
+        "CREATE INDEX response_items_by_id ON response_items (id)",
+        """
+        CREATE TABLE conversations (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            created_at INTEGER NOT NULL,
+            used_at REAL NOT NULL,
+            metadata TEXT NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE conversation_items (
+            number INTEGER PRIMARY KEY,
+            conversation INTEGER NOT NULL REFERENCES conversations (number) ON DELETE CASCADE,
+            id TEXT NOT NULL,
+            body TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX conversation_items_by_conversation ON conversation_items (conversation)",
+        "CREATE INDEX conversation_items_by_id ON conversation_items (id)",
+    ):
+        db.execute(statement)
+
+
+def _dropped_messages(db: sqlite3.Connection) -> None:
+    db.execute("ALTER TABLE messages ADD COLUMN dropped_messages INTEGER NOT NULL DEFAULT 0")
+
+
 _MIGRATIONS: tuple[tuple[str, Callable[[sqlite3.Connection], None]], ...] = (
     ("chats", _chats),
     ("messages_in_a_tree", _messages_in_a_tree),
+    ("responses", _responses),
+    ("dropped_messages", _dropped_messages),
 )
 _NAMES = [name for name, _change in _MIGRATIONS]

@@ -1,25 +1,23 @@
 """Records: every chat, in one SQLite file that survives whatever happens to the program."""
 
-import logging
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-from models.chat import Part, Role
+from models.chat import Part
 from models.records import parts
-from models.records.database import Opened, blobs_of, open_database
+from models.records.conversations import Conversations
+from models.records.database import blobs_of, open_database
+from models.records.responses import Responses
+from models.records.thread import DatabaseThread
 from models.records.values import ChatEntry, Outcome, Turn
 
-log = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
-
-_MESSAGE = "id, role, model, outcome, error, completion_tokens, decode_seconds"
+_MESSAGE = "id, role, model, outcome, error, completion_tokens, decode_seconds, dropped_messages"
 
 # The messages of a chat as it is shown: from its leaf up to the one that has no parent.
 _PATH = """
@@ -38,10 +36,6 @@ _SIBLINGS = """
 """
 
 
-class NotKept(OSError):
-    """The file of the chats cannot be read or written now: ``str(error)`` is SQLite's word."""
-
-
 class Records:
     """All methods may be called from any thread.
 
@@ -51,14 +45,16 @@ class Records:
     """
 
     def __init__(self, home: Path) -> None:
-        self._home = home
         self._blobs = blobs_of(home)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="chats")
-        self._opened: Opened | None = None  # the thread's own
+        self._thread = DatabaseThread(lambda: open_database(home, self._blobs))
+        self._do = self._thread.do
+        # What programs keep by the API lies in the same file.
+        self.responses = Responses(self._do)
+        self.conversations = Conversations(self._do)
 
     def problem(self) -> Future[str]:
         """One sentence on why older chats are missing; empty where all is well."""
-        return self._thread.submit(lambda: self._open().problem)
+        return self._thread.problem()
 
     # -- Chats ----------------------------------------------------------------
 
@@ -114,13 +110,21 @@ class Records:
         def write(db: sqlite3.Connection) -> None:
             rows = parts.encode(turn.parts, self._blobs)
             said = (turn.id, turn.role, turn.model, turn.outcome.value, turn.error)
-            row = (*said, turn.completion_tokens, turn.decode_seconds, chat, parent)
+            row = (
+                *said,
+                turn.completion_tokens,
+                turn.decode_seconds,
+                turn.dropped_messages,
+                chat,
+                parent,
+            )
             db.execute(
                 f"INSERT INTO messages ({_MESSAGE}, chat, parent)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
                 " outcome = excluded.outcome, error = excluded.error,"
                 " completion_tokens = excluded.completion_tokens,"
-                " decode_seconds = excluded.decode_seconds",
+                " decode_seconds = excluded.decode_seconds,"
+                " dropped_messages = excluded.dropped_messages",
                 row,
             )
             db.execute("DELETE FROM parts WHERE message = ?", (turn.id,))
@@ -142,8 +146,7 @@ class Records:
 
     def close(self) -> None:
         """Wait for what is still to be written."""
-        self._thread.submit(self._close)
-        self._thread.shutdown()
+        self._thread.close()
 
     # -- The chats' thread ----------------------------------------------------
 
@@ -161,7 +164,7 @@ class Records:
             f"{chosen} SELECT {_MESSAGE} FROM chosen JOIN messages ON id = message ORDER BY place",
             (argument,),
         )
-        return [_turn(said, *message) for message in messages]
+        return [_turn(said, message) for message in messages]
 
     def _set_deleted(self, chat: str, deleted_at: float | None) -> Future[None]:
         def update(db: sqlite3.Connection) -> None:
@@ -169,38 +172,9 @@ class Records:
 
         return self._do(update)
 
-    def _do(self, work: Callable[[sqlite3.Connection], _T]) -> Future[_T]:
-        return self._thread.submit(self._run, work)
 
-    def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        db = self._open().db
-        try:
-            with db:  # one transaction
-                return work(db)
-        except sqlite3.Error as error:
-            log.error("The chats could not be read or written: %s", error)
-            raise NotKept(f"{error}.") from error
-
-    def _open(self) -> Opened:
-        if self._opened is None:
-            self._opened = open_database(self._home, self._blobs)
-        return self._opened
-
-    def _close(self) -> None:
-        if self._opened:
-            self._opened.db.close()
-
-
-def _turn(
-    said: Mapping[str, tuple[Part, ...]],
-    id_: str,
-    role: Role,
-    model: str,
-    outcome: str,
-    error: str,
-    completion_tokens: int,
-    decode_seconds: float,
-) -> Turn:
+def _turn(said: Mapping[str, tuple[Part, ...]], row: Sequence[Any]) -> Turn:
+    id_, role, model, outcome, error, completion_tokens, decode_seconds, dropped_messages = row
     return Turn(
         role=role,
         parts=said.get(id_, ()),
@@ -209,6 +183,7 @@ def _turn(
         error=error,
         completion_tokens=completion_tokens,
         decode_seconds=decode_seconds,
+        dropped_messages=dropped_messages,
         id=id_,
     )
 

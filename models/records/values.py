@@ -38,8 +38,7 @@ class Turn:
     error: str = ""  # one sentence, where it failed
     completion_tokens: int = 0
     decode_seconds: float = 0.0
-    # The oldest, that it was not shown for want of room. Not kept: the next may see others.
-    dropped_messages: int = 0
+    dropped_messages: int = 0  # the oldest, that it was not shown for want of room
     id: str = field(default_factory=new_id)
 
     @property

@@ -34,6 +34,7 @@ from tests.fakes import ScriptedBackend, scripted_residency
 from tests.gguf_bytes import TINY, gguf_bytes
 from tests.hub_server import FakeHub, running
 from tests.socks_proxy import socks_proxy
+from tests.tiny_ggufs import write
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 POCKET = Path(resources.__file__).with_name("pocket")
@@ -647,6 +648,24 @@ def test_what_a_server_has_in_memory_is_shown_with_what_it_does(
     assert rows[3][:3] == ["c", "2.0 GB", "8,192"]
 
 
+def test_what_came_of_drafts_is_shown_where_a_model_has_some(capsys: pytest.CaptureFixture[str]):
+    model = {"name": "a", "size": 2_000_000_000, "expires_at": "2300-01-01T00:00:00.0000Z"}
+    told = [
+        {"by": "ngram-mod", "given_up": False, "drafted": 2000, "accepted": 1200},
+        {"by": "small", "given_up": True, "drafted": 0, "accepted": 0},
+        {"by": "small", "given_up": False, "drafted": 0, "accepted": 0},
+        {"by": "", "given_up": False, "drafted": 0, "accepted": 0},
+    ]
+    models = [model | {"drafts": each} for each in told]
+    with stub_server(json.dumps({"models": models}).encode()) as stub:
+        assert cli.main(["ps", "--port", str(stub.port)]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("UNTIL     DRAFTS")
+    shown = ["60% of 2,000 right", "given up", "none yet", "for ever"]
+    assert [line.endswith(end) for line, end in zip(lines[1:], shown, strict=True)] == [True] * 4
+
+
 def test_a_server_that_says_it_is_ill_is_ours_all_the_same():
     class Ill(StubHandler):
         def do_GET(self) -> None:
@@ -936,6 +955,47 @@ def test_what_is_no_adapter_is_not_set(
     assert errors.startswith(f"ingle: adapters: {sentence}")
     assert len(errors.splitlines()) == 1
     assert mine.find("mine").profile == Profile()
+
+
+def test_drafts_are_set_by_the_name_of_a_kind_or_of_a_model_of_the_same_vocabulary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    [pocket] = [str(each.name) for each in library.open_store().list() if each.kind is Kind.LLAMA]
+    assert cli.main(["cp", pocket, "mine"]) == cli.main(["cp", pocket, "small"]) == 0
+    mine = library.open_store()
+    assert cli.main(["set", "mine", "drafts=ngram-mod"]) == 0
+    assert mine.find("mine").profile == Profile(drafts="ngram-mod")
+    out = capsys.readouterr().out
+    assert "mine:latest: drafts=ngram-mod.\n" in out
+    assert "its next request loads it anew" in out
+
+    assert cli.main(["set", "mine", "drafts=Small"]) == 0
+    assert mine.find("mine").profile == Profile(drafts="small:latest")
+    tiny = write(tmp_path / "tiny.gguf", "llama")
+    assert cli.main(["import", str(tiny), "--name", "tiny"]) == 0
+    for said, sentence in (
+        ("tiny", "'tiny:latest' cannot draft for 'mine:latest', for it has another vocabulary:"),
+        ("gone", "The draft model 'gone' of 'mine:latest' is not installed: download it, or set"),
+        ("ngram-map-k", "The draft model 'ngram-map-k' of 'mine:latest' is not installed:"),
+    ):
+        capsys.readouterr()
+        assert cli.main(["set", "mine", f"drafts={said}"]) == 1
+        errors = capsys.readouterr().err
+        assert errors.startswith(f"ingle: drafts: {sentence}")
+        assert len(errors.splitlines()) == 1
+
+    assert cli.main(["set", "mine", "drafts="]) == 0
+    assert mine.find("mine").profile == Profile()
+
+
+def test_an_mlx_model_has_no_drafts_set(capsys: pytest.CaptureFixture[str]):
+    names = [str(each.name) for each in library.open_store().list() if each.kind is Kind.MLX]
+    assert cli.main(["cp", names[0], "mine"]) == 0
+    capsys.readouterr()
+
+    for said in ("ngram-mod", "pocket"):
+        assert cli.main(["set", "mine", f"drafts={said}"]) == 1
+        assert "drafts: MLX looks drafts up by itself" in capsys.readouterr().err
 
 
 def test_what_ships_is_set_under_another_name(capsys: pytest.CaptureFixture[str]):

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-import resources
 from app import cli
 from app.settings import Settings
+from models.builtin import FOLDER
 from models.prompt_entry import HEADER, Note, Owner, PromptKind, Tokens
 from models.prompt_folder import PromptFolder
 from models.store import Store
+from tests.models.test_store import gguf_file
 
 
 def remember(home: Path, name: str, digest: str, *, first_token: int = 1) -> Path:
@@ -60,8 +61,7 @@ def test_where_nothing_is_remembered_that_is_said(capsys: pytest.CaptureFixture[
 def test_it_is_cleared_by_model_and_as_a_whole(
     inglenook_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    builtin = Path(resources.__file__).with_name("pocket")
-    pocket = Store(inglenook_home, builtin=builtin).find("pocket")
+    pocket = Store(inglenook_home, builtin=FOLDER).find("pocket")
     remember(inglenook_home, "Another name of it", pocket.digest)
     remember(inglenook_home, "gone", "1" * 64)
     remember(inglenook_home, "two", "2" * 64)
@@ -76,6 +76,24 @@ def test_it_is_cleared_by_model_and_as_a_whole(
     assert told("clear", "gone") == "Forgot 0 prompts"
     assert told("clear") == "Forgot 2 prompts"
     assert list(PromptFolder(inglenook_home).path.iterdir()) == []
+
+
+def test_removing_a_model_forgets_its_prompts_unless_another_name_has_it(
+    inglenook_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(inglenook_home, builtin=None)
+    model = store.import_path(gguf_file(tmp_path, "mine.gguf"), "mine")
+    store.copy("mine", "other")
+    builtin = Store(inglenook_home, builtin=FOLDER).find("pocket")
+    own = remember(inglenook_home, "mine", model.digest)
+    others = remember(inglenook_home, "pocket", builtin.digest)
+
+    ingle(capsys, "rm", "mine")
+    assert own.exists()
+
+    ingle(capsys, "rm", "other")
+    assert not own.exists()
+    assert others.exists()
 
 
 def test_a_wrong_word_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,8 @@ from models.events import (
     TextDelta,
     ToolCallDelta,
 )
-from models.records.records import NotKept, Records
+from models.records.records import Records
+from models.records.thread import NotKept
 from models.records.values import Outcome, Turn, user_turn
 from tests.app.conftest import Babbler
 from tests.fakes import ScriptedBackend, a_model, scripted_residency

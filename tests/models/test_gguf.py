@@ -284,14 +284,14 @@ def test_a_vocabulary_tells_whether_a_model_fills_in(
         ("Qwen-Qwen2.5-7B-Instruct", True, False),
         ("HuggingFaceTB-SmolLM3-3B", False, True),
         ("deepseek-ai-DeepSeek-R1-Distill-Llama-8B", False, True),
-        ("mistralai-Ministral-3-14B-Reasoning-2512", True, True),
-        ("openai-gpt-oss-120b", True, True),
-        ("meta-llama-Llama-3.2-3B-Instruct", True, False),
+        ("mistralai-Ministral-3-14B-Reasoning-2512", False, True),
+        ("openai-gpt-oss-120b", False, False),  # in ways that are not known here
+        ("meta-llama-Llama-3.2-3B-Instruct", False, False),
         ("google-gemma-2-2b-it", False, False),
         ("chatml", False, False),
     ],
 )
-def test_a_real_template_gives_away_what_it_was_made_for(
+def test_a_real_template_gives_away_what_its_model_can_do_here(
     testdata: Path, tmp_path: Path, name: str, tools: bool, thinking: bool
 ):
     template = (testdata / f"chat-templates/{name}.jinja").read_text(encoding="utf-8")

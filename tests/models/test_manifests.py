@@ -250,6 +250,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path):
         license=("MIT",),
         keep_alive_seconds=-1.5,
         adapters=(Adapter(tmp_path / "a.gguf", 0.5), Adapter(Path("/b"))),
+        drafts="org/small:Q8_0",
     )
     files = Files(tmp_path, "m-00001-of-00002.gguf", "mmproj.gguf")
     model = replace(a_model("org/m:Q8_0"), files=files, profile=profile)

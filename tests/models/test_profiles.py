@@ -201,6 +201,7 @@ def test_a_longer_context_can_still_be_asked_for(house_of: OpenHouse) -> None:
     [
         Profile(context_length=2048),
         Profile(kv_type=KvType.Q8_0),
+        Profile(drafts="ngram-mod"),
         Profile(adapters=(Adapter(Path("/a")),)),
         Profile(adapters=(Adapter(Path("/a"), 0.5),)),
     ],

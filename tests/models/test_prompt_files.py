@@ -1,5 +1,6 @@
 """Remembered prompts on a real disk: what is found again, what is refused, what makes room."""
 
+import json
 import logging
 import os
 import shutil
@@ -15,7 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from models.prompt_entry import HEADER, Entry, Note, Owner, PromptKind, Stopped, Tokens
+from models.prompt_entry import (
+    HEADER,
+    Entry,
+    Note,
+    Owner,
+    PromptKind,
+    Stopped,
+    Tokens,
+    digest_of,
+)
 from models.prompt_files import CLOSE_SECONDS, PromptFiles, Shelf
 from models.prompt_folder import PromptFolder
 
@@ -43,8 +53,16 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., PromptFiles]]:
         each.close()
 
 
-def note(tokens: list[int], kind: PromptKind = PromptKind.TURN, *, cuttable: bool = True) -> Note:
-    return Note(kind=kind, tokens=Tokens.of(tokens), cuttable=cuttable, file="payload.bin")
+def note(
+    tokens: list[int],
+    kind: PromptKind = PromptKind.TURN,
+    *,
+    cuttable: bool = True,
+    exact: int = 0,
+) -> Note:
+    return Note(
+        kind=kind, tokens=Tokens.of(tokens), cuttable=cuttable, file="payload.bin", exact=exact
+    )
 
 
 def keep(
@@ -54,10 +72,11 @@ def keep(
     *,
     cuttable: bool = True,
     payload: bytes = PAYLOAD,
+    exact: int = 0,
 ) -> None:
     """Keep a prompt, and wait until it is written."""
     done = threading.Event()
-    asked = note(tokens, kind, cuttable=cuttable)
+    asked = note(tokens, kind, cuttable=cuttable, exact=exact)
     shelf.put(asked, len(payload), lambda path: path.write_bytes(payload))
     if shelf.later(0, done.set):
         assert done.wait(10)
@@ -107,6 +126,52 @@ def test_what_cannot_be_cut_serves_only_prompts_that_begin_with_all_of_it(
     assert shelf.longest(PROMPT) is None
     assert shelf.longest([*PROMPT[:700], 1]) is None
     assert found(shelf, [*PROMPT, 1])[1] == 1000
+
+
+def test_on_a_grid_only_what_is_exact_is_found(opened: Callable[..., PromptFiles]) -> None:
+    first = opened()
+    keep(first.shelf(A, 4096), PROMPT, exact=700)
+    first.close()
+
+    shelf = opened().shelf(A, 4096)
+    on_grid = shelf.longest(PROMPT, 64)
+    assert on_grid
+    assert on_grid[1] == 640
+    assert found(shelf, PROMPT)[1] == 999
+    assert shelf.longest(PROMPT[:60], 64) is None
+
+
+def test_an_entry_of_before_does_not_say_how_exact_it_is_and_serves_the_others(
+    opened: Callable[..., PromptFiles], tmp_path: Path
+) -> None:
+    first = opened()
+    keep(first.shelf(A, 4096), PROMPT, exact=700)
+    first.close()
+    (header,) = PromptFolder(tmp_path).path.glob(f"*/{HEADER}")
+    record = json.loads(header.read_bytes().partition(b"\n")[2])
+    del record["exact"]
+    head = json.dumps(record).encode()
+    digest = digest_of(head, header.with_name("payload.bin"), lambda: False)
+    header.write_bytes(digest.encode() + b"\n" + head)
+
+    shelf = opened().shelf(A, 4096)
+    assert shelf.longest(PROMPT, 64) is None
+    entry, length = found(shelf, PROMPT)
+    assert (length, entry.is_whole()) == (999, True)
+
+
+def test_what_is_exact_takes_the_place_of_the_same_prompt_that_is_not(
+    opened: Callable[..., PromptFiles], tmp_path: Path
+) -> None:
+    shelf = opened().shelf(A, 4096)
+    for kind in (PromptKind.TURN, PromptKind.SYSTEM):
+        keep(shelf, [kind is PromptKind.TURN, *PROMPT], kind)
+        keep(shelf, [kind is PromptKind.TURN, *PROMPT], kind, exact=896)
+        keep(shelf, [kind is PromptKind.TURN, *PROMPT], kind, exact=512)
+
+    assert len(remembered(tmp_path)) == 2
+    for first in (True, False):
+        assert found(shelf, [first, *PROMPT])[0].note.exact == 896
 
 
 def test_a_prompt_longer_than_the_context_is_passed_over(

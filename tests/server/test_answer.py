@@ -24,10 +24,14 @@ from models.reply import Reply
 from server import answer as answer_module
 from server.answer import Asked, Frames, answer
 from server.fields import Json
+from server.formats import anthropic, ollama
+from server.formats.openai import chat as openai_chat
 from server.streams import Streams
-from server.wires import OLLAMA, OPENAI_CHAT, Wire
+from server.voices import Voices
+from server.wires import ANTHROPIC, OLLAMA, OPENAI_CHAT, Wire
 from tests.fakes import RecordedEngines
 
+MESSAGES = [{"role": "user", "content": "hi"}]
 END = Finished(FinishReason.END_OF_TURN)
 REQUEST = GenerateRequest(model="tiny", prompt="hi")
 
@@ -48,6 +52,9 @@ class Echo:
 
     def whole(self, reply: Reply, end: object) -> Json:
         return {"text": reply.text}
+
+
+STREAMED = Asked(request=REQUEST, stream=True, encoder=Echo())
 
 
 async def said(wire, *events: Event, stream: bool = True, **asked) -> bytes:
@@ -184,10 +191,43 @@ async def test_a_wire_with_a_ping_says_it_while_nothing_comes():
     assert engines.cancelled == [1]
 
 
+async def beats(asked: Asked, wire: Wire) -> list[bytes]:
+    """The first two frames of an answer of which nothing comes but how far its loading is."""
+    engines = RecordedEngines(Progress(Stage.LOADING, 1, 2))
+    response = await answer(Streams(engines), replace(wire, ping_seconds=0.01), asked, Headers())
+    async with response.response as body:
+        frames: AsyncIterator[bytes] = aiter(body)
+        return [await anext(frames), await anext(frames)]
+
+
+async def test_openais_clients_hear_a_comment_while_nothing_comes():
+    asked = openai_chat.parse({"model": "tiny", "messages": MESSAGES, "stream": True})
+
+    assert await beats(asked, OPENAI_CHAT) == [b": ping\n\n"] * 2
+
+
+async def test_ollamas_clients_hear_an_empty_piece_while_nothing_comes():
+    asked = ollama.parse_chat({"model": "tiny", "messages": MESSAGES})
+
+    for frame in await beats(asked, OLLAMA):
+        line = json.loads(frame)
+        assert line["message"] == {"role": "assistant", "content": ""}
+        assert (line["model"], line["done"]) == ("tiny", False)
+
+
+async def test_anthropics_clients_hear_a_ping_while_nothing_comes():
+    body = {"model": "tiny", "messages": MESSAGES, "stream": True, "max_tokens": 5}
+
+    assert (
+        await beats(anthropic.parse(body), ANTHROPIC)
+        == [b'event: ping\ndata: {"type":"ping"}\n\n'] * 2
+    )
+
+
 async def test_pings_do_not_heap_up_before_one_who_does_not_read():
     running = await Streams(RecordedEngines()).open(REQUEST, answer_module.Origin("api"))
     wire = replace(OLLAMA, ping=b"ping\n", ping_seconds=0.001)
-    frames = Frames(wire, Echo(), running)
+    frames = Frames(wire, STREAMED, Voices([running], running.bell))
 
     await frames.begin()
     for _ in range(20):
@@ -200,7 +240,7 @@ async def test_pings_do_not_heap_up_before_one_who_does_not_read():
 async def test_frames_that_nobody_sends_end_their_request(ping):
     engines = RecordedEngines(Started(1), TextDelta("a"))
     running = await Streams(engines).open(REQUEST, answer_module.Origin("api"))
-    frames = Frames(replace(OLLAMA, ping=ping), Echo(), running)
+    frames = Frames(replace(OLLAMA, ping=ping), STREAMED, Voices([running], running.bell))
     await frames.begin()
 
     del frames

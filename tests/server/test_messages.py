@@ -123,21 +123,24 @@ class TestTheLibrary:
 
         assert [block.to_dict() for block in message.content] == BLOCKS
         assert message.stop_reason == "tool_use"
-        assert (message.usage.input_tokens, message.usage.cache_read_input_tokens) == (10, 20)
+        assert (message.usage.input_tokens, message.usage.cache_read_input_tokens) == (30, 0)
         assert message.usage.output_tokens == 9
         assert engines.requests[0].thinking is True
 
     def test_a_stream_of_every_kind_of_block(self, speak: Speak):
         client, _ = speak(*THOUGHT)
 
-        with client.messages.stream(model="tiny", max_tokens=100, messages=HI) as stream:
+        with client.messages.stream(
+            model="tiny", max_tokens=100, messages=HI, cache_control={"type": "ephemeral"}
+        ) as stream:
             said = "".join(stream.text_stream)
             message = stream.get_final_message()
 
         assert said == "I look."
         assert [block.to_dict(exclude_none=True) for block in message.content] == BLOCKS
         assert message.stop_reason == "tool_use"
-        assert (message.usage.input_tokens, message.usage.output_tokens) == (10, 9)
+        assert (message.usage.input_tokens, message.usage.output_tokens) == (0, 9)
+        assert message.usage.cache_creation_input_tokens == 10
         assert message.usage.cache_read_input_tokens == 20
 
     def test_the_string_that_ended_it_is_told(self, speak: Speak):
@@ -202,7 +205,7 @@ class TestTheLibrary:
 
         able, _ = speak()
         with pytest.raises(anthropic.BadRequestError, match="max_tokens is required"):
-            able.messages.create(model="tiny", max_tokens=0, messages=HI)
+            able.messages.create(model="tiny", max_tokens=-1, messages=HI)
 
 
 class TestAnswers:

@@ -14,6 +14,7 @@ from tests.fakes import ScriptedBackend, a_model
 from tests.server.conftest import Serving
 
 CHAT = {"model": "scripted", "messages": [{"role": "user", "content": "hi"}]}
+NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 
 
@@ -74,10 +75,48 @@ def test_the_chunks_of_a_completion(serving, faults):
         assert not faults("openai", "CreateChatCompletionStreamResponse", chunk)
 
 
+def test_completions_of_several_prompts(serving, faults):
+    body = {"model": "scripted", "prompt": ["a", "b"], "echo": True}
+
+    assert not faults(
+        "openai", "CreateCompletionResponse", serving.ask("POST", "/v1/completions", body).json
+    )
+    for piece in serving.ask("POST", "/v1/completions", body | STREAM).events:
+        # The schema is that of a whole answer; a piece has null for what is not known yet.
+        whole = piece | {"usage": piece["usage"] or NO_USAGE}
+        whole["choices"] = [
+            each | {"finish_reason": each["finish_reason"] or "stop"} for each in piece["choices"]
+        ]
+        assert not faults("openai", "CreateCompletionResponse", whole)
+
+
+def test_several_choices(serving, faults):
+    several = CHAT | {"n": 2}
+
+    whole = serving.ask("POST", "/v1/chat/completions", several).json
+    assert not faults("openai", "CreateChatCompletionResponse", whole)
+    for chunk in serving.ask("POST", "/v1/chat/completions", several | STREAM).events:
+        assert not faults("openai", "CreateChatCompletionStreamResponse", chunk)
+
+
+def test_embeddings(serving, faults):
+    for encoding in ("float", "base64"):
+        body = {"model": "scripted", "input": ["a", "bc"], "encoding_format": encoding}
+        answer = serving.ask("POST", "/v1/embeddings", body)
+        assert answer.status == 200
+        assert len(answer.json["data"]) == 2
+        if encoding == "float":  # the schema knows no other
+            assert not faults("openai", "CreateEmbeddingResponse", answer.json)
+
+
 def test_errors(serving, faults):
     for answer in (
         serving.ask("POST", "/v1/chat/completions", CHAT | {"model": "nothere"}),
         serving.ask("POST", "/v1/chat/completions", CHAT | {"temperature": "hot"}),
+        serving.ask("POST", "/v1/completions", {"model": "scripted", "n": 0}),
+        serving.ask("POST", "/v1/embeddings", {"model": "scripted", "input": []}),
+        serving.ask("POST", "/v1/embeddings", {"model": "nothere", "input": "a"}),
+        serving.ask("GET", "/v1/models/not%2Fhere"),
         serving.ask("GET", "/v1/chat/completions"),
         serving.ask("GET", "/v1/nothing"),
     ):

@@ -9,7 +9,8 @@ from models.chat import GenerateRequest
 from models.engine.template import ChatTemplate
 from server import strict_json
 from server.answer import Asked
-from server.formats import anthropic, ollama, openai_chat
+from server.formats import anthropic, ollama
+from server.formats.openai import chat as openai_chat
 
 TEMPLATE = ChatTemplate("{{ tools | tojson }}", bos_token="", eos_token="")
 HI = [{"role": "user", "content": "hi"}]

@@ -1,25 +1,22 @@
 """What Anthropic's clients ask for: the body of a request, and of a count of its tokens."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
-from models.chat import Constraint, GenerateRequest, JsonSchema, Thinking, Tool, ToolChoice
+from models.chat import Constraint, GenerateRequest, Grammar, JsonSchema, Thinking
 from models.errors import InvalidRequest
 from server.answer import Asked
+from server.contract import settle
 from server.fields import Fields, Json
+from server.formats.anthropic.cache import CacheMarks, Lifetime
+from server.formats.anthropic.contract import COUNT_TOKENS, EFFORTS, MESSAGES, THINKING
 from server.formats.anthropic.encoder import Encoder
-from server.formats.anthropic.messages import Conversation, not_among
+from server.formats.anthropic.messages import Conversation
+from server.formats.anthropic.tools import read_tools
+from server.formats.anthropic.words import optional_word, word
 from server.keep_alive import read_keep_alive
 from server.overflow import read_overflow
 from server.sampling import read_limit, read_sampling
 
-_MODES: dict[str, Literal["auto", "none", "required"]] = {
-    "auto": "auto",
-    "any": "required",
-    "tool": "required",
-    "none": "none",
-}
 _EFFORTS: dict[str, Thinking] = {
     "low": "low",
     "medium": "medium",
@@ -27,20 +24,29 @@ _EFFORTS: dict[str, Thinking] = {
     "xhigh": "max",
     "max": "max",
 }
-_THINKING = ("enabled", "adaptive", "disabled")
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a message and a count have in common."""
+
+    request: GenerateRequest  # all that makes the prompt
+    wish: str  # the field that wishes for thinking
+    shows_thoughts: bool
+    lifetime: Lifetime | None  # of what was marked to be cached
 
 
 def parse(body: Json) -> Asked:
     """Raises InvalidRequest."""
     fields = Fields(body)
-    asked, wish = _read_request(fields)
-    limit = fields.integer("max_tokens") or 0
-    if limit < 1:
+    read = _read_request(fields)
+    limit = fields.integer("max_tokens")
+    if limit is None or limit < 0:
         raise InvalidRequest("max_tokens is required and must be positive", field="max_tokens")
-    asked = replace(
-        asked,
+    request = replace(
+        read.request,
         sampling=read_sampling(fields),
-        max_tokens=limit,
+        max_tokens=max(1, limit),
         stop=tuple(text for text in fields.texts("stop_sequences") if text),
         # Not Anthropic's: how else would a client of theirs ask for it?
         context_length=read_limit(fields, "num_ctx") or read_limit(fields, "context_length"),
@@ -48,11 +54,16 @@ def parse(body: Json) -> Asked:
         keep_alive_seconds=read_keep_alive(fields),
     )
     return Asked(
-        request=asked,
+        request=request,
         stream=bool(fields.flag("stream")),
-        encoder=Encoder(asked.model),
-        ignored=tuple(fields.ignored()),
-        wish=wish,
+        encoder=Encoder(
+            request.model,
+            max_tokens=limit,
+            lifetime=read.lifetime,
+            shows_thoughts=read.shows_thoughts,
+        ),
+        ignored=settle(fields, MESSAGES),
+        wish=read.wish,
     )
 
 
@@ -62,99 +73,92 @@ def parse_count(body: Json) -> tuple[GenerateRequest, tuple[str, ...]]:
     Raises InvalidRequest.
     """
     fields = Fields(body)
-    asked, _ = _read_request(fields)
-    return asked, tuple(fields.ignored())
+    read = _read_request(fields)
+    return read.request, settle(fields, COUNT_TOKENS)
 
 
-def _read_request(fields: Fields) -> tuple[GenerateRequest, str]:
-    """Return all that makes the prompt, and the field that wishes for thinking."""
+def _read_request(fields: Fields) -> _Read:
     model = fields.text("model")
     if not model:
         raise InvalidRequest("model is required", field="model")
     messages = fields.objects("messages")
     if not messages:
         raise InvalidRequest("messages is required", field="messages")
+    marks = CacheMarks()
+    marks.read(fields)
     output = fields.inner("output_config") or Fields({})
-    thinking, wish = _read_thinking(fields, output)
-    tools = tuple(_tool(each) for each in fields.objects("tools") or () if _is_custom(each))
-    asked = GenerateRequest(
+    thinking, wish, shown = _read_thinking(fields, output)
+    tools, choice = read_tools(fields, marks)
+    request = GenerateRequest(
         model=model,
-        prompt=Conversation().read(fields, messages),
+        prompt=Conversation(marks).read(fields, messages),
         tools=tools,
-        tool_choice=_read_tool_choice(fields, tools),
+        tool_choice=choice,
         thinking=thinking,
-        constraint=_read_constraint(output),
+        constraint=_read_constraint(fields, output),
     )
-    return asked, wish
+    return _Read(request, wish, shown, marks.lifetime)
 
 
-def _read_thinking(fields: Fields, output: Fields) -> tuple[Thinking, str]:
-    effort = output.text("effort")
-    if effort is not None and effort not in _EFFORTS:
-        raise not_among(output, "effort", _EFFORTS, effort)
+# -- Thinking ----------------------------------------------------------------------
+
+
+def _read_thinking(fields: Fields, output: Fields) -> tuple[Thinking, str, bool]:
+    """Return how hard to think, the field that wishes so where it is no more than a wish, and
+    whether thoughts are to be shown. Our own ``think`` is meant."""
+    wanted, wish, shown = _anthropics_thinking(fields, output)
+    template = fields.inner("chat_template_kwargs")  # as vLLM and llama.cpp's server have it
+    asked = template.flag("enable_thinking") if template else None
+    if asked is not None and wanted is None:
+        wanted, wish = asked, "chat_template_kwargs.enable_thinking"
+    own = fields.value("think")
+    if own is not None:
+        wanted = own if isinstance(own, bool) else _EFFORTS[word(fields, "think", EFFORTS)]
+        wish = ""
+    return wanted, wish, shown
+
+
+def _anthropics_thinking(fields: Fields, output: Fields) -> tuple[Thinking, str, bool]:
+    effort = optional_word(output, "effort", EFFORTS)
+    level = _EFFORTS.get(effort or "")
     config = fields.inner("thinking")
     if config is None:
-        return _EFFORTS.get(effort or ""), "output_config.effort"
-    kind = config.required_text("type")
-    if kind not in _THINKING:
-        raise not_among(config, "type", _THINKING, kind)
+        return level, "output_config.effort" if effort else "", True
+    kind = word(config, "type", THINKING)
     config.integer("budget_tokens", least=1)
     config.ignore("budget_tokens")
+    shown = optional_word(config, "display", ("summarized", "omitted")) != "omitted"
     if kind == "disabled":
         output.ignore("effort")
-        return False, ""
-    return _EFFORTS.get(effort or "", True), "thinking"
+        return False, "", shown
+    return level or True, "thinking", shown
 
 
-def _read_constraint(output: Fields) -> Constraint | None:
-    form = output.inner("format")
+# -- The form of the answer --------------------------------------------------------
+
+
+def _read_constraint(fields: Fields, output: Fields) -> Constraint | None:
+    grammar = fields.text("grammar")  # as llama.cpp's server takes it
+    asked: list[Constraint | None] = [
+        _format(output, "format"),
+        _format(fields, "output_format"),  # its name until it moved
+        Grammar(grammar, "gbnf") if grammar else None,
+    ]
+    constraints = [each for each in asked if each is not None]
+    if len(constraints) > 1:
+        raise InvalidRequest(
+            'Give one of "output_config.format", "output_format" and "grammar".',
+            field="output_config.format",
+        )
+    return constraints[0] if constraints else None
+
+
+def _format(fields: Fields, field: str) -> Constraint | None:
+    form = fields.inner(field)
     if form is None:
         return None
-    kind = form.required_text("type")
-    if kind != "json_schema":
-        raise not_among(form, "type", ("json_schema",), kind)
+    word(form, "type", ("json_schema",))
     schema = form.inner("schema")
     if schema is None:
         raise form.missing("schema")
     return JsonSchema(schema.raw())
-
-
-def _is_custom(tool: Fields) -> bool:
-    """Others are known to Anthropic's models alone, and many run on their computers."""
-    if (tool.text("type") or "custom") == "custom":
-        return True
-    tool.raw()
-    tool.ignore("type")
-    return False
-
-
-def _tool(tool: Fields) -> Tool:
-    schema = tool.inner("input_schema")
-    if schema is None:
-        raise tool.missing("input_schema")
-    return Tool(
-        name=tool.required_text("name"),
-        description=tool.text("description") or "",
-        parameters=schema.raw(),
-        strict=bool(tool.flag("strict")),
-    )
-
-
-def _read_tool_choice(fields: Fields, tools: Sequence[Tool]) -> ToolChoice:
-    choice = fields.inner("tool_choice")
-    if choice is None:
-        return ToolChoice()
-    kind = choice.required_text("type")
-    if kind not in _MODES:
-        raise not_among(choice, "type", _MODES, kind)
-    name = choice.required_text("name") if kind == "tool" else ""
-    if kind == "tool" and name not in {tool.name for tool in tools}:
-        raise InvalidRequest(
-            f'"tool_choice.name" {name[:80]!r} is none of the tools.', field="tool_choice.name"
-        )
-    if _MODES[kind] == "required" and not tools:
-        raise InvalidRequest(
-            '"tool_choice" requires a call, and there are no tools.', field="tool_choice"
-        )
-    parallel = not choice.flag("disable_parallel_tool_use")
-    return ToolChoice(_MODES[kind], (name,) if name else (), parallel)

@@ -83,6 +83,10 @@ class Encoder:
             case _:
                 pass  # Ollama has no word for it
 
+    def ping(self) -> Chunk:
+        """Say nothing: a line of an answer is all that Ollama's clients take for a sign of life."""
+        return self._text.fill(now(), "")
+
     def whole(self, reply: Reply, end: End) -> Json:
         more: Json = {"thinking": reply.reasoning} if reply.reasoning else {}
         if reply.tool_calls:

@@ -60,6 +60,12 @@ def ps_body(engines: Engines) -> Json:
                     "hits": each.counters.prompt_cache_hits,
                     "misses": each.counters.prompt_cache_misses,
                 },
+                "drafts": {
+                    "by": each.drafts,
+                    "given_up": each.drafts_lost,
+                    "drafted": each.counters.drafted_tokens,
+                    "accepted": each.counters.accepted_tokens,
+                },
             }
             for each in sorted(residents, key=lambda each: ends[each.model.name], reverse=True)
         ]

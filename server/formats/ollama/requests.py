@@ -95,12 +95,14 @@ def parse_chat(body: Json) -> Asked:
 def _asked(fields: Fields, asked: Request, say: Say, route: Route, deed: str) -> Asked:
     """Call it last: it asks the fields which of them nobody has read."""
     stream = fields.flag("stream") is not False and isinstance(asked, GenerateRequest)
+    encoder = Encoder(asked.model, say)
     return Asked(
         request=asked,
         stream=stream,
-        encoder=Encoder(asked.model, say),
+        encoder=encoder,
         ignored=settle(fields, route),
         deed=deed,
+        ping=encoder.ping,
     )
 
 

@@ -12,9 +12,10 @@ import pytest
 from models import chat, gguf
 from models.chat import GenerateRequest
 from models.engine.counting import Counter
+from models.engine.spelling import CountedSpelling
 from models.engine.vocabulary_file import write_vocabulary
-from models.errors import EngineClosed, LoadFailed
-from models.model import Files, Kind, Model
+from models.errors import EngineClosed, InvalidRequest, LoadFailed
+from models.model import Files, Kind, Model, Profile
 from tests.fakes import a_model
 
 POCKET = Path(__file__).parents[3] / "resources/pocket"
@@ -158,3 +159,64 @@ def test_a_tokenizer_is_started_as_it_is_told_to(tmp_path: Path):
     with pytest.raises(LoadFailed, match="crashed"):
         counter.prompter(model_at(POCKET / "mlx")).count(QUESTION)
     counter.close()
+
+
+class TestSpelling:
+    @pytest.fixture(params=["gguf", "mlx"])
+    def spelling(self, counter: Counter, request) -> CountedSpelling:
+        if request.param == "mlx":
+            pytest.importorskip("tokenizers")
+        return counter.spelling(model_at(GGUF if request.param == "gguf" else POCKET / "mlx"))
+
+    def test_tokens_make_the_text_again(self, spelling: CountedSpelling):
+        text = "Hello, Zürich 😀!\n  x = [1]" + " word" * 10_000
+
+        tokens = spelling.tokens(text)
+
+        assert b"".join(each.piece for each in tokens).decode() == text
+        assert spelling.text([each.id for each in tokens]) == text
+        assert any(b"\xf0" in each.piece and len(each.piece) < 4 for each in tokens)  # half of it
+
+    def test_special_tokens_are_such_or_text(self, spelling: CountedSpelling):
+        special = spelling.tokens("<|im_start|>")
+        plain = spelling.tokens("<|im_start|>", parse_special=False)
+
+        assert len(special) == 1 < len(plain)
+        assert special[0].piece == b"<|im_start|>"
+        assert spelling.text([each.id for each in special]) == "<|im_start|>"
+        assert b"".join(each.piece for each in plain) == b"<|im_start|>"
+        assert spelling.tokens("<|im_start|>") == special  # asked after the other way
+
+    @pytest.mark.parametrize("id", [-1, 10**6, 2**40])
+    def test_a_token_that_there_is_not_ends_nothing(self, spelling: CountedSpelling, id: int):
+        spelling.tokens("a")
+        before = children()
+
+        with pytest.raises(InvalidRequest, match=f"There is no token {id} in this model"):
+            spelling.text([1, id])
+
+        assert children() == before
+
+    def test_a_prompt_is_what_its_template_makes(self, spelling: CountedSpelling):
+        asked = replace(QUESTION, prompt=(chat.user("hi"),))
+
+        assert spelling.prompt(asked).endswith("user\nhi<|im_end|>\n<|im_start|>assistant\n")
+        assert spelling.prompt(asked, ask=False).endswith("hi<|im_end|>\n")
+        assert "im_start" in spelling.template
+
+    def test_what_is_set_for_a_model_is_in_its_prompts(self, counter: Counter):
+        own = model_at(GGUF)
+        briefed = replace(own, profile=Profile(system="Be brief."))
+
+        assert "Be brief." in counter.spelling(briefed).prompt(QUESTION)
+        assert "Be brief." not in counter.spelling(own).prompt(QUESTION)
+
+
+def test_what_wants_something_around_a_text_is_told(counter: Counter, testdata: Path):
+    """BERT's [CLS] and [SEP]."""
+    spelling = counter.spelling(model_at(testdata / "models/all-MiniLM-L6-v2-Q8_0.gguf"))
+
+    bare, whole = spelling.tokens("hello"), spelling.tokens("hello", add_special=True)
+
+    assert whole[1:-1] == bare
+    assert [each.piece for each in (whole[0], whole[-1])] == [b"[CLS]", b"[SEP]"]

@@ -12,7 +12,7 @@ import pytest
 from models.chat import Constraint, GenerateRequest, Grammar, JsonObject, JsonSchema, SamplingParams
 from models.engine import grammar_process
 from models.engine.grammar import CompiledGrammar, Tokens
-from models.engine.grammar_lark import compile_constraint, free_text_then_calls
+from models.engine.grammar_lark import compile_constraint
 from models.engine.grammar_maker import GrammarMaker, find_tokens
 from models.engine.grammar_process import GrammarChecker
 from models.errors import InferenceError, InvalidRequest
@@ -102,15 +102,6 @@ def test_a_model_that_is_asked_to_think_may_answer_at_once(maker: GrammarMaker) 
     assert "(<[3]> THOUGHT <[4]> GAP)? body" in grammar.lark
     assert maker.matches(grammar, "<think>Hm.</think>{}")
     assert maker.matches(grammar, "{}")
-
-
-def test_text_may_go_over_to_calls_and_not_back(maker: GrammarMaker) -> None:
-    call = 'call: %json {"type": "object", "properties": {"name": {"const": "look"}}}'
-    grammar = free_text_then_calls(call, begin=5, finish=6, ends=(2,))
-
-    assert maker._checker.check(grammar) == ""
-    assert grammar.trigger == 5
-    assert grammar.tail.splitlines()[1].startswith("start: call <[6]>")
 
 
 def test_a_request_without_a_constraint_starts_nothing() -> None:

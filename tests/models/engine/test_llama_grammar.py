@@ -115,6 +115,40 @@ def test_an_answer_that_left_its_grammar_fails_and_is_not_told_as_whole(
     assert not any(isinstance(each, Decoded) and each.finish for each in told)
 
 
+NAMED = 'start: "a" (<[4]> | <[50]>) "b"'
+
+
+def test_an_answer_with_special_tokens_is_whole(backend: LlamaBackend) -> None:
+    grammar = made(backend, Grammar(NAMED, "lark"))
+    assert grammar.named == (4, 50)
+
+    told = outputs(backend, *[grammar] * 4)
+
+    ends = [each.finish for each in told if isinstance(each, Decoded) and each.finish]
+    assert ends == [FinishReason.END_OF_TURN] * 4
+
+
+def test_an_answer_without_the_special_token_that_it_must_have_fails(
+    backend: LlamaBackend,
+) -> None:
+    wanted = made(backend, Grammar(NAMED, "lark"))
+    without = replace(made(backend, Grammar("ab", "regex")), text=wanted.text, named=wanted.named)
+
+    told = outputs(backend, without)
+
+    (failed,) = [each for each in told if isinstance(each, SequenceFailed)]
+    assert "does not have the form" in str(failed.error)
+
+
+def test_a_token_that_a_grammar_names_may_also_be_meant_as_its_text(backend: LlamaBackend) -> None:
+    # Token 50 is "J", as a text too; and 2 ends the turn, where it is not meant.
+    grammar = made(backend, Grammar('start: "J" <[50]> "J" | "JJ" | "J" <[2]> "c"', "lark"))
+
+    told = outputs(backend, *[grammar] * 4)
+
+    assert not any(isinstance(each, SequenceFailed) for each in told)
+
+
 def test_a_grammar_that_llama_cpp_cannot_read_is_an_error(backend: LlamaBackend) -> None:
     schema = '%llguidance {}\nstart: %json {"not": {}}'
     told = outputs(backend, CompiledGrammar(schema, "%llguidance {}\nstart: /[0-9]{3}/"))

@@ -191,6 +191,28 @@ def test_an_answer_with_a_grammar_is_written_in_one_turn_beside_others_in_severa
     assert driver.count(free) == 100
 
 
+def test_a_long_answer_with_a_grammar_keeps_nobody_waiting_and_has_room_when_it_needs_it(
+    open_driver: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Sequence, "TURN_TOKENS", 64)
+    driver = open_driver(CONTEXT)
+    grammar = CompiledGrammar('%llguidance {}\nstart: "[" /[ab]{400}/ "]" <[2]>')
+    most = CONTEXT - 20  # to the end of the context, as where nothing is said
+    work = replace(a_work(most=most, sampling=SamplingParams(temperature=1.0)), grammar=grammar)
+    (bound,) = driver.insert(work)
+    others = [driver.insert(a_work(most=300, salt=salt))[0] for salt in (1, 2, 3)]
+
+    driver.until(lambda: all(map(driver.decoded, others[:2])))
+    assert not driver.ended(bound)
+    driver.until(lambda: all(map(driver.ended, (bound, *others))))
+
+    assert driver.failures() == []
+    assert re.fullmatch(rb"\[[ab]{400}\]", driver.text(bound))
+    assert [driver.count(each) for each in others] == [300, 300, 300]
+    for ticket in others:
+        assert sum(isinstance(each, Prefilled) for each in driver.outputs[ticket]) == 1
+
+
 def test_half_a_character_at_the_end_of_a_turn_is_not_lost(
     open_driver: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch
 ):

@@ -7,9 +7,23 @@ from models.engine.llama_slots import Slots, Turn
 CELLS = 1000
 
 
-def turn(order: int, prompt: int = 100, most: int = 100, *, of: int = 1, urgent: bool = False):
-    tickets = tuple(range(order * 10, order * 10 + of))
-    return Turn(tickets=tickets, prompt_tokens=prompt, most_tokens=most, order=order, urgent=urgent)
+def turn(
+    order: int,
+    prompt: int = 100,
+    most: int = 100,
+    *,
+    of: int = 1,
+    urgent: bool = False,
+    ahead: int | None = None,
+) -> Turn:
+    return Turn(
+        tickets=tuple(range(order * 10, order * 10 + of)),
+        prompt_tokens=prompt,
+        most_tokens=most,
+        order=order,
+        urgent=urgent,
+        ahead_tokens=ahead,
+    )
 
 
 def start_all(slots: Slots) -> list[Turn]:
@@ -164,3 +178,45 @@ def test_one_that_has_all_cells_asks_nothing_beside():
     (alone,) = start_all(slots)
 
     assert not alone.asks_beside
+
+
+def test_one_that_cannot_be_stopped_leaves_room_to_those_that_can_until_it_needs_it():
+    slots = Slots(8, CELLS)
+    slots.wait(turn(0, 100, 900, ahead=100))
+    slots.wait(turn(1, 200, 200))
+    slots.wait(turn(2, 200, 200))
+    lasting, older, younger = start_all(slots)
+
+    assert list(slots.wrote(lasting, 49)) == [], "half of its room is left"
+    assert list(slots.wrote(lasting, 50)) == [younger]
+    assert list(slots.wrote(lasting, 100)) == [], "one is on its way out"
+    slots.end(younger)
+    assert list(slots.wrote(lasting, 150)) == []
+    assert list(slots.wrote(lasting, 450)) == [older]
+
+
+def test_two_that_cannot_be_stopped_run_together_only_with_room_for_all_they_may_write():
+    slots = Slots(8, CELLS)
+    slots.wait(turn(0, 100, 500, ahead=100))
+    slots.wait(turn(1, 100, 301, ahead=100))
+
+    (alone,) = start_all(slots)
+    slots.end(alone)
+
+    assert alone.order == 0
+    assert orders(start_all(slots)) == [1]
+
+
+def test_who_was_stopped_comes_before_those_who_came_later():
+    slots = Slots(8, CELLS)
+    slots.wait(turn(0, 100, 900, ahead=400))
+    slots.wait(turn(1, 200, 200))
+    lasting, other = start_all(slots)
+    slots.wait(turn(2, 200, 200))
+
+    assert list(slots.wrote(lasting, 300)) == [other]
+    slots.end(other)
+    slots.wait(turn(1, 250, 200))
+    assert start_all(slots) == [], "it would be in the way again"
+    slots.end(lasting)
+    assert orders(start_all(slots)) == [1]

@@ -18,8 +18,9 @@ from models.engine.installed import has_mlx
 from models.engine.mlx import open_mlx
 from models.engine.mlx_disk import MlxDisk, open_mlx_disk
 from models.engine.mlx_library import end_thread, import_library
+from models.engine.prefix_cache import Hit
 from models.model import Files, Kind, KvType
-from models.prompt_entry import HEADER, PromptKind
+from models.prompt_entry import HEADER, Entry, PromptKind, Stopped
 from models.prompt_files import PromptFiles
 from models.prompt_folder import PromptFolder
 from tests.fakes import a_model, a_spec
@@ -33,6 +34,7 @@ POCKET_FOLDER = Path(__file__).parents[3] / "resources/pocket/mlx"
 PROMPT = [3 + place * 37 % 250 for place in range(600)]
 LATER = [*PROMPT, 7, 8, 9, 10, 11]
 ANSWER_TOKENS = 12
+GRID = 64  # of a model on a CPU
 
 
 class Machine:
@@ -61,7 +63,9 @@ class Machine:
         )
         spec = replace(spec, kv_type=kv_type)
         self.files = PromptFiles(self.home, 1 << 30)
-        self.disk: MlxDisk = self.call(open_mlx_disk, self.files, self.library, spec, chunk_tokens)
+        self.disk: MlxDisk = self.call(
+            open_mlx_disk, self.files, self.library, spec, chunk_tokens, lambda: None
+        )
 
     def close(self) -> None:
         self.call(self.disk.close)
@@ -75,6 +79,21 @@ class Machine:
         self, tokens: list[int], layers: list[Any] | None = None, held: int = 0
     ) -> list[int]:
         return self.call(self._answer, tokens, layers, held)
+
+    def fetch(self, tokens: list[int]) -> Hit | None:
+        """Whatever comes of it: first a damaged file, say, and then another."""
+        while fetch := self.call(self.disk.fetch, tokens):
+            assert fetch._checked.wait(10)
+            while not self.call(fetch.go_on):
+                pass
+            if fetch.found:
+                return fetch.found
+        return None
+
+    def found(self, tokens: list[int]) -> tuple[list[Any], int]:
+        hit = self.fetch(tokens)
+        assert hit
+        return hit.layers, hit.length
 
     def _make(self, kind: str) -> None:
         self.library = import_library()
@@ -131,11 +150,11 @@ def test_after_a_restart_the_text_goes_on_as_if_all_had_been_read(
 ) -> None:
     tiny = machine(kind)
     cold = tiny.answer(LATER)
-    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN)
+    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN, 0)
     tiny.restart()
 
     assert tiny.call(tiny.disk.longest, LATER) == len(PROMPT) - 1
-    layers, held = tiny.call(tiny.disk.fetch, LATER)
+    layers, held = tiny.found(LATER)
 
     assert held == len(PROMPT) - 1
     assert tiny.answer(LATER, layers, held) == cold
@@ -146,10 +165,10 @@ def test_a_prompt_that_parts_earlier_gets_what_it_has_in_common(
 ) -> None:
     tiny = machine()
     other = [*PROMPT[:300], 1, 2, 3]
-    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN)
+    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN, 0)
     tiny.restart()
 
-    layers, held = tiny.call(tiny.disk.fetch, other)
+    layers, held = tiny.found(other)
 
     assert held == 300
     assert tiny.answer(other, layers, held) == tiny.answer(other)
@@ -163,17 +182,19 @@ def test_a_view_of_a_longer_prompt_is_written_without_the_rest(
     for layer in layers:
         layer.trim(len(PROMPT) - 1 - 400)
 
-    tiny.call(tiny.disk.keep, PROMPT[:400], layers, PromptKind.HISTORY)
+    tiny.call(tiny.disk.keep, PROMPT[:400], layers, PromptKind.HISTORY, 0)
     tiny.restart()
 
     (folder,) = remembered(tiny.home)
     kv_bytes = 400 * 4 * 2 * 2 * 16 * 4  # layers, keys and values, heads, width, float32
     assert 0 < (folder / "layers.safetensors").stat().st_size - kv_bytes < 4096
-    layers, held = tiny.call(tiny.disk.fetch, LATER)
+    layers, held = tiny.found(LATER)
     assert tiny.answer(LATER, layers, held) == tiny.answer(LATER)
 
 
-def test_keeping_calls_nothing_of_mlx_on_another_thread(machine: Callable[..., Machine]) -> None:
+def test_keeping_and_checking_call_nothing_of_mlx_on_another_thread(
+    machine: Callable[..., Machine],
+) -> None:
     """Each thread that does would have streams of its own, to be cleared at its end."""
     tiny = machine()
     threads: set[str] = set()
@@ -184,11 +205,12 @@ def test_keeping_calls_nothing_of_mlx_on_another_thread(machine: Callable[..., M
             threads.add(threading.current_thread().name)
             return getattr(mx, name)
 
-    tiny.disk._library = replace(tiny.library, mx=Watched())  # type: ignore[assignment]
-    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN)
+    tiny.library = replace(tiny.library, mx=Watched())  # type: ignore[arg-type]
+    tiny.restart()
+    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN, 0)
     tiny.restart()
 
-    assert remembered(tiny.home)
+    tiny.found(LATER)
     assert {name.rpartition("_")[0] for name in threads} == {"lane-mlx"}
 
 
@@ -216,12 +238,12 @@ def test_a_damaged_file_is_gone_and_the_prompt_is_read_again(
     fault: Callable[[Path], None], machine: Callable[..., Machine]
 ) -> None:
     tiny = machine()
-    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN)
+    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN, 0)
     tiny.close()
     fault(*remembered(tiny.home))
     tiny.restart()
 
-    assert tiny.call(tiny.disk.fetch, LATER) is None
+    assert tiny.fetch(LATER) is None
     assert remembered(tiny.home) == []
 
 
@@ -229,7 +251,7 @@ def test_what_another_model_of_the_same_shape_has_written_is_not_loaded(
     machine: Callable[..., Machine],
 ) -> None:
     tiny = machine()
-    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN)
+    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN, 0)
     tiny.restart(digest="1" * 64)
     (theirs,) = remembered(tiny.home)
     ours = tiny.disk._shelf.owner.key
@@ -237,7 +259,7 @@ def test_what_another_model_of_the_same_shape_has_written_is_not_loaded(
     shutil.copytree(theirs, theirs.with_name(f"{kind}-{ours}-{prompt}"))
     tiny.restart(digest="1" * 64)
 
-    assert tiny.call(tiny.disk.fetch, LATER) is None
+    assert tiny.fetch(LATER) is None
     assert remembered(tiny.home) == [theirs]
 
 
@@ -246,16 +268,16 @@ def test_what_was_made_in_another_way_is_of_no_use(
     changed: dict[str, Any], machine: Callable[..., Machine]
 ) -> None:
     tiny = machine()
-    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN)
+    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN, 0)
     tiny.restart(**changed)
 
-    assert tiny.call(tiny.disk.fetch, LATER) is None
+    assert tiny.fetch(LATER) is None
     assert remembered(tiny.home) == []
 
 
 def test_what_the_library_cannot_load_is_deleted(machine: Callable[..., Machine]) -> None:
     tiny = machine()
-    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN)
+    tiny.call(tiny.disk.keep, PROMPT[:-1], tiny.read(PROMPT), PromptKind.TURN, 0)
     tiny.restart()
 
     def refuse(_path: str) -> list[Any]:
@@ -263,7 +285,7 @@ def test_what_the_library_cannot_load_is_deleted(machine: Callable[..., Machine]
 
     tiny.disk._library = replace(tiny.library, load_layers=refuse)
 
-    assert tiny.call(tiny.disk.fetch, LATER) is None
+    assert tiny.fetch(LATER) is None
     assert remembered(tiny.home) == []
 
 
@@ -276,32 +298,51 @@ class Program:
     def __init__(self, thread: ThreadPoolExecutor, home: Path) -> None:
         self._thread = thread
         self.files = PromptFiles(home, 1 << 30)
+        self.said: dict[int, list[int]] = {}  # by ticket
+        self.cached: dict[int, int] = {}
         model = a_model("pocket", kind=Kind.MLX)
         spec = a_spec(replace(model, files=Files(POCKET_FOLDER, "")), context_length=2048)
         spec = replace(spec, prompt_cache_bytes=1 << 28)
-        woken = threading.Event()
-        self.backend = self.call(lambda: open_mlx(spec, woken.set, prompts=self.files))
+        self._woken = threading.Event()
+        self.backend = self.call(lambda: open_mlx(spec, self._woken.set, prompts=self.files))
         while not self.call(self.backend.load):
-            if not self.backend.has_work():
-                woken.wait(5)
+            self._wait()
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return self._thread.submit(function, *arguments).result()
 
-    def answer(self, tokens: list[int]) -> tuple[list[int], int]:
+    def _wait(self) -> None:
+        if not self.backend.has_work():
+            assert self._woken.wait(10)
+        self._woken.clear()
+
+    def begin(
+        self,
+        ticket: int,
+        tokens: list[int],
+        seed: int | None = None,
+        max_tokens: int = ANSWER_TOKENS,
+    ) -> None:
+        temperature = 0.0 if seed is None else 1.0
+        sampling = SamplingParams(temperature=temperature, seed=seed, ignore_eos=True)
+        work = Work(tokens=tuple(tokens), max_tokens=max_tokens, sampling=sampling)
+        self.call(self.backend.insert, {ticket: work})
+        self.said[ticket] = []
+
+    def step(self) -> None:
+        self._wait()
+        for output in self.call(self.backend.step):
+            if isinstance(output, Decoded):
+                self.said[output.ticket] += output.ids or ()
+            elif isinstance(output, Prefilled):
+                self.cached[output.ticket] = output.cached_tokens
+
+    def answer(self, tokens: list[int], seed: int | None = None) -> tuple[list[int], int]:
         """Return what the model says, and how many tokens of the prompt were there already."""
-        sampling = SamplingParams(temperature=0.0, ignore_eos=True)
-        work = Work(tokens=tuple(tokens), max_tokens=ANSWER_TOKENS, sampling=sampling)
-        self.call(self.backend.insert, {1: work})
-        said: list[int] = []
-        cached = -1
-        while self.backend.has_work():
-            for output in self.call(self.backend.step):
-                if isinstance(output, Decoded):
-                    said += output.ids or ()
-                elif isinstance(output, Prefilled):
-                    cached = output.cached_tokens
-        return said, cached
+        self.begin(1, tokens, seed)
+        while len(self.said[1]) < ANSWER_TOKENS:
+            self.step()
+        return self.said[1], self.cached[1]
 
     def close(self) -> None:
         self.call(self.backend.close)
@@ -347,3 +388,106 @@ def test_a_long_prompt_is_written_before_anybody_asks_for_the_end(
     while not remembered(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert len(remembered(tmp_path)) == 1
+
+
+def test_with_a_seed_the_text_after_a_restart_is_the_same(program: Callable[[], Program]) -> None:
+    first = program()
+    cold, cached = first.answer(LATER, seed=7)
+    first.close()
+
+    assert cached == 0
+    assert program().answer(LATER, seed=7) == (cold, (len(LATER) - 1) // GRID * GRID)
+
+
+def test_with_a_seed_nothing_is_fetched_that_an_answer_wrote(
+    program: Callable[[], Program],
+) -> None:
+    prompt = [*PROMPT, *PROMPT[: 10 * GRID - len(PROMPT) - 4]]  # and the answer goes over the grid
+    first = program()
+    said, _ = first.answer(prompt)
+    first.answer([*prompt, *said, 5, 6])
+    first.close()
+    longer = [*prompt, *said, *PROMPT[:200]]
+
+    second = program()
+    assert second.answer(longer, seed=7)[1] == 9 * GRID
+    assert second.answer([*prompt, *said, 7])[1] == len(prompt) + ANSWER_TOKENS
+
+
+def test_others_go_on_while_an_entry_is_read_and_checked(
+    program: Callable[[], Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = program()
+    cold, _ = first.answer(LATER)
+    first.close()
+    second = program()
+    may_check = threading.Event()
+    is_whole = Entry.is_whole
+
+    def late(entry: Entry, stopped: Callable[[], bool]) -> bool:
+        return may_check.wait(10) and is_whole(entry, stopped)
+
+    monkeypatch.setattr(Entry, "is_whole", late)
+    second.begin(2, PROMPT[:50], max_tokens=60)
+    second.begin(1, LATER)
+    second.begin(3, LATER[:-1])
+    while len(second.said[2]) < 40:
+        second.step()
+    assert second.said[1] == second.said[3] == []
+    second.begin(4, LATER)
+    second.backend.remove(1)  # whose turn it was: the others have it all the same
+
+    may_check.set()
+    while len(second.said[4]) < ANSWER_TOKENS:
+        second.step()
+
+    assert second.said[4] == cold
+    assert (second.cached[3], second.cached[4]) == (len(LATER) - 2, len(LATER) - 1)
+
+
+def test_nothing_is_to_be_done_while_an_entry_is_checked_for_who_is_alone(
+    program: Callable[[], Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = program()
+    first.answer(LATER)
+    first.close()
+    second = program()
+    may_check = threading.Event()
+    monkeypatch.setattr(Entry, "is_whole", lambda *_: not may_check.wait(10))  # and damaged
+
+    second.begin(1, LATER)
+    for _ in range(3):
+        if second.backend.has_work():
+            second.call(second.backend.step)
+    assert not second.backend.has_work()
+
+    may_check.set()
+    while len(second.said[1]) < ANSWER_TOKENS:
+        second.step()
+    assert second.cached[1] == 0
+
+
+def test_a_model_is_closed_while_an_entry_is_checked(
+    program: Callable[[], Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = program()
+    first.answer(LATER)
+    first.close()
+    second = program()
+    asked = threading.Event()
+    stopped_at = threading.Event()
+
+    def until_stopped(_: Entry, stopped: Callable[[], bool]) -> bool:
+        asked.set()
+        while not stopped():
+            time.sleep(0.001)
+        stopped_at.set()
+        raise Stopped
+
+    monkeypatch.setattr(Entry, "is_whole", until_stopped)
+    second.begin(1, LATER)
+    while not asked.is_set():
+        second.call(second.backend.step)
+    second.close()
+
+    assert stopped_at.wait(10)

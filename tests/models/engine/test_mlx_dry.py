@@ -123,6 +123,8 @@ def test_a_breaker_is_found_in_every_token_that_it_may_begin_in() -> None:
     assert breakers.end([0, 2, 1], 2)
     assert not breakers.end([0, 0, 1], 2)
     assert breakers.end([0, 3], 1)
+    assert breakers.newest([3, 0, 2, 1, 0, 1]) == 3
+    assert breakers.newest([0, 0, 1]) == -1
 
 
 def test_biases_are_added_and_none_beyond_the_logits(mx: Any) -> None:

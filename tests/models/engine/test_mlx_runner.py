@@ -8,6 +8,7 @@ import pytest
 
 from models.engine.backend import Admitted, Decoded, Output, Prefilled
 from models.engine.installed import has_mlx
+from models.errors import ModelCrashed
 from tests.models.engine.mlx_models import CHUNK, KINDS, VOCABULARY, Machine, make_model
 
 pytestmark = pytest.mark.skipif(
@@ -472,3 +473,23 @@ def test_nothing_stays_in_memory_that_is_not_counted(kind: str) -> None:
     machine.runner.close()
     assert machine.mx.get_active_memory() - before < 20_000
     assert not machine.prefixes.used_bytes
+
+
+def test_a_row_that_is_told_why_it_cannot_go_on_leaves_no_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def stopped(ticket: int, tokens: Any, logits: Any) -> Any:
+        if ticket == 1:
+            raise ModelCrashed("The process that keeps answers to their form has stopped.")
+        return logits
+
+    machine = Machine(model_of("llama"), processor=stopped)
+    machine.start(1, some(40))
+    machine.start(2, some(50))
+    machine.run()
+
+    assert [(each.ticket, str(each.error)) for each in machine.failed()] == [
+        (1, "The process that keeps answers to their form has stopped.")
+    ]
+    assert len(machine.said(2)) == 8
+    assert not caplog.records

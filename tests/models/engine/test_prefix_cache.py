@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("numpy", reason="it comes with MLX")
 
-from models.engine.prefix_cache import Kind, PrefixCache
+from models.engine.prefix_cache import Hit, Kind, PrefixCache
 
 
 class Block:
@@ -65,27 +65,43 @@ def _cut(layer: Any, length: int) -> Any:
     return seen
 
 
+class Fetched:
+    """What a tier has brought already."""
+
+    ready = True
+
+    def __init__(self, found: Hit) -> None:
+        self.found = found
+
+    def go_on(self) -> bool:
+        return True
+
+    def cancel(self) -> None:
+        pass
+
+
 class Shelf:
     """A tier that keeps everything."""
 
     def __init__(self) -> None:
-        self.kept: list[tuple[list[int], list[Any], Kind]] = []
+        self.kept: list[tuple[list[int], list[Any], Kind, int]] = []
         self.fetched = 0
 
-    def longest(self, tokens: Sequence[int]) -> int:
-        lengths = [len(kept) for kept, _, _ in self.kept if kept == list(tokens[: len(kept)])]
+    def longest(self, tokens: Sequence[int], grid: int | None) -> int:
+        lengths = [len(each[0]) for each in self.kept if each[0] == list(tokens[: len(each[0])])]
         return max(lengths, default=0)
 
-    def fetch(self, tokens: Sequence[int]) -> tuple[list[Any], int] | None:
+    def fetch(self, tokens: Sequence[int], grid: int | None) -> Fetched:
         self.fetched += 1
-        length = self.longest(tokens)
+        length = self.longest(tokens, grid)
         return next(
-            ((layers, length) for kept, layers, _ in self.kept if kept == list(tokens[:length])),
-            None,
+            Fetched(Hit(layers, length, exact))
+            for kept, layers, _, exact in self.kept
+            if kept == list(tokens[:length])
         )
 
-    def keep(self, tokens: Sequence[int], layers: list[Any], kind: Kind) -> None:
-        self.kept.append((list(tokens), layers, kind))
+    def keep(self, tokens: Sequence[int], layers: list[Any], kind: Kind, exact: int) -> None:
+        self.kept.append((list(tokens), layers, kind, exact))
 
 
 def a_cache(most_bytes: int = 100_000, tier: Shelf | None = None, least_gain: int = 0):
@@ -234,7 +250,7 @@ def test_what_is_larger_than_all_there_is_room_for_drives_nobody_out():
     kept.add(numbers(100, 200), [Keys(100)], kind="turn")
 
     assert kept.used_bytes == 800
-    assert [tokens for tokens, _, _ in shelf.kept] == [numbers(100, 200)]
+    assert [tokens for tokens, *_ in shelf.kept] == [numbers(100, 200)]
 
 
 def test_room_can_be_asked_back():
@@ -256,41 +272,50 @@ def test_what_goes_is_handed_on_and_so_is_everything_at_the_end():
     kept = a_cache(most_bytes=1000, tier=shelf)
     kept.add(numbers(100), [Keys(100)], kind="turn")
     kept.add(numbers(90, 200), [Keys(90)], kind="history")
-    assert [tokens for tokens, _, _ in shelf.kept] == [numbers(100)]
+    assert [tokens for tokens, *_ in shelf.kept] == [numbers(100)]
 
     kept.close()
 
-    assert [kind for _, _, kind in shelf.kept] == ["turn", "history"]
+    assert [kind for _, _, kind, _ in shelf.kept] == ["turn", "history"]
     assert kept.used_bytes == 0
 
 
 def test_the_tier_is_asked_where_it_has_more_than_a_chunk_more():
     shelf = Shelf()
-    shelf.keep(numbers(100), [Keys(100)], "turn")
+    shelf.keep(numbers(100), [Keys(100)], "turn", 0)
     kept = a_cache(tier=shelf, least_gain=32)
 
     kept.add(numbers(70), [Keys(70)], kind="turn")
-    assert found(kept, numbers(200)) == 70
+    assert not kept.tier_has_more(numbers(200))
     kept.clear()
     kept.add(numbers(60), [Keys(60)], kind="turn")
 
-    assert found(kept, numbers(200)) == 100
-    assert found(kept, numbers(200)) == 100
-    assert shelf.fetched == 1  # from there on it is in memory
+    assert kept.tier_has_more(numbers(200))
 
 
-def test_an_exact_hit_in_the_tier_leaves_a_token_to_be_read():
+def test_what_the_tier_had_is_in_memory_then_and_as_exact_as_it_was():
     shelf = Shelf()
-    shelf.keep(numbers(100), [Keys(100)], "turn")
-    shelf.keep(numbers(100, 200), hybrid(100), "turn")
-    kept = a_cache(tier=shelf)
+    shelf.keep(numbers(100), [Keys(100)], "turn", 70)
+    kept = a_cache(tier=shelf, least_gain=32)
 
-    assert found(kept, numbers(100)) == 99
-    assert found(kept, numbers(100, 200)) == 0
+    fetch = kept.fetch_from_tier(numbers(200))
+    assert fetch
+    assert fetch.found
+    assert kept.take(numbers(200), fetch.found).length == 100
+
+    assert not kept.tier_has_more(numbers(200))
+    assert found(kept, numbers(200)) == 100
+    assert found(kept, numbers(200), grid=32) == 64
+    assert kept.hits == 3
 
 
-def test_where_it_must_be_exact_the_tier_is_not_asked():
+def test_the_tier_is_told_how_much_of_an_entry_is_exact():
     shelf = Shelf()
-    shelf.keep(numbers(100), [Keys(100)], "turn")
+    kept = a_cache(most_bytes=1000, tier=shelf)
+    kept.add(numbers(100), [Keys(100)], kind="turn", exact=64)
+    kept.add(numbers(90, 200), [Keys(90)], kind="turn", exact=32)
+    kept.add(numbers(101, 400), [Keys(101)], kind="turn", exact=96)  # too large for memory
 
-    assert found(a_cache(tier=shelf), numbers(200), grid=32) == 0
+    kept.close()
+
+    assert [exact for _, _, _, exact in shelf.kept] == [64, 96, 32]

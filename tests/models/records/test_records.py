@@ -61,6 +61,7 @@ def test_a_turn_written_anew_is_still_one(records: Records) -> None:
     growing = Turn(role="assistant", parts=(Text("Pa"),), outcome=Outcome.WRITING)
     records.put("c", QUESTION.id, growing)
     grown = replace(growing, parts=(Reasoning("Easy."), Text("Paris.")), outcome=Outcome.DONE)
+    grown = replace(grown, dropped_messages=4)
 
     records.put("c", QUESTION.id, grown)
 

@@ -22,7 +22,10 @@ from models.events import (
 from models.reply import Reply
 from server.answer import Asked
 from server.fields import Json
-from server.formats import anthropic, ollama, openai_chat
+from server.formats import anthropic, ollama
+from server.formats.openai import chat as openai_chat
+from server.formats.openai_responses.encoder import Encoder
+from server.formats.openai_responses.requests import Kept, draft, read
 from server.framing import line
 
 H = TokenLogprob(5, b"H", -0.5, (TokenLogprob(5, b"H", -0.5), TokenLogprob(6, b"\xe2", -1.5)))
@@ -122,6 +125,35 @@ def read_anthropic(objects: list[Json]) -> Said:
     return said
 
 
+def ask_responses() -> Asked:
+    weather, time = ({"type": "function", "name": name} for name in ("weather", "time"))
+    wanted = read(draft({"model": "tiny", "input": "hi", "tools": [weather, time]}), Kept())
+    return Asked(request=wanted.request, stream=True, encoder=Encoder(wanted))
+
+
+def read_responses(objects: list[Json]) -> Said:
+    said, end = Said(), objects[-1].get("response", objects[-1])
+    if len(objects) > 1:
+        for each in objects:
+            if each["type"] == "response.output_text.delta":
+                said.text += each["delta"]
+                said.logprobs += each["logprobs"]
+            if each["type"] == "response.reasoning_text.delta":
+                said.reasoning += each["delta"]
+    for item in end["output"]:
+        match item:
+            case {"type": "message", "content": [part]} if len(objects) == 1:
+                said.text, said.logprobs = part["text"], part["logprobs"]
+            case {"type": "reasoning", "content": [part]} if len(objects) == 1:
+                said.reasoning = part["text"]
+            case {"type": "function_call"}:
+                said.calls.append((item["call_id"], item["name"], json.loads(item["arguments"])))
+            case _:
+                pass
+    assert end["status"] == "completed"
+    return said
+
+
 FAMILIES: dict[str, tuple[Callable[[], Asked], Callable[[list[Json]], Said]]] = {
     "openai_chat": (lambda: openai_chat.parse(HI), read_openai),
     "ollama_chat": (lambda: ollama.parse_chat(HI), read_ollama),
@@ -129,6 +161,7 @@ FAMILIES: dict[str, tuple[Callable[[], Asked], Callable[[list[Json]], Said]]] = 
         lambda: ollama.parse_generate({"model": "tiny", "prompt": "hi"}),
         read_ollama,
     ),
+    "openai_responses": (ask_responses, read_responses),
     "anthropic": (lambda: anthropic.parse(HI | {"max_tokens": 9}), read_anthropic),
 }
 WITHOUT_LOGPROBS = {"anthropic"}

@@ -27,7 +27,8 @@ from models.events import Finished, FinishReason, Started, TextDelta, Usage
 from models.reply import Reply
 from server.answer import Asked
 from server.capabilities import capabilities
-from server.formats import openai_chat, openai_models
+from server.formats.openai import chat as openai_chat
+from server.formats.openai import models as openai_models
 from server.framing import to_json
 from tests.fakes import a_model
 
@@ -93,7 +94,6 @@ class TestRequests:
             ({"max_tokens": 5}, 5),
             ({"max_completion_tokens": 6}, 6),
             ({"max_completion_tokens": 6, "max_tokens": 5}, 6),
-            ({"max_tokens": -1}, None),
             ({"max_tokens": None}, None),
         ],
     )
@@ -343,8 +343,10 @@ class TestRefusals:
         assert refusal(messages=[]) == "[] is too short - 'messages'"
 
     def test_what_nothing_behind_could_do(self):
-        assert refusal(n=2) == '"n" must be 1: ask again for another answer.'
-        assert refusal(modalities=["text", "audio"]) == '"modalities" is not supported yet.'
+        assert refusal(n=129) == '"n" must be at most 128.'
+        assert refusal(modalities=["text", "audio"]) == (
+            "\"modalities\" is not supported but for 'text': nothing here speaks."
+        )
 
     @pytest.mark.parametrize(
         ("body", "sentence"),
@@ -352,6 +354,9 @@ class TestRefusals:
             ({"messages": "x"}, '"messages" must be a list, not a string.'),
             ({"temperature": "hot"}, '"temperature" must be a number, not a string.'),
             ({"temperature": -1}, '"temperature" must be at least 0.'),
+            ({"temperature": 2.1}, '"temperature" must be at most 2.'),
+            ({"max_tokens": -1}, '"max_tokens" must be at least 1.'),
+            ({"max_completion_tokens": 0}, '"max_completion_tokens" must be at least 1.'),
             ({"max_tokens": "5"}, '"max_tokens" must be a whole number, not a string.'),
             ({"stop": [1]}, '"stop" must be a string or a list of strings, not a list.'),
             (
@@ -457,7 +462,7 @@ class TestRefusals:
 
 class TestAnswers:
     def test_a_stream(self):
-        encoder = openai_chat.Encoder("tiny")
+        encoder = openai_chat.Encoder(openai_chat.Common("tiny"))
 
         chunks = [decoded(chunk) for event in EVENTS for chunk in encoder.encode(event)]
 
@@ -477,7 +482,7 @@ class TestAnswers:
         assert all("usage" not in chunk for chunk in chunks)
 
     def test_a_stream_with_usage_has_it_in_every_chunk(self):
-        encoder = openai_chat.Encoder("tiny", with_usage=True)
+        encoder = openai_chat.Encoder(openai_chat.Common("tiny", with_usage=True))
 
         *chunks, last = [decoded(chunk) for event in EVENTS for chunk in encoder.encode(event)]
 
@@ -487,7 +492,7 @@ class TestAnswers:
         assert last["usage"]["prompt_tokens_details"]["cached_tokens"] == 2
 
     def test_a_whole_completion(self):
-        said = whole(openai_chat.Encoder("tiny"))
+        said = whole(openai_chat.Encoder(openai_chat.Common("tiny")))
 
         [choice] = said["choices"]
         assert said["object"] == "chat.completion"
@@ -496,7 +501,7 @@ class TestAnswers:
         assert said["usage"]["prompt_tokens"] == 3
 
     def test_no_two_answers_have_one_id(self):
-        ids = {whole(openai_chat.Encoder("tiny"))["id"] for _ in range(100)}
+        ids = {whole(openai_chat.Encoder(openai_chat.Common("tiny")))["id"] for _ in range(100)}
 
         assert len(ids) == 100
 
@@ -513,5 +518,6 @@ def test_a_model_of_the_list():
         "owned_by": "org",
         "context_length": 256,
         "capabilities": capabilities(a_model()),
+        "state": "not-loaded",
     }
     assert openai_models.list_body([])["data"] == []

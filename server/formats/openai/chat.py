@@ -1,12 +1,9 @@
-"""OpenAI's chat completions: https://platform.openai.com/docs/api-reference/chat
+"""Chat completions: https://platform.openai.com/docs/api-reference/chat
 
 Everything that the wire can say is read; whether the model can do it is asked elsewhere.
-Two things are refused, as nothing behind could do them: more than one answer (``n``), and
-answers that are no text (``modalities``).
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from quart import Blueprint, Response, request
 
@@ -15,20 +12,30 @@ from models.errors import InvalidRequest
 from server.answer import Asked, answer
 from server.body import read_asked
 from server.content import read_content
+from server.contract import settle
 from server.fields import Fields, Json
+from server.formats.openai.chat_encoder import Common, Encoder
+from server.formats.openai.common_fields import (
+    read_context_length,
+    read_count,
+    read_drawing,
+    read_model,
+    seeds_of,
+    wants_usage,
+)
+from server.formats.openai.contract import CHAT
 from server.keep_alive import read_keep_alive
-from server.openai_encoder import Encoder
 from server.openai_fields import (
     read_all_tools,
     read_constraint,
-    read_logit_bias,
     read_thinking,
     read_top_logprobs,
 )
 from server.overflow import read_overflow
-from server.sampling import read_limit, read_sampling, read_stop
+from server.sampling import read_stop
 from server.streams import Streams
 from server.tools import read_function_call, read_tool_calls
+from server.voices import Choices
 from server.wires import OPENAI_CHAT
 
 _ROLES: dict[str, Role] = {
@@ -47,13 +54,15 @@ _ROLES: dict[str, Role] = {
 def parse(body: Json) -> Asked:
     """Raises InvalidRequest."""
     fields = Fields(body)
-    model = fields.text("model")
-    if not model:
-        raise InvalidRequest("model is required")
+    model = read_model(fields)
     messages = fields.objects("messages")
     if not messages:
         raise InvalidRequest("[] is too short - 'messages'")
-    _refuse_what_nothing_does(fields)
+    if any(each != "text" for each in fields.array("modalities") or ()):
+        raise InvalidRequest(
+            "\"modalities\" is not supported but for 'text': nothing here speaks.",
+            field="modalities",
+        )
     tools, tool_choice, legacy = read_all_tools(fields)
     thinking, wish = read_thinking(fields)
     asked = GenerateRequest(
@@ -63,41 +72,39 @@ def parse(body: Json) -> Asked:
         tool_choice=tool_choice,
         thinking=thinking,
         constraint=read_constraint(fields),
-        sampling=replace(read_sampling(fields), logit_bias=read_logit_bias(fields)),
-        max_tokens=read_limit(fields, "max_completion_tokens") or read_limit(fields, "max_tokens"),
+        sampling=read_drawing(fields),
+        max_tokens=_limit(fields),
         stop=read_stop(fields),
         top_logprobs=read_top_logprobs(fields),
-        context_length=_context_length(fields),
+        context_length=read_context_length(fields),
         overflow=read_overflow(fields),
         keep_alive_seconds=read_keep_alive(fields),
     )
-    encoder = Encoder(model, with_usage=_wants_usage(fields), legacy=legacy)
+    count = read_count(fields, "n") or 1
+    common = Common(model, choices=count, with_usage=wants_usage(fields), legacy=legacy)
+    encoders = tuple(Encoder(common, index) for index in range(count))
     return Asked(
         request=asked,
         stream=bool(fields.flag("stream")),
-        encoder=encoder,
-        ignored=tuple(fields.ignored()),
+        encoder=encoders[0],
+        choices=_choices(asked, common, encoders) if count > 1 else None,
+        ignored=settle(fields, CHAT),
         wish=wish,
     )
 
 
-def _wants_usage(fields: Fields) -> bool:
-    options = fields.inner("stream_options")
-    return bool(options and options.flag("include_usage"))
+def _limit(fields: Fields) -> int | None:
+    limits = [fields.integer(name, least=1) for name in ("max_completion_tokens", "max_tokens")]
+    return limits[0] or limits[1]
 
 
-def _context_length(fields: Fields) -> int | None:
-    """Not OpenAI's: how else would a client of theirs ask for more?"""
-    options = fields.inner("options")
-    inner = read_limit(options, "num_ctx") if options else None
-    return read_limit(fields, "num_ctx") or read_limit(fields, "context_length") or inner
-
-
-def _refuse_what_nothing_does(fields: Fields) -> None:
-    if (fields.integer("n", least=1, most=128) or 1) != 1:
-        raise InvalidRequest('"n" must be 1: ask again for another answer.', field="n")
-    if any(each != "text" for each in fields.array("modalities") or ()):
-        raise fields.not_yet("modalities")
+def _choices(request: GenerateRequest, common: Common, encoders: tuple[Encoder, ...]) -> Choices:
+    return Choices(
+        requests=(request,),
+        seeds=seeds_of(request.sampling, len(encoders)),
+        encoders=encoders,
+        whole=common.whole,
+    )
 
 
 class _Messages:
@@ -149,12 +156,8 @@ class _Messages:
 # -- Routes --------------------------------------------------------------------
 
 
-def routes(streams: Streams) -> Blueprint:
-    blueprint = Blueprint("openai_chat", __name__)
-
+def add_routes(blueprint: Blueprint, streams: Streams) -> None:
     @blueprint.post("/v1/chat/completions")
-    async def completions() -> Response:
+    async def chat_completions() -> Response:
         asked = await read_asked(request, parse)
         return await answer(streams, OPENAI_CHAT, asked, request.headers)
-
-    return blueprint

@@ -1,0 +1,403 @@
+"""What clients of llama.cpp's server look for: its routes over a socket, on scripted models."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from models.chat import GenerateRequest
+from models.engine.prompt import Prompter
+from models.errors import InvalidRequest, ModelCrashed
+from models.fill_in import FillIn
+from server.contract import Honour
+from server.fields import Json
+from server.formats.llama_server import infill, models, rerank, tokens
+from server.formats.llama_server.contract import RERANK_PATHS, ROUTES
+from server.formats.openai import chat
+from tests.conftest import REPOSITORY
+from tests.fakes import ByteTokenizer, ScriptedBackend, a_model
+from tests.server.conftest import Serving, babbler
+
+BESIDE = {"input_prefix": "def f(", "input_suffix": "):\n    pass"}
+
+
+def coder(name: str = "coder"):
+    model = a_model(name)
+    return replace(model, details=replace(model.details, insert=True))
+
+
+def load(serving: Serving, model: str = "coder") -> None:
+    assert serving.ask("POST", "/models/load", {"model": model}).json == {"success": True}
+
+
+def frames(body: bytes) -> list[Any]:
+    return [
+        json.loads(frame.removeprefix("data: "))
+        for frame in body.decode().split("\n\n")
+        if frame.startswith("data: ")
+    ]
+
+
+class TestModels:
+    def test_each_has_its_status(self, serve):
+        serving = serve(models=[coder(), a_model("org/other")])
+        load(serving)
+
+        listed = serving.ask("GET", "/models?reload=1").json
+
+        assert listed["object"] == "list"
+        assert {each["id"]: each["status"] for each in listed["data"]} == {
+            "coder:latest": {"value": "loaded"},
+            "org/other:latest": {"value": "unloaded"},
+        }
+        assert listed["data"][0]["meta"]["n_ctx"] == 256
+        assert listed["data"][0]["architecture"]["input_modalities"] == ["text"]
+
+    def test_one_that_is_loading_says_how_far_it_is(self, serve, eventually):
+        backend = ScriptedBackend("a", loading_steps=10**9)
+        serving = serve(backend, models=[coder()])
+        connection = serving.connect()
+        connection.request("POST", "/models/load", json.dumps({"model": "coder"}))
+
+        def status() -> Any:
+            return serving.ask("GET", "/models").json["data"][0]["status"]
+
+        eventually(lambda: status()["value"] == "loading")
+        assert status()["progress"]["value"] == 0
+        connection.close()
+
+    def test_a_name_and_its_alias_are_loaded_together(self, serve):
+        alias = replace(coder(), name=a_model("alias").name)
+        serving = serve(models=[coder(), alias])
+        load(serving)
+
+        statuses = [each["status"]["value"] for each in serving.ask("GET", "/models").json["data"]]
+        assert statuses == ["loaded", "loaded"]
+
+    def test_loading_and_unloading(self, serve):
+        backend = ScriptedBackend("a")
+        serving = serve(backend, models=[coder()])
+        load(serving)
+
+        assert serving.ask("POST", "/models/unload", {"model": "coder"}).json["success"]
+        assert backend.closed
+        assert serving.ask("POST", "/models/unload", {"model": "coder"}).json["success"]
+
+    @pytest.mark.parametrize("path", ["/models/load", "/models/unload"])
+    def test_what_is_wrong_is_told_in_its_words(self, serve, path):
+        serving = serve()
+
+        missing = serving.ask("POST", path, {})
+        unknown = serving.ask("POST", path, {"model": "nothere"})
+
+        assert (missing.status, missing.json["error"]["code"]) == (400, 400)
+        assert missing.json["error"]["type"] == "invalid_request_error"
+        assert unknown.json == {
+            "error": {
+                "code": 404,
+                "message": "model 'nothere' not found",
+                "type": "not_found_error",
+            }
+        }
+        assert serving.ask("GET", path).json["error"]["code"] == 405
+        assert serving.ask("GET", "/models/nothing").json["error"]["code"] == 404
+
+    def test_health_has_its_other_path_too(self, serve):
+        assert serve().ask("GET", "/v1/health").json["status"] == "ok"
+
+    def test_without_a_model_the_properties_are_a_routers(self, serve):
+        assert serve().ask("GET", "/props").json["role"] == "router"
+
+
+class TestRerank:
+    @pytest.mark.parametrize("path", ["/rerank", "/reranking", "/v1/rerank", "/v1/reranking"])
+    def test_the_best_come_first_and_it_is_said_by_which_means(self, serve, path):
+        asked = {"model": "scripted", "query": "hi", "documents": ["a", {"text": "hi"}, "zebra"]}
+
+        got = serve().ask("POST", path, asked).json
+
+        scores = [each["relevance_score"] for each in got["results"]]
+        assert scores == sorted(scores, reverse=True)
+        assert {each["index"] for each in got["results"]} == {0, 1, 2}
+        assert got["by"] == "embeddings"
+        assert got["results"][0] == {"index": 1, "relevance_score": pytest.approx(1.0)}
+        assert got["usage"]["prompt_tokens"] == got["usage"]["total_tokens"] > 0
+
+    def test_fewer_of_them_and_their_texts(self, serve):
+        asked = {"model": "scripted", "query": "hi", "documents": ["a", "hi"], "top_n": 1}
+
+        got = serve().ask("POST", "/v1/rerank", asked | {"return_documents": True}).json
+
+        assert [each["document"] for each in got["results"]] == [{"text": "hi"}]
+
+    @pytest.mark.parametrize(
+        ("more", "sentence"),
+        [
+            ({"documents": None}, '"documents" is missing.'),
+            ({"documents": []}, '"documents" must not be empty.'),
+            ({"documents": [3]}, '"documents[0]" must be an object, not a number.'),
+            ({"documents": [{}]}, '"documents[0].text" is missing.'),
+            ({"query": None}, '"query" is missing.'),
+            ({"top_n": 0}, '"top_n" must be at least 1.'),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, serve, more, sentence):
+        asked = {"model": "scripted", "query": "hi", "documents": ["a"]}
+
+        got = serve().ask("POST", "/rerank", asked | more)
+
+        assert (got.status, got.json["error"]["message"]) == (400, sentence)
+
+    def test_what_has_no_effect_is_named(self, serve):
+        asked = {"model": "scripted", "query": "hi", "documents": ["a"], "rank_fields": ["text"]}
+
+        got = serve().ask("POST", "/rerank", asked)
+
+        assert got.headers["x-inglenook-ignored"] == "rank_fields"
+
+
+class TestInfill:
+    def test_a_model_that_has_no_tokens_for_it_is_refused(self, serve):
+        got = serve().ask("POST", "/infill", BESIDE | {"model": "scripted"})
+
+        assert got.status == 400
+        assert got.json["error"]["message"].endswith("does not support insert")
+
+    def test_who_names_no_model_means_the_last(self, serve):
+        serving = serve(models=[coder()])
+        at_the_end = BESIDE | {"input_suffix": ""}
+
+        assert serving.ask("POST", "/infill", at_the_end).status == 400
+        load(serving)
+        got = serving.ask("POST", "/infill", at_the_end)
+
+        assert got.status == 200
+        assert got.json["model"] == "coder:latest"
+
+    def test_an_answer(self, serve):
+        backend = ScriptedBackend("x", ", y")
+        extra = [{"filename": "a.py", "text": "import b"}]
+        asked = {
+            "model": "coder",
+            "input_extra": extra,
+            "input_prefix": "def f(",
+            "prompt": "x",
+            "input_suffix": "",
+            "stop": ["\n"],
+            "temperature": 0.5,
+            "cache_prompt": True,
+            "samplers": ["top_k"],
+        }
+
+        got = serve(backend, models=[coder()]).ask("POST", "/infill", asked)
+
+        assert backend.prompts == [b"--- a.py ---\nimport b\n\ndef f(x"]
+        assert got.headers["x-inglenook-ignored"] == "cache_prompt,samplers"
+        assert got.json["content"] == "x, y"
+        assert (got.json["stop"], got.json["stop_type"]) == (True, "eos")
+        assert got.json["tokens_evaluated"] == len(backend.prompts[0])
+        assert got.json["timings"]["prompt_n"] == len(backend.prompts[0])
+        settings = got.json["generation_settings"]
+        assert (settings["temperature"], settings["stop"]) == (0.5, ["\n"])
+
+    def test_what_is_filled_in_lies_between(self, serve):
+        backend = ScriptedBackend("x")
+        backend.prompter = Prompter(None, ByteTokenizer(), 256, fill_in=FillIn(1, 2, 3))
+        asked = {"model": "coder", "input_prefix": "f(", "prompt": "a", "input_suffix": ")"}
+
+        got = serve(backend, models=[coder()]).ask("POST", "/infill", asked)
+
+        assert backend.prompts == [b"\x01f(a\x02)\x03"]
+        assert got.json["content"] == "x"
+
+    def test_a_stream(self, serve):
+        serving = serve(ScriptedBackend("x", ", y"), models=[coder()])
+        asked = {"model": "coder", "input_prefix": "f(", "input_suffix": "", "stream": True}
+
+        got = serving.ask("POST", "/infill", asked)
+
+        *said, last = frames(got.body)
+        assert got.headers["content-type"] == "text/event-stream"
+        assert [each["content"] for each in said] == ["x", ", y"]
+        assert [each["stop"] for each in (*said, last)] == [False, False, True]
+        assert last["stop_type"] == "eos"
+
+    def test_an_error_in_the_middle_is_the_last_frame(self, serve):
+        backend = babbler()
+        serving = serve(backend, models=[coder()])
+        connection = serving.connect()
+        asked = {"model": "coder", "input_prefix": "f(", "input_suffix": "", "stream": True}
+        connection.request("POST", "/infill", json.dumps(asked))
+        response = connection.getresponse()
+        response.readline()
+        backend.fail_step = ModelCrashed("It died.")
+        *_, last = frames(response.read())
+        connection.close()
+
+        assert last == {"error": {"code": 500, "message": "It died.", "type": "server_error"}}
+
+    def test_limits_and_fields_that_are_picked(self, serve):
+        serving = serve(babbler(), models=[coder()])
+        asked = {"model": "coder", "input_prefix": "f(", "input_suffix": "", "n_predict": 3}
+
+        whole = serving.ask("POST", "/infill", asked).json
+        picked = serving.ask(
+            "POST", "/infill", asked | {"response_fields": ["content", "timings/predicted_n", "no"]}
+        ).json
+        warmed = serving.ask("POST", "/infill", asked | {"n_predict": 0}).json
+
+        assert (whole["stop_type"], whole["tokens_predicted"]) == ("limit", 3)
+        assert not whole["truncated"]
+        assert picked == {"content": whole["content"], "predicted_n": 3}
+        assert (warmed["content"], warmed["tokens_predicted"]) == ("", 0)
+
+    @pytest.mark.parametrize(
+        ("more", "sentence"),
+        [
+            ({"input_prefix": None}, '"input_prefix" is missing.'),
+            ({"input_suffix": None}, '"input_suffix" is missing.'),
+            ({"input_extra": [{}]}, '"input_extra[0].text" is missing.'),
+            ({"n_cmpl": 2}, '"n_cmpl" is not supported: ask again for another answer.'),
+            ({"lora": [{}]}, '"lora" is not supported: adapters are set for a model, not for a'),
+            ({"post_sampling_probs": True}, '"post_sampling_probs" is not supported:'),
+            ({"logit_bias": [[1]]}, '"logit_bias" must be a list of pairs of a token and a number'),
+            ({"n_probs": 21}, '"n_probs" must be at most 20.'),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, serve, more, sentence):
+        got = serve(models=[coder()]).ask("POST", "/infill", BESIDE | {"model": "coder"} | more)
+
+        assert got.status == 400
+        assert got.json["error"]["message"].startswith(sentence)
+
+    def test_biases_in_each_of_their_forms(self):
+        body = BESIDE | {"model": "coder"}
+        pairs = infill.parse(body | {"logit_bias": [[5, 1], ["a", -0.5], [6, False]]}).request
+        table = infill.parse(body | {"logit_bias": {"5": 1, "a": -0.5}}).request
+
+        assert isinstance(pairs, GenerateRequest) and isinstance(table, GenerateRequest)
+        assert pairs.sampling.logit_bias == ((5, 1.0), ("a", -0.5), (6, -float("inf")))
+        assert table.sampling.logit_bias == ((5, 1.0), ("a", -0.5))
+
+
+def test_a_prompt_that_is_too_long_has_both_counts(serve):
+    asked = {"model": "scripted", "query": "x" * 300, "documents": ["a"]}
+
+    got = serve().ask("POST", "/rerank", asked)
+
+    assert got.status == 400
+    assert got.json["error"]["type"] == "exceed_context_size_error"
+    assert got.json["error"]["n_prompt_tokens"] > got.json["error"]["n_ctx"] > 0
+
+
+def read_chat(body: Json) -> tuple[GenerateRequest, tuple[str, ...]]:
+    asked = chat.parse(body)
+    assert isinstance(asked.request, GenerateRequest)
+    return asked.request, asked.ignored
+
+
+# By the path of its route: how a body is read, and the least that there must be in one.
+PARSERS: dict[str, tuple[Callable[[Json], tuple[str, ...]], Json]] = {
+    "/tokenize": (lambda body: tokens.parse_tokenize(body)[1], {"content": "x"}),
+    "/detokenize": (lambda body: tokens.parse_detokenize(body)[1], {"tokens": [1]}),
+    "/apply-template": (
+        lambda body: tokens.parse_template(body, read_chat)[1],
+        {"messages": [{"role": "user", "content": "hi"}]},
+    ),
+    "/infill": (lambda body: infill.parse(body).ignored, BESIDE),
+    "/models/load": (lambda body: models.parse_load(body).ignored, {}),
+    "/models/unload": (lambda body: models.parse_unload(body).ignored, {}),
+    **dict.fromkeys(
+        RERANK_PATHS,
+        (lambda body: rerank.parse(body).ignored, {"query": "a", "documents": ["b"]}),
+    ),
+}
+EXAMPLES: Json = {
+    "tool_choice": "none",
+    "tools": [{"type": "function", "function": {"name": "x"}}],
+    "reasoning_effort": "low",
+    "chat_template_kwargs": {"enable_thinking": True},
+    "documents": ["a"],
+    "input_extra": [{"text": "a"}],
+    "logit_bias": [[1, 1]],
+    "messages": [{"role": "user", "content": "hi"}],
+    "tokens": [1],
+    "stop": ["x"],
+    "dry_sequence_breakers": ["x"],
+    "response_fields": ["content"],
+    "keep_alive": "1m",
+    "ttl": 60,
+    "lora": [{"id": 0}],
+    "json_schema": {"type": "object"},
+}
+
+
+def example(schema: Json) -> Any:
+    made = {"string": "x", "boolean": True, "object": {"a": 1}, "array": ["a"]}
+    least = schema.get("minimum", 1)
+    return schema.get("const", made.get(schema.get("type", ""), least))
+
+
+@pytest.mark.parametrize(
+    "route", [each for each in ROUTES if each.method == "POST"], ids=lambda each: each.path
+)
+def test_the_table_is_true(route):
+    parse, least = PARSERS[route.path]
+    for row in route.rows:
+        if "." in row.name:
+            continue
+        body = least | {"model": "coder"} | {row.name: EXAMPLES.get(row.name, example(row.schema))}
+        if row.honour is Honour.REFUSED:
+            with pytest.raises(InvalidRequest, match=row.name):
+                parse(body)
+        else:
+            assert (row.name in parse(body)) == (row.honour is Honour.IGNORED), row.name
+        if row.required and row.name != "model":
+            with pytest.raises(InvalidRequest, match=row.name):
+                parse({name: each for name, each in body.items() if name != row.name})
+    assert parse(least | {"model": "coder", "surprise": 1}) == ("surprise",)
+
+
+class TestMetrics:
+    def read(self, serving: Serving) -> dict[str, float]:
+        got = serving.ask("GET", "/metrics")
+        assert got.headers["content-type"].startswith("text/plain; version=0.0.4")
+        lines = [line for line in got.body.decode().splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+    def test_what_was_done_is_counted(self, serve):
+        serving = serve(ScriptedBackend("Hel", "lo"))
+        before = self.read(serving)
+        chat = {"model": "scripted", "messages": [{"role": "user", "content": "hi"}]}
+
+        serving.ask("POST", "/v1/chat/completions", chat)
+        serving.ask("POST", "/v1/messages", chat | {"max_tokens": 5})
+        serving.ask("POST", "/v1/messages", chat)
+        serving.ask("POST", "/rerank", {"model": "scripted", "query": "a", "documents": ["b"]})
+
+        after = self.read(serving)
+        assert before["inglenook_models_loaded"] == 0
+        assert before["inglenook_completion_tokens_total"] == 0
+        assert after["inglenook_models_loaded"] == 1
+        assert after["inglenook_completion_tokens_total"] == 4
+        assert after["inglenook_prompt_tokens_total"] == 2 * len("[user]hi[assistant]")
+        assert after["inglenook_embedded_tokens_total"] > 0
+        assert after['inglenook_http_requests_total{wire="anthropic",status="200"}'] == 1
+        assert after['inglenook_http_requests_total{wire="anthropic",status="400"}'] == 1
+        assert after['inglenook_http_requests_total{wire="llama-server",status="200"}'] == 1
+        assert after['inglenook_memory_promised_bytes{model="scripted:latest"}'] > 0
+        assert after["inglenook_requests_open"] == 0
+        assert after["llamacpp:tokens_predicted_total"] == 4
+
+    def test_every_name_is_written_down(self, serve):
+        serving = serve()
+        load(serving, "scripted")
+        page = (REPOSITORY / "docs/metrics.md").read_text()
+
+        for name in self.read(serving):
+            assert f"`{name.partition('{')[0]}`" in page, name
+
+    def test_a_store_of_no_models(self, serve):
+        assert self.read(serve(models=[]))["inglenook_models_loading"] == 0
