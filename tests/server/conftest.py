@@ -3,14 +3,16 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from models.model import Model
 from models.residency import Residency
+from models.store import Store
 from server.app import create_app
 from server.listener import ApiServer
 from tests.fakes import ScriptedBackend, a_model, find_among, scripted_residency
@@ -23,11 +25,12 @@ def babbler() -> ScriptedBackend:
     return ScriptedBackend(context_length=1 << 40)
 
 
-@dataclass
-class FakeStore:
-    """The models that a test has, as Store tells of them."""
+class FakeStore(Store):
+    """The models that a test has, as Store tells of them. Nothing can be added to it."""
 
-    models: list[Model] = field(default_factory=lambda: [a_model()])
+    def __init__(self, models: list[Model] | None = None) -> None:
+        super().__init__(Path(), builtin=None)
+        self.models = [a_model()] if models is None else models
 
     def list(self) -> list[Model]:
         return self.models
@@ -105,7 +108,7 @@ def serve() -> Iterator[Callable[..., Serving]]:
     def start(
         backend: ScriptedBackend | None = None, *, models: list[Model] | None = None
     ) -> Serving:
-        store = FakeStore(models) if models is not None else FakeStore()
+        store = FakeStore(models)
         residency = scripted_residency(backend or ScriptedBackend("Hel", "lo"), *store.models)
         started.append(Serving(residency, store))
         return started[-1]

@@ -1,6 +1,7 @@
 """Ollama's embed and embeddings as pure functions."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -11,16 +12,12 @@ from models.reply import Reply
 from server.formats.ollama.embed import Vector, Vectors, parse_embed, parse_embeddings
 
 
-def embed(**body):
-    request = parse_embed({"model": "tiny"} | body).request
-    assert isinstance(request, EmbedRequest)
-    return request
+def embed(**body) -> Any:
+    return parse_embed({"model": "tiny"} | body).request
 
 
-def embeddings(**body):
-    request = parse_embeddings({"model": "tiny"} | body).request
-    assert isinstance(request, EmbedRequest)
-    return request
+def embeddings(**body) -> Any:
+    return parse_embeddings({"model": "tiny"} | body).request
 
 
 def test_texts_are_cut_where_they_are_too_long():
