@@ -182,4 +182,111 @@ EMBEDDINGS = Route(
     ),
 )
 
-ROUTES: tuple[Route, ...] = (GENERATE, CHAT, EMBED, EMBEDDINGS)
+# -- The models --------------------------------------------------------------------
+
+TAGS = Route(method="GET", path="/api/tags", summary="List the models on this computer.")
+PS = Route(method="GET", path="/api/ps", summary="List the models in memory.")
+VERSION = Route(method="GET", path="/api/version", summary="Tell which version of Ollama this is.")
+SHOW = Route(
+    method="POST",
+    path="/api/show",
+    summary="Tell all that is known of a model.",
+    rows=(
+        _NAME,
+        _OLD_NAME,
+        Row("verbose", FLAG, note="long lists too"),
+        Row("system", TEXT, note="shown instead of the model's"),
+        Row("template", TEXT, note="shown instead of the model's"),
+        Row("options", OBJECT, note="shown with the model's parameters"),
+    ),
+)
+CREATE = Route(
+    method="POST",
+    path="/api/create",
+    summary="Make a model of another, or of files that were sent.",
+    rows=(
+        _NAME,
+        _OLD_NAME,
+        _STREAM,
+        Row("from", TEXT, note="the name of a model that is here"),
+        Row("files", OBJECT, note="digests of GGUF files, or of an MLX folder, by name"),
+        Row("adapters", OBJECT, note="digests of LoRA adapters in GGUF, by name"),
+        Row("template", TEXT, note="in Go's words, or in Jinja's"),
+        Row("system", TEXT),
+        Row("license", _TEXT_OR_TEXTS),
+        Row("parameters", OBJECT, note="options; unknown ones are named as ignored"),
+        Row("messages", list_of(OBJECT), note="which every conversation begins with"),
+        Row("messages[].role", one_of("system", "user", "assistant"), required=True),
+        Row("messages[].content", TEXT, required=True),
+        Row("quantize", one_of("f32", "f16", "q8_0", "q4_K_S", "q4_K_M"), note="of F16 and F32"),
+        Row("quantization", TEXT, note="an older word for quantize"),
+        Row("modelfile", TEXT, _REFUSED, "give its commands as fields, or use ingle create"),
+        Row("path", TEXT, _REFUSED, "send files to /api/blobs, or use ingle create"),
+        Row("remote_host", TEXT, _REFUSED, "models run on this computer"),
+        Row("draft_files", OBJECT, _IGNORED),
+        Row("draft_quantize", TEXT, _IGNORED),
+        Row("renderer", TEXT, _IGNORED, "templates are run as they are"),
+        Row("parser", TEXT, _IGNORED, "tool calls are read by what the template tells"),
+        Row("requires", TEXT, _IGNORED, "a version of Ollama"),
+        Row("info", OBJECT, _IGNORED, "the files tell it"),
+    ),
+    streams=True,
+)
+COPY = Route(
+    method="POST",
+    path="/api/copy",
+    summary="Give a model a second name.",
+    rows=(
+        Row("source", TEXT, required=True),
+        Row("destination", TEXT, required=True),
+    ),
+)
+DELETE = Route(
+    method="DELETE",
+    path="/api/delete",
+    summary="Forget a model.",
+    rows=(_NAME, _OLD_NAME),
+)
+PULL = Route(
+    method="POST",
+    path="/api/pull",
+    summary="Bring a model here from the hub.",
+    rows=(
+        _NAME,
+        _OLD_NAME,
+        _STREAM,
+        Row("insecure", FLAG, _IGNORED, "the hub is asked by https"),
+    ),
+    streams=True,
+)
+PUSH = Route(
+    method="POST",
+    path="/api/push",
+    summary="Refused: there is no registry to send a model to.",
+    rows=(_NAME, _OLD_NAME, _STREAM, Row("insecure", FLAG, _IGNORED)),
+    streams=True,
+)
+HEAD_BLOB = Route(
+    method="HEAD", path="/api/blobs/{digest}", summary="Tell whether a file is here by its digest."
+)
+SEND_BLOB = Route(
+    method="POST", path="/api/blobs/{digest}", summary="Send a file, to make a model of."
+)
+
+ROUTES: tuple[Route, ...] = (
+    GENERATE,
+    CHAT,
+    EMBED,
+    EMBEDDINGS,
+    TAGS,
+    PS,
+    SHOW,
+    CREATE,
+    COPY,
+    DELETE,
+    PULL,
+    PUSH,
+    HEAD_BLOB,
+    SEND_BLOB,
+    VERSION,
+)
