@@ -10,7 +10,7 @@ from server.contract import Route, Row
 from server.fields import Json
 from server.key_check import is_open
 from server.routes import FAMILIES, Family
-from server.wires import ANTHROPIC, OPENAI, Wire, wire_at
+from server.wires import Wire, wire_at
 
 _ABOUT = """\
 Language models on your own computer, under the APIs of OpenAI, Ollama and Anthropic. A field \
@@ -101,13 +101,7 @@ def _content(wire: Wire, route: Route) -> Json:
 
 
 def _error_of(wire: Wire) -> str:
-    match wire.error_body:
-        case OPENAI.error_body:
-            return "OpenAIError"
-        case ANTHROPIC.error_body:
-            return "AnthropicError"
-        case _:
-            return "OllamaError"
+    return _ERROR_OF[wire.name.partition("-")[0]]
 
 
 def _object(**properties: Json) -> Json:
@@ -125,9 +119,18 @@ _ERRORS = {
         _object(error=_object(message=_TEXT, type=_TEXT, param=_TEXT_OR_NULL, code=_TEXT_OR_NULL))
     ),
     "OllamaError": _error(_object(error=_TEXT)),
+    "LlamaServerError": _error(
+        _object(error=_object(code={"type": "integer"}, message=_TEXT, type=_TEXT))
+    ),
     "AnthropicError": _error(
         _object(type={"const": "error"}, error=_object(type=_TEXT, message=_TEXT), request_id=_TEXT)
     ),
+}
+_ERROR_OF = {
+    "openai": "OpenAIError",
+    "ollama": "OllamaError",
+    "anthropic": "AnthropicError",
+    "llama": "LlamaServerError",
 }
 _KEYS = {
     "bearer": {"type": "http", "scheme": "bearer"},

@@ -10,6 +10,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from schemathesis.core.result import Ok
 
 from server.openapi import document
 from server.routes import FAMILIES, Family
@@ -25,7 +26,7 @@ FEW = settings(
     derandomize=True,
     database=None,
     phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 MODEL = "scripted"  # else a request ends where its model is looked for
 NEVER = {500, 501, 502, 504, 507}
@@ -61,7 +62,8 @@ def check(answer: Answer, asked: object) -> None:
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_whatever_the_description_allows_is_answered(serving: ObligingServing, family: Family):
     described = schemathesis.openapi.from_dict(document())
-    operations = [found.ok() for found in described.get_all_operations()]
+    operations = [each.ok() for each in described.get_all_operations() if isinstance(each, Ok)]
+    assert len(operations) > 50
     base = f"http://127.0.0.1:{serving.port}"
     for operation in [each for each in operations if family.name in (each.tags or ())]:
 
