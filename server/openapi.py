@@ -101,13 +101,9 @@ def _content(wire: Wire, route: Route) -> Json:
 
 
 def _error_of(wire: Wire) -> str:
-    match wire.error_body:
-        case OPENAI.error_body:
-            return "OpenAIError"
-        case ANTHROPIC.error_body:
-            return "AnthropicError"
-        case _:
-            return "OllamaError"
+    if wire.error_body == OPENAI.error_body:
+        return "OpenAIError"
+    return "AnthropicError" if wire.error_body == ANTHROPIC.error_body else "OllamaError"
 
 
 def _object(**properties: Json) -> Json:
