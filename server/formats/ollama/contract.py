@@ -28,6 +28,8 @@ _KEEP_ALIVE = Row(
     note="seconds, or a duration such as 10m; 0 unloads, below 0 keeps",
 )
 
+_TTL = Row("ttl", either({"type": "number"}, TEXT), note="LM Studio's word for keep_alive")
+
 # -- Options -----------------------------------------------------------------------
 
 
@@ -85,6 +87,7 @@ _ANSWERS = (
     Row("truncate", FLAG, note="false: a prompt that is too long is refused"),
     Row("shift", FLAG, note="a full context always ends the answer; true is named as ignored"),
     _KEEP_ALIVE,
+    _TTL,
     *_OPTIONS,
     Row("num_ctx", integer(), note="as options.num_ctx"),
     Row("context_length", integer(), note="as options.num_ctx"),
@@ -164,6 +167,7 @@ EMBED = Route(
         Row("truncate", FLAG, note="false: a text that is too long is refused"),
         Row("dimensions", integer(0), note="more than the model has are all of them; 0: likewise"),
         _KEEP_ALIVE,
+        _TTL,
         *_EMBED_OPTIONS,
     ),
 )
@@ -175,6 +179,7 @@ EMBEDDINGS = Route(
         _NAME,
         Row("prompt", TEXT, note="none: the model is loaded"),
         _KEEP_ALIVE,
+        _TTL,
         *_EMBED_OPTIONS,
     ),
 )
