@@ -3,6 +3,7 @@
 #   make run      open the window; without a display, serve the API
 #   make test     format, lint, types and tests: what CI runs
 #   make bench    measure what we claim in benchmarks/
+#   make docs     write docs/compatibility.md anew from the code
 #   make format   format the code and mend what ruff can mend
 #   make venv     only make .venv, from requirements.lock
 #   make pocket   train a pocket model over the one in resources/: 4 hours on two cores
@@ -14,7 +15,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv run test bench lock format pocket pocket-eval
+.PHONY: help venv run test bench lock docs format pocket pocket-eval
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -56,6 +57,9 @@ bench: venv
 format: venv
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: venv
+	$(BIN)/python -m server.compatibility > docs/compatibility.md
 
 lock: venv
 	$(BIN)/uv pip compile pyproject.toml --output-file requirements.lock \

@@ -1,5 +1,7 @@
 """What Ollama's routes take: https://github.com/ollama/ollama/blob/main/docs/api.md"""
 
+from dataclasses import replace
+
 from server.contract import (
     FLAG,
     OBJECT,
@@ -27,8 +29,7 @@ _KEEP_ALIVE = Row(
     either({"type": "number"}, TEXT),
     note="seconds, or a duration such as 10m; 0 unloads, below 0 keeps",
 )
-
-_TTL = Row("ttl", either({"type": "number"}, TEXT), note="LM Studio's word for keep_alive")
+_MEMORY = (_KEEP_ALIVE, replace(_KEEP_ALIVE, name="ttl", note="as keep_alive"))
 
 # -- Options -----------------------------------------------------------------------
 
@@ -86,8 +87,7 @@ _ANSWERS = (
     Row("top_logprobs", integer(0, 20), note="needs logprobs"),
     Row("truncate", FLAG, note="false: a prompt that is too long is refused"),
     Row("shift", FLAG, note="a full context always ends the answer; true is named as ignored"),
-    _KEEP_ALIVE,
-    _TTL,
+    *_MEMORY,
     *_OPTIONS,
     Row("num_ctx", integer(), note="as options.num_ctx"),
     Row("context_length", integer(), note="as options.num_ctx"),
@@ -166,8 +166,7 @@ EMBED = Route(
         Row("input", _TEXT_OR_TEXTS, note="none: the model is loaded"),
         Row("truncate", FLAG, note="false: a text that is too long is refused"),
         Row("dimensions", integer(0), note="more than the model has are all of them; 0: likewise"),
-        _KEEP_ALIVE,
-        _TTL,
+        *_MEMORY,
         *_EMBED_OPTIONS,
     ),
 )
@@ -178,8 +177,7 @@ EMBEDDINGS = Route(
     rows=(
         _NAME,
         Row("prompt", TEXT, note="none: the model is loaded"),
-        _KEEP_ALIVE,
-        _TTL,
+        *_MEMORY,
         *_EMBED_OPTIONS,
     ),
 )
