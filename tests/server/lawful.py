@@ -34,6 +34,11 @@ BODIES: dict[str, Json] = {
     "/api/chat": _CHAT | {"stream": False},
     "/api/embed": _ASKED,
     "/api/embeddings": {"model": "scripted", "prompt": "hi"},
+    "/api/show": {"model": "scripted"},
+    "/api/create": {"model": "made", "from": "scripted", "stream": False},
+    "/api/copy": {"source": "scripted", "destination": "copied"},
+    "/api/delete": {"model": "scripted"},
+    "/api/pull": {"model": "scripted", "stream": False},
     "/v1/messages": _CHAT | {"max_tokens": 1},
     "/v1/messages/count_tokens": _CHAT,
     "/tokenize": {"model": "scripted", "content": "hi"},
@@ -65,6 +70,9 @@ def _part(**part: Any) -> Json:
 def _item(**item: Any) -> Json:
     return {"input": [USER | {"type": "message"}, item]}
 
+
+# Of files that are there, as tests/server/obliging.py has it.
+A_MODEL, AN_ADAPTER = (f"sha256:{digit * 64}" for digit in "12")
 
 _OPENAI = "/v1/(chat/)?completions|/apply-template"
 _OLLAMA = "/api/.*"
@@ -103,6 +111,9 @@ _AROUND: list[tuple[str, str, Json]] = [
     (_OLLAMA, r"tools.*", {"tools": [_FUNCTION]}),
     (_OLLAMA, r"top_logprobs", {"logprobs": True}),
     (_OLLAMA, r"shift", {"shift": False}),
+    ("/api/create", r"messages.*", {"messages": [USER]}),
+    ("/api/create", r"files", {"files": {"m.gguf": A_MODEL}}),
+    ("/api/create", r"adapters", {"adapters": {"a.gguf": AN_ADAPTER}}),
     (_RESPONSES, r"input\[\].*", _item(**_MESSAGE_ITEM)),
     (_RESPONSES, r"input\[\]\.content\[\]\.refusal",
         _item(type="message", role="assistant", content=[{"type": "refusal", "refusal": "a"}])),

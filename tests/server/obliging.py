@@ -1,7 +1,9 @@
-"""Engines that do all that is asked of them: for tests of what is asked."""
+"""Engines and a store that do all that is asked of them: for tests of what is asked."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from models.blobs import Blobs
 from models.chat import (
     EmbedRequest,
     GenerateRequest,
@@ -26,7 +28,11 @@ from models.events import (
     Usage,
 )
 from models.spelling import Spelled
+from models.store import Store
+from tests import adapters
 from tests.fakes import RecordedEngines
+from tests.models.test_store import gguf_file
+from tests.server.lawful import AN_ADAPTER
 
 
 class AnySpelling:
@@ -70,3 +76,28 @@ def _answer(request: Request) -> Sequence[Event]:
             odds = (TokenLogprob(1, b"a", -0.5),) if request.top_logprobs is not None else ()
             end = Finished(FinishReason.END_OF_TURN, Usage(1, 0, 1), (1, 2))
             return [Started(1), TextDelta("a", odds), end]
+
+
+class AnyBlobs(Blobs):
+    """Whatever was sent is a model, or an adapter."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "blobs", folder)
+        self._model = gguf_file(folder)
+        self._adapter = adapters.write_gguf(folder / "adapter.gguf")
+
+    def find(self, sha256: str) -> Path | None:
+        return self._adapter if AN_ADAPTER.endswith(sha256) else self._model
+
+
+class ObligingStore(Store):
+    """Has a model that is called ``scripted``, and cannot be removed."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home, builtin=None)
+        home.mkdir()
+        self.blobs = AnyBlobs(home)
+        self.import_path(gguf_file(home, "scripted.gguf"), "scripted")
+
+    def remove(self, name: str) -> None:
+        self.find(name)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +11,9 @@ from server.contract import Honour, Route, Row
 from server.fields import Fields
 from server.listener import ApiServer
 from server.routes import FAMILIES
-from tests.server.conftest import HOST, Answer, FakeStore, Serving
+from tests.server.conftest import HOST, Answer, Serving
 from tests.server.lawful import BODIES, body_with
-from tests.server.obliging import ObligingEngines
+from tests.server.obliging import ObligingEngines, ObligingStore
 
 ROUTES = [route for family in FAMILIES for route in family.routes]
 WITH_BODIES = [route for route in ROUTES if route.rows]
@@ -72,10 +73,12 @@ class Watched:
 
 
 @pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+def watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Watched]:
+    store = ObligingStore(tmp_path / "home")
+
     class ObligingServing(Serving):
         def __init__(self) -> None:
-            make_app = lambda: create_app(ObligingEngines(), FakeStore(), host=HOST)  # noqa: E731
+            make_app = lambda: create_app(ObligingEngines(), store, host=HOST)  # noqa: E731
             self.server = ApiServer(make_app, HOST, [0])
             self.server.start()
 
