@@ -201,9 +201,11 @@ class TestCommands:
         for command in asked:
             if "mymodel" in command:
                 continue
-            if "-d" in command.split():
-                command = command.replace("-X GET", "-X POST")  # a misprint
-            status, body = serving.curl(command)
+            has_body = "-d" in command.split()
+            # With a body and GET: a misprint.
+            status, body = serving.curl(
+                command.replace("-X GET", "-X POST" if has_body else "-X GET")
+            )
             assert status == 200, (command, body)
             if '"stream": true' not in command:
                 check(json.loads(body))
@@ -307,9 +309,10 @@ class TestPictures:
         program = documents.python_program(LATE_2024)
         [request] = filter(documents.lost_its_picture, program.requests.values())
 
-        tell = "import sys; sys.excepthook = lambda _, error, __: print(error.status_code, error.param)"
+        told = "lambda _, error, __: print(error.status_code, error.param)"
+        source = f"import sys; sys.excepthook = {told}\n{program.prelude}\n{request}"
 
-        _, output, _ = python(serving.here(f"{tell}\n{program.prelude}\n{request}"))
+        _, output, _ = python(serving.here(source))
 
         assert output.split() == ["400", "messages[0].content[1].image_url"]
 
