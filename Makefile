@@ -4,6 +4,7 @@
 #   make test     format, lint, types and tests: what CI runs
 #   make clients  further clients and agent programs of others, against our server: CI runs it too
 #   make bench    measure what we claim in benchmarks/
+#   make docs     write docs/compatibility.md anew from the code
 #   make format   format the code and mend what ruff can mend
 #   make venv     only make .venv, from requirements.lock
 #   make pocket   train a pocket model over the one in resources/: 4 hours on two cores
@@ -15,7 +16,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv run test clients bench lock format pocket pocket-eval
+.PHONY: help venv run test clients bench lock docs format pocket pocket-eval
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -79,6 +80,9 @@ format: venv
 
 LOCKING := --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-annotate --custom-compile-command 'make lock' --quiet
+
+docs: venv
+	$(BIN)/python -m server.compatibility > docs/compatibility.md
 
 lock: venv
 	$(BIN)/uv pip compile pyproject.toml --output-file requirements.lock $(LOCKING) $(UPGRADE) \

@@ -108,6 +108,23 @@ class Profile:
         return self.context_length, self.kv_type, self.adapters, self.drafts
 
 
+@dataclass(frozen=True, slots=True)
+class NewAdapter:
+    """An adapter in a folder of its own, which it is to keep."""
+
+    folder: Path
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How a model that is being made is to be used; ``adapters`` are put behind the profile's."""
+
+    profile: Profile
+    adapters: tuple[NewAdapter, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     name: ModelName

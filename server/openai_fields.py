@@ -43,8 +43,8 @@ def read_all_tools(fields: Fields) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
     Raises InvalidRequest.
     """
     old = fields.objects("functions")
-    if old and not fields.array("tools"):
-        tools = tuple(read_function(each) for each in old)
+    if (old or fields.has("function_call")) and not fields.array("tools"):
+        tools = tuple(read_function(each) for each in old or ())
         choice = _choice(fields, "function_call", _named_by_itself)
     else:
         tools = read_tools(fields)

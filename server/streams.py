@@ -17,6 +17,8 @@ from models.resident import Resident
 from models.spelling import Spelling
 from models.totals import Totals
 
+# Less than anybody sees, and dear to write for each token of a quick model.
+_LOOK_SECONDS = 0.002
 _LAST = frozenset[type[Event]](get_args(Last))
 
 
@@ -161,7 +163,8 @@ class Streams:
     """All requests that run for one server. Only the thread of its loop calls it.
 
     What the engines say is gathered in one queue, and the loop is woken once for all that
-    has come since it looked last: waking it for every token costs more than the token.
+    has come since it looked last: waking it for every token costs more than the token. It looks
+    at once after a pause and for an end, and else no more often than ``_LOOK_SECONDS``.
     """
 
     def __init__(self, engines: Engines) -> None:
@@ -169,6 +172,7 @@ class Streams:
         self._running: dict[str, Running] = {}
         self._queue: deque[tuple[Running, Event]] = deque()
         self._woken = False  # the loop will look at the queue
+        self._looked = 0.0  # when it did last, by the loop's clock
 
     async def open(self, request: Request, origin: Origin) -> Running:
         """Start a request. What is wrong with it comes as ``Failed``."""
@@ -220,7 +224,8 @@ class Streams:
             if not self._woken:
                 self._woken = True
                 with suppress(RuntimeError):  # the loop has ended, and with it whoever listened
-                    loop.call_soon_threadsafe(self._deliver)
+                    look = self._deliver if type(event) in _LAST else self._look
+                    loop.call_soon_threadsafe(look, loop)
 
         return sink
 
@@ -236,7 +241,15 @@ class Streams:
                 self.forget(each)
             raise
 
-    def _deliver(self) -> None:
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        due = self._looked + _LOOK_SECONDS
+        if loop.time() >= due:
+            self._deliver(loop)
+        else:
+            loop.call_at(due, self._deliver, loop)
+
+    def _deliver(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._looked = loop.time()
         # In this order: what is put in from now on wakes the loop again.
         self._woken = False
         while self._queue:

@@ -81,6 +81,8 @@ def no_thread_left_behind() -> Iterator[None]:
     for thread in set(threading.enumerate()) - before:
         if type(thread).__name__ == "_DummyThread":
             continue  # stands for a thread of Qt's or MLX's own, and cannot be joined
+        while thread.ident is None:  # another thread is just starting it
+            time.sleep(0.001)
         thread.join(max(0.0, deadline - time.monotonic()))
         if thread.is_alive():
             left.append(thread)

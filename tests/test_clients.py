@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from typing import Any
 
 import anthropic
@@ -17,6 +18,7 @@ from app.services import api_server, open_everything
 
 QUESTION = "What is 2 plus 2?"
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
+STORY: Any = [{"role": "user", "content": "Tell me a story about a dog."}]
 ANSWER = "2 + 2 = 4."
 GREEDY = {"temperature": 0}
 WEATHER: Any = {
@@ -28,6 +30,11 @@ WEATHER: Any = {
         "required": ["city"],
     },
 }
+
+
+class Sum(BaseModel):
+    left: int
+    right: int
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +90,86 @@ class TestOpenAI:
             completion = stream.get_final_completion()
 
         assert completion.choices[0].message.content == ANSWER
+
+    def test_several_choices_and_their_odds(self, client: openai.OpenAI):
+        def ask() -> list[str | None]:
+            reply = client.chat.completions.create(
+                model="pocket", messages=STORY, n=3, seed=5, temperature=2, max_tokens=30,
+                logprobs=True, top_logprobs=2, top_p=1, extra_body={"top_k": 0, "min_p": 0},
+            )  # fmt: skip
+            assert [choice.index for choice in reply.choices] == [0, 1, 2]
+            for choice in reply.choices:
+                assert choice.logprobs and choice.logprobs.content
+                assert len(choice.logprobs.content[0].top_logprobs) == 2
+            return [choice.message.content for choice in reply.choices]
+
+        first = ask()
+
+        assert len(set(first)) > 1
+        assert ask() == first  # the seed says it all
+
+    def test_several_choices_in_a_stream(self, client: openai.OpenAI):
+        stream = client.chat.completions.create(
+            model="pocket", messages=MESSAGES, n=2, temperature=0, stream=True
+        )
+
+        said = ["", ""]
+        for chunk in stream:
+            for choice in chunk.choices:
+                said[choice.index] += choice.delta.content or ""
+        assert said == [ANSWER, ANSWER]
+
+    def test_an_answer_of_a_given_form(self, client: openai.OpenAI):
+        reply = client.chat.completions.parse(
+            model="pocket", messages=MESSAGES, response_format=Sum, temperature=0, max_tokens=60
+        )
+
+        assert isinstance(reply.choices[0].message.parsed, Sum)
+
+    def test_completions(self, client: openai.OpenAI):
+        def ask(prompt: Any, **asked: Any) -> openai.types.Completion:
+            return client.completions.create(
+                model="pocket", prompt=prompt, temperature=0, max_tokens=4, **asked
+            )
+
+        reply = ask(["Once upon a", "2 + 2 ="], echo=True)
+        assert [choice.text.startswith(begin) for choice, begin in zip(
+            reply.choices, ("Once upon a", "2 + 2 ="), strict=True
+        )] == [True, True]  # fmt: skip
+        pieces = client.completions.create(
+            model="pocket", prompt="Once upon a", temperature=0, max_tokens=4, stream=True
+        )
+        streamed = "".join(piece.choices[0].text for piece in pieces)
+        assert "Once upon a" + streamed == reply.choices[0].text
+        best = ask("Once upon a", n=1, best_of=3, seed=1)
+        assert len(best.choices) == 1
+
+    def test_embeddings(self, client: openai.OpenAI):
+        numbers = client.embeddings.create(
+            model="pocket", input=["a dog", "a cat"], encoding_format="float"
+        )
+        packed = client.embeddings.create(model="pocket", input=["a dog", "a cat"])
+
+        assert [each.index for each in packed.data] == [0, 1]
+        for one, other in zip(numbers.data, packed.data, strict=True):
+            assert other.embedding == pytest.approx(one.embedding, abs=1e-6)
+        assert numbers.usage.prompt_tokens > 0
+
+    async def test_the_async_client(self, port: int):
+        url = f"http://127.0.0.1:{port}/v1"
+        async with openai.AsyncOpenAI(base_url=url, api_key="none") as client:
+            completion = await client.completions.create(
+                model="pocket", prompt="Once upon a", temperature=0, max_tokens=4
+            )
+            vectors = await client.embeddings.create(model="pocket", input="a dog")
+            stream = await client.chat.completions.create(
+                model="pocket", messages=MESSAGES, temperature=0, stream=True, n=2
+            )
+            chunks = [chunk async for chunk in stream]
+
+        assert completion.choices[0].text
+        assert vectors.data[0].embedding
+        assert {chunk.choices[0].index for chunk in chunks} == {0, 1}
 
     def test_the_models(self, client: openai.OpenAI):
         names = [model.id for model in client.models.list()]
@@ -207,7 +294,7 @@ class TestOllama:
     def test_facts(self, client: ollama.Client):
         assert "llama3.2:latest" in [model.model for model in client.list().models]
         shown = client.show("llama3.2")
-        assert shown.capabilities == ["completion"]
+        assert shown.capabilities == ["completion", "tools", "thinking"]
         assert shown.modelinfo and shown.modelinfo["llama.context_length"] == 2048
 
     def test_errors_have_their_status(self, client: ollama.Client):
@@ -369,10 +456,9 @@ class TestAnthropic:
         asked: Any = {"model": "pocket", "messages": MESSAGES}
         thinking: Any = {"type": "enabled", "budget_tokens": 1024}
 
-        bare, tools, thoughts = (
-            client.messages.count_tokens(**asked, **more).input_tokens
-            for more in ({"tools": []}, {"tools": [WEATHER]}, {"thinking": thinking})
-        )
+        bare = client.messages.count_tokens(**asked, tools=[]).input_tokens
+        thoughts = client.messages.count_tokens(**asked, thinking=thinking).input_tokens
+        tools = client.messages.count_tokens(**asked, tools=[WEATHER]).input_tokens
 
         assert bare < thoughts < tools
 
@@ -415,8 +501,9 @@ class TestAnthropic:
             listed = [model.id async for model in client.models.list(limit=1)]
             count = await client.messages.count_tokens(model="pocket", messages=MESSAGES)
 
-        assert whole.content[0].type == streamed.content[0].type == "tool_use"
-        assert whole.content[0].input == streamed.content[0].input
+        [called], [again] = whole.content, streamed.content
+        assert called.type == "tool_use" and again.type == "tool_use"
+        assert called.input == again.input
         assert "pocket:latest" in listed
         assert count.input_tokens > 0
 
@@ -461,6 +548,57 @@ class TestAnthropic:
             )
 
         assert message.stop_reason == "end_turn"
+
+
+class TestLlamaServer:
+    """What clients of llama.cpp's server ask for, on the model that ships with us."""
+
+    def ask(self, port: int, path: str, body: dict[str, Any]) -> Any:
+        connection = HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("POST", path, json.dumps(body))
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        connection.close()
+        return answer
+
+    @pytest.mark.parametrize("model", ["pocket", "pocket:mlx"])
+    def test_a_text_its_tokens_and_back(self, port: int, model: str):
+        asked = {"model": model, "content": "Hi 😀", "with_pieces": True}
+
+        got = self.ask(port, "/tokenize", asked)["tokens"]
+        ids = self.ask(port, "/tokenize", asked | {"with_pieces": False})["tokens"]
+
+        assert [each["id"] for each in got] == ids
+        pieces = [each["piece"] for each in got]
+        assert b"".join(bytes(p) if isinstance(p, list) else p.encode() for p in pieces) == (
+            "Hi 😀".encode()
+        )
+        text = self.ask(port, "/detokenize", {"model": model, "tokens": ids})
+        assert text == {"content": "Hi 😀"}
+        wrong = self.ask(port, "/detokenize", {"model": model, "tokens": [10**6]})
+        assert wrong["error"]["code"] == 400
+
+    def test_the_prompt_of_a_chat_can_be_counted(self, port: int):
+        asked = {"model": "pocket", "messages": MESSAGES}
+
+        prompt = self.ask(port, "/apply-template", asked)["prompt"]
+        bare = self.ask(port, "/apply-template", asked | {"add_generation_prompt": False})
+        ids = self.ask(port, "/tokenize", {"model": "pocket", "content": prompt})["tokens"]
+
+        assert QUESTION in prompt
+        assert prompt.startswith(bare["prompt"]) and len(prompt) > len(bare["prompt"])
+        url = f"http://127.0.0.1:{port}"
+        with anthropic.Anthropic(base_url=url, api_key="none") as client:
+            counted = client.messages.count_tokens(model="pocket", messages=MESSAGES)
+        assert counted.input_tokens == len(ids)
+
+    def test_without_a_model_the_last_is_meant(self, port: int):
+        assert self.ask(port, "/models/load", {"model": "pocket"}) == {"success": True}
+        got = self.ask(port, "/infill", {"input_prefix": "1, 2,", "input_suffix": ""})
+
+        assert got["model"] == "pocket:latest"
+        assert got["stop"]
+        assert self.ask(port, "/models/unload", {"model": "pocket"}) == {"success": True}
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

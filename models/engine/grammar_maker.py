@@ -122,15 +122,25 @@ class GrammarMaker:
             return compile_calls(offer, self._tokens)
 
         made = compiled()
-        if not self._checker.check(made):
+        if not self._wrong(made):
             return _checkable(made, choice, thought)
         for name, rules in arguments.items():
-            if wrong := self._checker.check(CompiledGrammar(lark_of(f"body\nbody: {rules}"))):
+            if wrong := self._wrong(CompiledGrammar(lark_of(f"body\nbody: {rules}"))):
                 arguments[name] = _any_arguments(offered[name], choice, f"{_why(wrong)}.")
         made = compiled()
+        if self._wrong(made) and choice.mode == "auto":  # each is fine, and all are too many
+            for name, tool in offered.items():
+                arguments[name] = _any_arguments(tool, choice, "There are too many tools.")
+            made = compiled()
         if wrong := self._checker.check(made):
             raise self._refusal(request, wrong)
         return _checkable(made, choice, thought)
+
+    def _wrong(self, made: CompiledGrammar) -> str:
+        try:
+            return self._checker.check(made)
+        except InvalidRequest as error:  # it takes too long
+            return str(error)
 
     def _arguments(self, tool: Tool, choice: ToolChoice) -> str:
         try:

@@ -25,6 +25,7 @@ _WORKER = Path(__file__).with_name("grammar_worker.py")
 _START_SECONDS = 30.0  # on a computer that is busy, and with a large vocabulary
 _SECONDS_A_MEGABYTE = 30.0  # of an answer that is checked at its end
 _MOST_CANDIDATES = 500
+_MOST_REMEMBERED = 64  # grammars: an agent's tools are the same at each of its turns
 
 
 class NoAnswer(Exception):
@@ -131,6 +132,7 @@ class GrammarChecker:
         self._lock = threading.Lock()  # one question and its answer at a time
         self._child: GrammarChild | None = None
         self._closed = False
+        self._fine: dict[CompiledGrammar, None] = {}  # the latest of those that were, in order
 
     def check(self, grammar: CompiledGrammar) -> str:
         """Return what is wrong with a grammar in llguidance's words; "": nothing is.
@@ -138,14 +140,19 @@ class GrammarChecker:
         Raises:
             InvalidRequest: it takes too long to find out.
         """
+        if grammar in self._fine:
+            return ""
         question = {"grammar": grammar.lark, "text": grammar.text}
         try:
-            return str(self._ask(question, SECONDS_TO_CHECK).get("error", ""))
+            wrong = str(self._ask(question, SECONDS_TO_CHECK).get("error", ""))
         except NoAnswer:
             raise InvalidRequest(
                 "The grammar is too complex: it could not be prepared in "
                 f"{SECONDS_TO_CHECK:g} seconds."
             ) from None
+        if not wrong:
+            self._remember(grammar)
+        return wrong
 
     def first_wrong(self, candidates: list[str]) -> tuple[int, str] | None:
         """Return the place of the first of these Lark texts that is wrong, and why.
@@ -187,6 +194,12 @@ class GrammarChecker:
         with self._lock:
             if self._child:
                 self._child.close()
+
+    def _remember(self, grammar: CompiledGrammar) -> None:
+        with self._lock:
+            self._fine[grammar] = None
+            while len(self._fine) > _MOST_REMEMBERED:
+                del self._fine[next(iter(self._fine))]
 
     def _ask(self, question: dict[str, Any], seconds: float) -> dict[str, Any]:
         with self._lock:

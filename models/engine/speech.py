@@ -41,8 +41,19 @@ class Speech:
         self._sought = self._tags()
 
     def feed(self, span: Span) -> Iterator[Delta]:
+        if self._is_plain(span.text):  # nearly all is
+            yield self._delta(span)
+            return
         self._held.add(span)
         yield from self._go_on(last=False)
+
+    def _is_plain(self, text: str) -> bool:
+        """Whether it is said as it stands: no tag begins in it, and no space before one."""
+        if not text or self._held.text or self._reader or self._at_edge:
+            return False
+        if not self._sought:
+            return True
+        return text[-1] not in _SPACE and not any(tag[0] in text for tag in self._sought)
 
     def end(self) -> Iterator[Delta]:
         yield from self._go_on(last=True)

@@ -260,7 +260,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path):
         Manifest(replace(model, files=replace(files, folder=tmp_path / "abc")), "abc", 7),
         Manifest(replace(model, files=Files(tmp_path, "")), None, facts.VERSION),
     ):
-        assert manifest.decode(manifest.encode(record), tmp_path) == record
+        assert manifest.decode(manifest.encode(record, tmp_path), tmp_path) == record
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are UTF-8 here")

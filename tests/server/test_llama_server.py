@@ -1,14 +1,23 @@
 """What clients of llama.cpp's server look for: its routes over a socket, on scripted models."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from models.errors import ModelCrashed
+from models.chat import GenerateRequest
+from models.engine.prompt import Prompter
+from models.errors import InvalidRequest, ModelCrashed
+from models.fill_in import FillIn
+from server.contract import Honour
+from server.fields import Json
+from server.formats.llama_server import infill, models, rerank, tokens
+from server.formats.llama_server.contract import RERANK_PATHS, ROUTES
+from server.formats.openai import chat
 from tests.conftest import REPOSITORY
-from tests.fakes import ScriptedBackend, a_model
+from tests.fakes import ByteTokenizer, ScriptedBackend, a_model
 from tests.server.conftest import Serving, babbler
 
 BESIDE = {"input_prefix": "def f(", "input_suffix": "):\n    pass"}
@@ -193,6 +202,16 @@ class TestInfill:
         settings = got.json["generation_settings"]
         assert (settings["temperature"], settings["stop"]) == (0.5, ["\n"])
 
+    def test_what_is_filled_in_lies_between(self, serve):
+        backend = ScriptedBackend("x")
+        backend.prompter = Prompter(None, ByteTokenizer(), 256, fill_in=FillIn(1, 2, 3))
+        asked = {"model": "coder", "input_prefix": "f(", "prompt": "a", "input_suffix": ")"}
+
+        got = serve(backend, models=[coder()]).ask("POST", "/infill", asked)
+
+        assert backend.prompts == [b"\x01f(a\x02)\x03"]
+        assert got.json["content"] == "x"
+
     def test_a_stream(self, serve):
         serving = serve(ScriptedBackend("x", ", y"), models=[coder()])
         asked = {"model": "coder", "input_prefix": "f(", "input_suffix": "", "stream": True}
@@ -254,12 +273,11 @@ class TestInfill:
         assert got.json["error"]["message"].startswith(sentence)
 
     def test_biases_in_each_of_their_forms(self):
-        from server.formats.llama_server.infill import parse  # noqa: PLC0415
-
         body = BESIDE | {"model": "coder"}
-        pairs = parse(body | {"logit_bias": [[5, 1], ["a", -0.5], [6, False]]}).request
-        table = parse(body | {"logit_bias": {"5": 1, "a": -0.5}}).request
+        pairs = infill.parse(body | {"logit_bias": [[5, 1], ["a", -0.5], [6, False]]}).request
+        table = infill.parse(body | {"logit_bias": {"5": 1, "a": -0.5}}).request
 
+        assert isinstance(pairs, GenerateRequest) and isinstance(table, GenerateRequest)
         assert pairs.sampling.logit_bias == ((5, 1.0), ("a", -0.5), (6, -float("inf")))
         assert table.sampling.logit_bias == ((5, 1.0), ("a", -0.5))
 
@@ -272,6 +290,74 @@ def test_a_prompt_that_is_too_long_has_both_counts(serve):
     assert got.status == 400
     assert got.json["error"]["type"] == "exceed_context_size_error"
     assert got.json["error"]["n_prompt_tokens"] > got.json["error"]["n_ctx"] > 0
+
+
+def read_chat(body: Json) -> tuple[GenerateRequest, tuple[str, ...]]:
+    asked = chat.parse(body)
+    assert isinstance(asked.request, GenerateRequest)
+    return asked.request, asked.ignored
+
+
+# By the path of its route: how a body is read, and the least that there must be in one.
+PARSERS: dict[str, tuple[Callable[[Json], tuple[str, ...]], Json]] = {
+    "/tokenize": (lambda body: tokens.parse_tokenize(body)[1], {"content": "x"}),
+    "/detokenize": (lambda body: tokens.parse_detokenize(body)[1], {"tokens": [1]}),
+    "/apply-template": (
+        lambda body: tokens.parse_template(body, read_chat)[1],
+        {"messages": [{"role": "user", "content": "hi"}]},
+    ),
+    "/infill": (lambda body: infill.parse(body).ignored, BESIDE),
+    "/models/load": (lambda body: models.parse_load(body).ignored, {}),
+    "/models/unload": (lambda body: models.parse_unload(body).ignored, {}),
+    **dict.fromkeys(
+        RERANK_PATHS,
+        (lambda body: rerank.parse(body).ignored, {"query": "a", "documents": ["b"]}),
+    ),
+}
+EXAMPLES: Json = {
+    "tool_choice": "none",
+    "tools": [{"type": "function", "function": {"name": "x"}}],
+    "reasoning_effort": "low",
+    "chat_template_kwargs": {"enable_thinking": True},
+    "documents": ["a"],
+    "input_extra": [{"text": "a"}],
+    "logit_bias": [[1, 1]],
+    "messages": [{"role": "user", "content": "hi"}],
+    "tokens": [1],
+    "stop": ["x"],
+    "dry_sequence_breakers": ["x"],
+    "response_fields": ["content"],
+    "keep_alive": "1m",
+    "ttl": 60,
+    "lora": [{"id": 0}],
+    "json_schema": {"type": "object"},
+}
+
+
+def example(schema: Json) -> Any:
+    made = {"string": "x", "boolean": True, "object": {"a": 1}, "array": ["a"]}
+    least = schema.get("minimum", 1)
+    return schema.get("const", made.get(schema.get("type", ""), least))
+
+
+@pytest.mark.parametrize(
+    "route", [each for each in ROUTES if each.method == "POST"], ids=lambda each: each.path
+)
+def test_the_table_is_true(route):
+    parse, least = PARSERS[route.path]
+    for row in route.rows:
+        if "." in row.name:
+            continue
+        body = least | {"model": "coder"} | {row.name: EXAMPLES.get(row.name, example(row.schema))}
+        if row.honour is Honour.REFUSED:
+            with pytest.raises(InvalidRequest, match=row.name):
+                parse(body)
+        else:
+            assert (row.name in parse(body)) == (row.honour is Honour.IGNORED), row.name
+        if row.required and row.name != "model":
+            with pytest.raises(InvalidRequest, match=row.name):
+                parse({name: each for name, each in body.items() if name != row.name})
+    assert parse(least | {"model": "coder", "surprise": 1}) == ("surprise",)
 
 
 class TestMetrics:

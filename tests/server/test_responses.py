@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from models.events import (
     Usage,
 )
 from models.records.records import Records
+from server import wires
 from server.app import create_app
 from server.fields import Json
+from server.formats.openai_responses import keeping, runs
 from server.listener import ApiServer
 from tests.fakes import RecordedEngines, ScriptedBackend
 from tests.server.conftest import HOST, Answer, FakeStore, Serving, babbler
@@ -136,11 +139,13 @@ class TestTheLibrary:
         said = client.responses.create(model="tiny", input="hi", metadata={"a": "b"})
 
         again = client.responses.retrieve(said.id)
-        asked = client.responses.input_items.list(said.id).data
+        asked: list[Any] = [
+            item.to_dict() for item in client.responses.input_items.list(said.id).data
+        ]
         client.responses.delete(said.id)
 
         assert again.to_dict() == said.to_dict()
-        assert [item.to_dict()["content"][0]["text"] for item in asked] == ["hi"]
+        assert [item["content"][0]["text"] for item in asked] == ["hi"]
         with pytest.raises(openai.NotFoundError, match="not found"):
             client.responses.retrieve(said.id)
 
@@ -355,6 +360,29 @@ class TestBackground:
         )
 
         eventually(lambda: spoken.client.responses.retrieve(said.id).status == "completed")
+
+
+class TestWaiting:
+    @pytest.mark.parametrize("more", [{}, {"background": True}])
+    def test_a_client_hears_that_it_is_still_on_its_way(
+        self, speak: Speak, monkeypatch: pytest.MonkeyPatch, more: Json
+    ):
+        quick = replace(wires.OPENAI_RESPONSES, ping_seconds=0.05)
+        for place in (keeping, runs):
+            monkeypatch.setattr(place, "OPENAI_RESPONSES", quick)
+        spoken = speak(SAID[0])
+        stream = spoken.client.responses.create(model="scripted", input="hi", stream=True, **more)
+
+        beats, last = 0, ""
+        for event in stream:
+            beats += event.type == "response.in_progress"
+            if beats == 3:
+                for said in SAID[1:]:
+                    spoken.engines.say(said)
+            last = event.type
+
+        assert beats >= 3
+        assert last == "response.completed"
 
 
 class TestWhatIsKept:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from quart import Blueprint, Response, request
 
 from models.errors import InvalidRequest
-from models.resident import Resident
 from server.answer import Asked, answer
 from server.body import read_asked
 from server.fields import Json
@@ -26,19 +25,44 @@ from server.wires import LLAMA_SERVER
 def routes(streams: Streams, spellings: Tokens, shelf: Shelf, read_chat: ReadChat) -> Blueprint:
     """``read_chat`` is OpenAI's: /apply-template takes what its chat takes."""
     blueprint = Blueprint("llama_server", __name__)
-    engines = streams.engines
+    _add_requests(blueprint, streams)
+    _add_tokens(blueprint, streams.engines, spellings, read_chat)
+    _add_facts(blueprint, streams.engines, spellings, shelf)
+    return blueprint
 
-    def named(body: Json) -> Json:
-        return body if body.get("model") else {**body, "model": _usual(engines)}
+
+def _add_requests(blueprint: Blueprint, streams: Streams) -> None:
+    """Add what a model is needed for."""
 
     async def run(parse: Callable[[Json], Asked]) -> Response:
-        return await answer(
-            streams, LLAMA_SERVER, await read_asked(request, parse), request.headers
-        )
+        asked = await read_asked(request, parse)
+        return await answer(streams, LLAMA_SERVER, asked, request.headers)
 
+    async def ranked() -> Response:
+        return await run(rerank.parse)
+
+    for path in RERANK_PATHS:
+        blueprint.add_url_rule(path, view_func=ranked, methods=["POST"])
+
+    @blueprint.post("/infill")
+    async def fill_in() -> Response:
+        return await run(lambda body: infill.parse(_named(body, streams.engines)))
+
+    @blueprint.post("/models/load")
+    async def load() -> Response:
+        return await run(models.parse_load)
+
+    @blueprint.post("/models/unload")
+    async def unload() -> Response:
+        return await run(models.parse_unload)
+
+
+def _add_tokens(
+    blueprint: Blueprint, engines: Engines, spellings: Tokens, read_chat: ReadChat
+) -> None:
     async def spell(parse: Callable[[Json], tuple[Question, tuple[str, ...]]]) -> Response:
         def parsed(body: Json) -> tuple[str, Question, tuple[str, ...]]:
-            body = named(body)
+            body = _named(body, engines)
             question, ignored = parse(body)
             return str(body["model"]), question, ignored
 
@@ -59,24 +83,8 @@ def routes(streams: Streams, spellings: Tokens, shelf: Shelf, read_chat: ReadCha
     async def apply_template() -> Response:
         return await spell(lambda body: tokens.parse_template(body, read_chat))
 
-    async def ranked() -> Response:
-        return await run(rerank.parse)
 
-    for path in RERANK_PATHS:
-        blueprint.add_url_rule(path, view_func=ranked, methods=["POST"])
-
-    @blueprint.post("/infill")
-    async def fill_in() -> Response:
-        return await run(lambda body: infill.parse(named(body)))
-
-    @blueprint.post("/models/load")
-    async def load() -> Response:
-        return await run(models.parse_load)
-
-    @blueprint.post("/models/unload")
-    async def unload() -> Response:
-        return await run(models.parse_unload)
-
+def _add_facts(blueprint: Blueprint, engines: Engines, spellings: Tokens, shelf: Shelf) -> None:
     @blueprint.get("/models")
     async def listed() -> Response:
         body = models.list_body(await shelf.all(), engines.residents())
@@ -89,10 +97,13 @@ def routes(streams: Streams, spellings: Tokens, shelf: Shelf, read_chat: ReadCha
             return reply(models.router_body(), LLAMA_SERVER.content_type)
         model = await shelf.find(name)
         template = await spellings.spell(name, lambda spelling: spelling.template)
-        body = models.props_body(model, _resident(engines, model.digest), template)
+        loaded = (each for each in engines.residents() if each.model.digest == model.digest)
+        body = models.props_body(model, next(loaded, None), template)
         return reply(body, LLAMA_SERVER.content_type)
 
-    return blueprint
+
+def _named(body: Json, engines: Engines) -> Json:
+    return body if body.get("model") else {**body, "model": _usual(engines)}
 
 
 def _usual(engines: Engines) -> str:
@@ -108,7 +119,3 @@ def _last_used(engines: Engines) -> str:
     residents = engines.residents()
     last = max(residents, key=lambda each: each.last_used, default=None)
     return str(last.model.name) if last else ""
-
-
-def _resident(engines: Engines, digest: str) -> Resident | None:
-    return next((each for each in engines.residents() if each.model.digest == digest), None)

@@ -42,6 +42,7 @@ def routes(streams: Streams, shelf: Shelf, records: Records) -> Blueprint:
             encoder=keeping,
             ignored=wanted.ignored,
             wish=wanted.wish,
+            ping=keeping.beat,
         )
         return await answer(streams, keeping.wire(), asked, request.headers)
 

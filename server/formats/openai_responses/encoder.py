@@ -1,7 +1,7 @@
 """Answers in the words of OpenAI's Responses: a stream of named events, or one response."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from models.chat import Reasoning, Text, ToolCall
 from models.errors import InferenceError, InvalidRequest, ServerBusy
@@ -9,7 +9,6 @@ from models.events import (
     Event,
     Finished,
     FinishReason,
-    Progress,
     ReasoningDelta,
     Started,
     TextDelta,
@@ -32,7 +31,6 @@ from server.formats.openai_responses.requests import Wanted
 from server.formats.openai_responses.tools import Named
 from server.wires import OPENAI
 
-_BEAT_SECONDS = 5.0  # a client that hears nothing for long hangs up
 _ENDINGS = {"failed": "response.failed", "completed": "response.completed"}
 
 
@@ -42,14 +40,13 @@ class Encoder:
     An answer is a row of items, of which the last is open while its deltas come.
     """
 
-    def __init__(self, wanted: Wanted, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, wanted: Wanted) -> None:
         self.status = "queued" if wanted.background else "in_progress"
         self._wanted = wanted
         self._named: Mapping[str, Named] = wanted.tools.named
-        self._clock = clock
-        self._said_at = clock()
         self._number = 0  # of the next event
         self._begun = False
+        self._announced = False  # that there is a response
         self._done: list[Json] = []
         self._open: Item | None = None
         self._call: int | None = None  # the index of the call that is open
@@ -72,15 +69,21 @@ class Encoder:
                 return self._start()
             case Finished():
                 return self._finish(event)
-            case Progress() if self._begun and self._clock() - self._said_at > _BEAT_SECONDS:
-                return (self._state("response.in_progress"),)
             case _:
                 return ()
 
     def queue(self) -> Iterator[Json]:
         """Say that the answer is asked for: who does so in the background need not wait."""
+        self._announced = True
         yield self._state("response.created")
         yield self._state("response.queued")
+
+    def beat(self) -> Json:
+        """Say that it is still on its way: a client that hears nothing for long hangs up."""
+        if self._announced:
+            return self._state(f"response.{self.status}")
+        self._announced = True
+        return self._state("response.created")
 
     def pass_over(self) -> Iterator[Json]:
         """Say that nothing was to be said: the request is ready to be gone on from."""
@@ -138,9 +141,9 @@ class Encoder:
     # -- Inside ----------------------------------------------------------------
 
     def _start(self) -> Iterator[Json]:
-        queued = self.status == "queued"
         self._begun, self.status = True, "in_progress"
-        if not queued:
+        if not self._announced:
+            self._announced = True
             yield self._state("response.created")
         yield self._state("response.in_progress")
 
@@ -219,7 +222,6 @@ class Encoder:
 
     def _event(self, kind: str, said: Json) -> Json:
         number, self._number = self._number, self._number + 1
-        self._said_at = self._clock()
         return {"type": kind, "sequence_number": number, **said}
 
 

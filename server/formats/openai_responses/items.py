@@ -51,7 +51,9 @@ class Conversation:
         Raises InvalidRequest.
         """
         kind = item.text("type") or "message"
-        if kind in _PASSED_OVER:
+        # A call that was cut off is none, and its arguments are no JSON.
+        cut = kind == "function_call" and item.given().get("status") == "incomplete"
+        if kind in _PASSED_OVER or cut:
             item.raw()
             item.ignore("type")
             return None

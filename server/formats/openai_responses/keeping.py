@@ -35,6 +35,9 @@ class Keeping:
         self._keep(body)
         return body
 
+    def beat(self) -> Chunk:
+        return self._encoder.beat()
+
     def wire(self) -> Wire:
         """Return the wire of this answer, whose errors go on with the numbers of its events."""
         return replace(OPENAI_RESPONSES, error_body=self._fail, frame=_frame)

@@ -14,6 +14,7 @@ from server.fields import Json
 from server.formats.openai_responses.encoder import Encoder
 from server.formats.openai_responses.requests import Wanted
 from server.streams import Running, Streams
+from server.wires import OPENAI_RESPONSES
 
 _FAREWELL_SECONDS = 1.0
 
@@ -86,7 +87,11 @@ class Run:
             if self.over:
                 return
             self._changed.clear()
-            await self._changed.wait()
+            try:
+                async with asyncio.timeout(OPENAI_RESPONSES.ping_seconds):
+                    await self._changed.wait()
+            except TimeoutError:
+                self._say([self._encoder.beat()])
 
     async def _answer(self, request: GenerateRequest) -> None:
         try:

@@ -386,6 +386,13 @@ class TestConversations:
             chat.user("And cats?"),
         )
 
+    def test_a_call_that_was_cut_off_does_not_end_a_chain(self):
+        cut = call("call_1", "weather", '{"ci') | {"status": "incomplete"}
+
+        got = wanted(before=[message("user", "Weather?"), cut], input="Go on.")
+
+        assert got.request.prompt == (chat.user("Weather?"), chat.user("Go on."))
+
     def test_what_was_said_before_and_what_is_referred_to(self):
         got = wanted(
             before=[message("user", "hi") | {"id": "msg_1"}, message("assistant", "Hello.")],
@@ -612,17 +619,28 @@ class TestAnswers:
         assert failed["response"]["output"][-1]["status"] == "incomplete"
         assert faults_of_event(told) == faults_of_event(failed) == []
 
-    def test_a_long_prompt_is_heard_of(self):
-        now = [0.0]
-        encoder = Encoder(wanted(), clock=lambda: now[0])
+    def test_a_long_wait_is_heard_of(self):
+        encoder = Encoder(wanted())
 
-        def kinds(event: Event) -> list[str]:
-            return [chunk["type"] for chunk in encoder.encode(event)]
+        said = [encoder.beat(), encoder.beat(), *encoder.encode(Started(9)), encoder.beat()]
 
-        progress = Progress(Stage.PREFILL, 1, 9)
-        assert kinds(Progress(Stage.LOADING, 1, 9)) == []
-        kinds(Started(9))
-        assert kinds(progress) == []
-        now[0] = 6.0
-        assert kinds(progress) == ["response.in_progress"]
-        assert kinds(progress) == []
+        assert [each["type"].removeprefix("response.") for each in said] == [
+            "created",
+            "in_progress",
+            "in_progress",
+            "in_progress",
+        ]
+        assert [each["sequence_number"] for each in said] == [0, 1, 2, 3]
+
+    def test_one_in_the_background_waits_as_long_as_it_must(self):
+        encoder = Encoder(wanted(background=True))
+
+        said = [*encoder.queue(), encoder.beat(), *encoder.encode(Started(9)), encoder.beat()]
+
+        assert [each["type"].removeprefix("response.") for each in said] == [
+            "created",
+            "queued",
+            "queued",
+            "in_progress",
+            "in_progress",
+        ]
