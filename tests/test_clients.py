@@ -661,43 +661,6 @@ class TestLlamaServer:
         assert self.ask(port, "/models/unload", {"model": "pocket"}) == {"success": True}
 
 
-class TestAutogen:
-    async def test_two_agents_talk(self, port: int):
-        # Autogen takes seconds to import: not when tests are merely collected.
-        from autogen_agentchat.agents import AssistantAgent, UserProxyAgent  # noqa: PLC0415
-        from autogen_agentchat.conditions import MaxMessageTermination  # noqa: PLC0415
-        from autogen_agentchat.messages import TextMessage  # noqa: PLC0415
-        from autogen_agentchat.teams import RoundRobinGroupChat  # noqa: PLC0415
-        from autogen_ext.models.openai import OpenAIChatCompletionClient  # noqa: PLC0415
-
-        client = OpenAIChatCompletionClient(
-            model="llama3.2",
-            base_url=f"http://127.0.0.1:{port}/v1",
-            api_key="none",
-            temperature=0,
-            model_info={
-                "vision": False,
-                "function_calling": False,
-                "json_output": False,
-                "structured_output": False,
-                "family": "unknown",
-            },
-        )
-        assistant = AssistantAgent("assistant", model_client=client, system_message=None)
-        user = UserProxyAgent("user", input_func=lambda _prompt: QUESTION)
-        team = RoundRobinGroupChat(
-            [assistant, user], termination_condition=MaxMessageTermination(4)
-        )
-
-        result = await team.run(task="Hello!")
-        await client.close()
-
-        said = [each for each in result.messages if isinstance(each, TextMessage)]
-        assert [each.source for each in said[:3]] == ["user", "assistant", "user"]
-        assert said[1].content
-        assert said[1].models_usage and said[1].models_usage.completion_tokens > 0
-
-
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 class TestCurl:
     """The examples of Ollama's documentation, as they stand there."""

@@ -37,8 +37,9 @@ BODIES: dict[str, Json] = {
     "/api/show": {"model": "scripted"},
     "/api/create": {"model": "made", "from": "scripted", "stream": False},
     "/api/copy": {"source": "scripted", "destination": "copied"},
-    "/api/delete": {"model": "scripted"},
-    "/api/pull": {"model": "scripted", "stream": False},
+    "/api/delete": {"model": "doomed"},
+    "/api/pull": {"model": "pulled", "stream": False},
+    "/api/push": {"model": "scripted"},
     "/v1/messages": _CHAT | {"max_tokens": 1},
     "/v1/messages/count_tokens": _CHAT,
     "/tokenize": {"model": "scripted", "content": "hi"},
@@ -71,9 +72,6 @@ def _item(**item: Any) -> Json:
     return {"input": [USER | {"type": "message"}, item]}
 
 
-# Of files that are there, as tests/server/obliging.py has it.
-A_MODEL, AN_ADAPTER = (f"sha256:{digit * 64}" for digit in "12")
-
 _OPENAI = "/v1/(chat/)?completions|/apply-template"
 _OLLAMA = "/api/.*"
 _RESPONSES = "/v1/responses.*"
@@ -88,7 +86,8 @@ _MESSAGE_ITEM = {
 _AROUND: list[tuple[str, str, Json]] = [
     (".*", r"keep_alive", {"keep_alive": "5m"}),
     (".*", r"ttl", {"ttl": 300}),
-    (".*", r"(messages\[\]\.)?images", _say(USER | {"images": [PICTURE]}) | {"images": [PICTURE]}),
+    ("/api/generate", r"images", {"images": [PICTURE]}),
+    ("/api/chat", r"messages\[\]\.images", _say(USER | {"images": [PICTURE]})),
     (_OPENAI, r"messages\[\]\.content\[\].*", _part(type="text", text="a")),
     (_OPENAI, r"messages\[\]\.content\[\]\.refusal", _part(type="refusal", refusal="a")),
     (_OPENAI, r"messages\[\]\.content\[\]\.image_url.*",
@@ -110,10 +109,10 @@ _AROUND: list[tuple[str, str, Json]] = [
     (_OLLAMA, r"messages\[\]\.tool_(name|call_id)", _say({"role": "tool", "content": "a"})),
     (_OLLAMA, r"tools.*", {"tools": [_FUNCTION]}),
     (_OLLAMA, r"top_logprobs", {"logprobs": True}),
-    (_OLLAMA, r"shift", {"shift": False}),
     ("/api/create", r"messages.*", {"messages": [USER]}),
-    ("/api/create", r"files", {"files": {"m.gguf": A_MODEL}}),
-    ("/api/create", r"adapters", {"adapters": {"a.gguf": AN_ADAPTER}}),
+    ("/api/create", r"from", {"from": "scripted"}),
+    (_OLLAMA, r"name", {"model": None, "name": "doomed"}),
+    (_OLLAMA, r"shift", {"shift": False}),
     (_RESPONSES, r"input\[\].*", _item(**_MESSAGE_ITEM)),
     (_RESPONSES, r"input\[\]\.content\[\]\.refusal",
         _item(type="message", role="assistant", content=[{"type": "refusal", "refusal": "a"}])),

@@ -1,9 +1,9 @@
-"""Engines and a store that do all that is asked of them: for tests of what is asked."""
+"""A server that does all that is asked of it: for tests of what is asked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Event as Stop
 
-from models.blobs import Blobs
 from models.chat import (
     EmbedRequest,
     GenerateRequest,
@@ -13,9 +13,11 @@ from models.chat import (
     RerankRequest,
     UnloadRequest,
 )
+from models.errors import ModelNotFound
 from models.events import (
     Embedded,
     Event,
+    Failed,
     Finished,
     FinishReason,
     Loaded,
@@ -27,12 +29,21 @@ from models.events import (
     Unloaded,
     Usage,
 )
+from models.hub_progress import PullProgress
+from models.model import Model
 from models.spelling import Spelled
 from models.store import Store
-from tests import adapters
+from server.app import create_app
+from server.listener import ApiServer
+from tests.conftest import REPOSITORY
 from tests.fakes import RecordedEngines
-from tests.models.test_store import gguf_file
-from tests.server.lawful import AN_ADAPTER
+from tests.server.conftest import HOST, Serving
+
+_POCKET = next((REPOSITORY / "resources/pocket").rglob("*.gguf"))
+# A model for whoever deletes one.
+DOOMED = "doomed"
+UNKNOWN = "nothere"
+EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 class AnySpelling:
@@ -53,13 +64,59 @@ class AnySpelling:
 
 
 class ObligingEngines(RecordedEngines):
+    """They know every model but ``nothere``."""
+
     def submit(self, request: Request, sink: Sink, *, origin: Origin) -> int:
-        for event in _answer(request):
+        known = request.model != UNKNOWN
+        for event in _answer(request) if known else [Failed(ModelNotFound(UNKNOWN))]:
             sink(event)
         return 1
 
+    def count_tokens(self, request: GenerateRequest) -> int:
+        _check(request.model)
+        return super().count_tokens(request)
+
     def spelling(self, model: str) -> AnySpelling:
+        _check(model)
         return AnySpelling()
+
+
+def _check(model: str) -> None:
+    if model == UNKNOWN:
+        raise ModelNotFound(model)
+
+
+class _Hub:
+    """Has every model."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def pull(
+        self, name: str, on_progress: Callable[[PullProgress], None], cancelled: Stop
+    ) -> Model:
+        on_progress(PullProgress("success"))
+        return self._store.import_path(_POCKET, name)
+
+
+class ObligingServing(Serving):
+    """It has the model ``scripted`` in a store of its own."""
+
+    def __init__(self, home: Path, engines: RecordedEngines | None = None) -> None:
+        self.store = Store(home, builtin=None)
+        self.store.import_path(_POCKET, "scripted")
+        self.revive()
+        with self.store.blobs.upload(EMPTY_SHA256, 0) as upload:
+            upload.finish()
+        engines = engines or ObligingEngines()
+        hub = _Hub(self.store)
+        self._make_app = lambda: create_app(engines, self.store, host=HOST, hub=hub)
+        self.server = ApiServer(self._make_app, HOST, [0])
+        self.server.start()
+
+    def revive(self) -> None:
+        """Have the model again that is there to be deleted."""
+        self.store.copy("scripted", DOOMED)
 
 
 def _answer(request: Request) -> Sequence[Event]:
@@ -76,28 +133,3 @@ def _answer(request: Request) -> Sequence[Event]:
             odds = (TokenLogprob(1, b"a", -0.5),) if request.top_logprobs is not None else ()
             end = Finished(FinishReason.END_OF_TURN, Usage(1, 0, 1), (1, 2))
             return [Started(1), TextDelta("a", odds), end]
-
-
-class AnyBlobs(Blobs):
-    """Whatever was sent is a model, or an adapter."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder / "blobs", folder)
-        self._model = gguf_file(folder)
-        self._adapter = adapters.write_gguf(folder / "adapter.gguf")
-
-    def find(self, sha256: str) -> Path | None:
-        return self._adapter if AN_ADAPTER.endswith(sha256) else self._model
-
-
-class ObligingStore(Store):
-    """Has a model that is called ``scripted``, and cannot be removed."""
-
-    def __init__(self, home: Path) -> None:
-        super().__init__(home, builtin=None)
-        home.mkdir()
-        self.blobs = AnyBlobs(home)
-        self.import_path(gguf_file(home, "scripted.gguf"), "scripted")
-
-    def remove(self, name: str) -> None:
-        self.find(name)
