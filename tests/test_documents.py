@@ -222,7 +222,6 @@ class TestCommands:
             else:
                 check_stream(body)
 
-
     def test_a_model_made_by_a_modelfile_has_its_context_size(self, serving: Serving):
         asked = {"model": "mymodel", "messages": [{"role": "user", "content": "dog " * 600}]}
 
