@@ -20,6 +20,7 @@ HEALTHS = tuple(
     Route(method="GET", path=path, summary="Tells whether the engines do their work.")
     for path in ("/health", "/v1/health")
 )
+ROOT = Route(method="GET", path="/", summary="Says that Ollama is running, as clients look for.")
 METRICS = Route(
     method="GET", path="/metrics", summary="Tells what the program does, as Prometheus reads it."
 )
@@ -31,5 +32,5 @@ FAMILIES = (
     Family("Ollama", ollama.ROUTES),
     Family("Anthropic", anthropic.ROUTES),
     Family("llama.cpp's server", llama_server.ROUTES),
-    Family("Inglenook", (*HEALTHS, METRICS, OPENAPI, DOCS)),
+    Family("Inglenook", (ROOT, *HEALTHS, METRICS, OPENAPI, DOCS)),
 )
