@@ -56,12 +56,23 @@ test: venv $(JAVASCRIPT)
 # A virtual environment for each lock: what is in two of them cannot be in one.
 CLIENTS := $(basename $(notdir $(wildcard tests/clients/*.lock)))
 
+define install-locked
+$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-clients/$*
+$(BIN)/uv pip install --quiet --python .venv-clients/$* --require-hashes -r $<
+@touch $@
+endef
+
 .venv-clients/%/.installed: tests/clients/%.lock | $(STAMP)
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-clients/$*
-	$(BIN)/uv pip install --quiet --python .venv-clients/$* --require-hashes -r $<
-	@touch $@
+	$(install-locked)
+
+# Agent programs: one that cannot be had is missed by its own test alone, which is skipped.
+.venv-clients/%/.installed: tests/clients/agents/%.lock | $(STAMP)
+	$(install-locked)
+
+AGENTS := .venv-clients/aider/.installed tests/clients/agents/node_modules/.installed
 
 clients: venv $(CLIENTS:%=.venv-clients/%/.installed) tests/clients/node_modules/.installed
+	-$(MAKE) --keep-going $(AGENTS)
 	$(BIN)/python -m pytest tests/clients
 
 bench: venv
@@ -87,10 +98,10 @@ docs: venv
 lock: venv
 	$(BIN)/uv pip compile pyproject.toml --output-file requirements.lock $(LOCKING) $(UPGRADE) \
 		--all-extras --group test --group bench --group build
-	for name in $(CLIENTS); do $(BIN)/uv pip compile tests/clients/$$name.in \
+	for name in $(CLIENTS) agents/aider; do $(BIN)/uv pip compile tests/clients/$$name.in \
 		--output-file tests/clients/$$name.lock $(LOCKING) $(UPGRADE) || exit; done
-	$(NPM) install --prefix tests/javascript --package-lock-only --ignore-scripts
-	$(NPM) install --prefix tests/clients --package-lock-only --ignore-scripts
+	for folder in tests/javascript tests/clients tests/clients/agents; do \
+		$(NPM) install --prefix $$folder --package-lock-only --ignore-scripts || exit; done
 
 POCKET_BIN := .venv-pocket/bin
 POCKET_STAMP := .venv-pocket/.installed
