@@ -94,7 +94,11 @@ def _call_library(options: argparse.Namespace) -> int:
         case "list":
             return library.list_all()
         case "show":
-            return library.show(options.name)
+            return library.show(options.name, as_modelfile=options.modelfile)
+        case "create":
+            from app.commands.create import create  # noqa: PLC0415
+
+            return create(options.name, options.file, options.quantize or "")
         case "import":
             return library.import_path(options.path, options.name, copy=options.copy)
         case "cp":
@@ -158,8 +162,8 @@ def _parser() -> argparse.ArgumentParser:
     pull.add_argument("name", metavar="NAME", help="as org/model, or org/model:Q8_0")
 
     commands.add_parser("list", help="list the models on this computer")
-    show = commands.add_parser("show", help="tell what is known of a model")
-    show.add_argument("name", metavar="NAME")
+    _add_show(commands.add_parser("show", help="tell what is known of a model"))
+    _add_create(commands.add_parser("create", help="make a model of another, by a Modelfile"))
     _add_set(commands.add_parser("set", help="say how a model is used here"))
     imported = commands.add_parser("import", help="add a GGUF file or an MLX folder")
     imported.add_argument("path", metavar="PATH", type=Path)
@@ -199,6 +203,21 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--temperature", type=float, help="0 is the likeliest answer each time")
     run.add_argument("--seed", type=int, help="the same seed draws the same answer")
     run.add_argument("--max-tokens", type=_positive, help="the longest answer")
+
+
+def _add_show(show: argparse.ArgumentParser) -> None:
+    show.add_argument("name", metavar="NAME")
+    show.add_argument(
+        "--modelfile", action="store_true", help="as a Modelfile that makes the same again"
+    )
+
+
+def _add_create(create: argparse.ArgumentParser) -> None:
+    create.add_argument("name", metavar="NAME")
+    create.add_argument(
+        "-f", "--file", type=Path, default=Path("Modelfile"), help="the Modelfile (./Modelfile)"
+    )
+    create.add_argument("-q", "--quantize", metavar="KIND", help="as q8_0 or q4_K_M, of F16 or F32")
 
 
 def _add_key(key: argparse.ArgumentParser) -> None:

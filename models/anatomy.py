@@ -58,7 +58,11 @@ class Anatomy:
         """The same of the file that reads pictures for it; None: there is none."""
         files = self._model.files
         path = files.folder / files.projector
-        return _shown(path, gguf.read(path).metadata, whole=whole) if files.projector else None
+        if not files.projector:
+            return None
+        header = gguf.read(path)
+        count = sum(each.element_count for each in header.tensors)
+        return _shown(path, header.metadata, whole=whole) | {"general.parameter_count": count}
 
     def tensors(self) -> list[Tensor]:
         """Those of no layer first, then layer by layer."""

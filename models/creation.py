@@ -63,8 +63,8 @@ class Creation:
         self._sent_adapters = _found(store, recipe.sent_adapters)
         before = self._base.profile if self._base else Profile()
         self._profile, self.ignored = _changed(before, recipe)
-        if self._base and self._sent_adapters:
-            new = tuple(Adapter(path) for path in self._sent_adapters.values())
+        new = tuple(Adapter(path) for path in self._sent_adapters.values())
+        if self._base and (new or recipe.adapters):
             adapters.check(self._base, (*self._profile.adapters, *new))
 
     def run(self, on_progress: OnProgress) -> Model:

@@ -138,6 +138,11 @@ class Model:
     builtin: bool = False  # ships with the program and cannot be removed
 
     @property
+    def chats(self) -> bool:
+        """Whether it has a template for conversations, of its own or from its profile."""
+        return self.details.chat or (self.details.completes and self.profile.template is not None)
+
+    @property
     def path(self) -> Path:
         """The GGUF file, or the MLX folder."""
         return self.files.path

@@ -144,11 +144,10 @@ class Store:
     def adopt(
         self, path: Path, name: str, hashes: Mapping[str, str], making: Making | None = None
     ) -> Model:
-        """Take what has been brought into a folder of its own, on the disk that the store is on.
+        """Take what has been brought into a folder of its own, on the store's disk.
 
-        ``path`` is the GGUF file in that folder, or the folder itself. ``hashes`` are the
-        SHA-256 of its files, by name. Without ``making`` a model has the profile of the one of
-        its kind that had its name.
+        ``path`` is the GGUF file in it, or the folder; ``hashes`` are the SHA-256 of its files,
+        by name. Without ``making`` it gets the profile of the one of its kind that had its name.
 
         Raises: as ``import_path``.
         """
@@ -245,11 +244,7 @@ class Store:
             return ()
 
     def _move_in(
-        self,
-        name: ModelName,
-        found: Found,
-        hashes: Mapping[str, str],
-        making: Making | None = None,
+        self, name: ModelName, found: Found, hashes: Mapping[str, str], making: Making | None
     ) -> Model:
         """Make a folder of weights our own, under their digest, and record it."""
         files = self._weights.prepare(found.files)
@@ -293,11 +288,9 @@ class Store:
         records = self._manifests.all()
         if not records.readable:  # what cannot be read may name any of them
             return ()
-        used = {each.own for each in records.found}
-        adapters = {
-            adapter.path for each in records.found for adapter in each.model.profile.adapters
-        }
-        return self._weights.all_but(used | {each.parent.name for each in adapters})
+        profiles = [each.model.profile for each in records.found]
+        adapters = {each.path.parent.name for profile in profiles for each in profile.adapters}
+        return self._weights.all_but(adapters | {each.own for each in records.found})
 
     def _refuse_builtin(self, name: ModelName, verb: str) -> None:
         if any(model.name == name for model in self._builtins):

@@ -60,8 +60,8 @@ class _Exchange:
             message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
         last = message["type"] == "http.response.body" and not message.get("more_body")
         if last and not self._ended.is_set():
-            early: Any = {**message, "more_body": True}
-            await self._send(early)
+            piece: Any = {**message, "more_body": True}
+            await self._send(piece)
             await self._drop_the_rest()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)

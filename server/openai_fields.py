@@ -139,7 +139,9 @@ def _response_format(fields: Fields) -> Constraint | None:
         case "text":
             return None
         case "json_object":
-            return JsonObject()
+            # llama.cpp's server has a schema here by the one name, Hugging Face's by the other.
+            schema = form.inner("schema") or form.inner("value")
+            return JsonSchema(schema.raw()) if schema else JsonObject()
         case "json_schema":
             return JsonSchema(_schema(form))
         case kind:

@@ -32,6 +32,7 @@ MINILM = TESTDATA / "models/all-MiniLM-L6-v2-Q8_0.gguf"
 POCKET = REPOSITORY / "resources/pocket/gguf/pocket.gguf"
 ICON = (REPOSITORY / "resources/icons/inglenook-32.png").read_bytes()
 PICTURE = f"data:image/png;base64,{base64.b64encode(ICON).decode()}"
+CONTEXT_SIZE = 512
 HUB_REPO = "documents/tiny-GGUF"
 SECONDS = 50
 
@@ -166,6 +167,15 @@ def sightless(program: Program) -> dict[str, str]:
     return {name: each for name, each in program.requests.items() if not documents.is_vision(each)}
 
 
+def modelfile(folder: Path, document: str) -> Path:
+    """The printed one, with what it leaves open filled in."""
+    text = documents.fenced(document, "modelfile")
+    text = text.replace("<some model>", "llama3.2").replace("<context size>", str(CONTEXT_SIZE))
+    path = folder / "Modelfile"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
 def is_whole(source: str, answers: str, count: int) -> None:
     assert count, source
     assert len(answers.splitlines()) == count
@@ -183,11 +193,11 @@ class TestCommands:
     @pytest.mark.parametrize("document", WITH_PROGRAMS)
     def test_what_ollama_does_ingle_does(self, serving: Serving, document: str):
         for command in documents.ollama_commands(document):
-            if " create " in command:
-                continue
             ours = command.replace("ollama", f"{sys.executable} -m app.cli", 1)
             if " pull " in ours:  # the name of a model on the hub has its owner in it
                 ours = re.sub(r"pull \S+", f"pull {HUB_REPO}", ours)
+            if " create " in ours:
+                ours += f" -f {modelfile(serving.home, document)}"
 
             done = serving.shell(ours)
 
@@ -199,11 +209,11 @@ class TestCommands:
 
         assert asked
         for command in asked:
-            if "mymodel" in command:
-                continue
-            if "-d" in command.split():
-                command = command.replace("-X GET", "-X POST")  # a misprint
-            status, body = serving.curl(command)
+            has_body = "-d" in command.split()
+            # With a body and GET: a misprint.
+            status, body = serving.curl(
+                command.replace("-X GET", "-X POST" if has_body else "-X GET")
+            )
             assert status == 200, (command, body)
             if '"stream": true' not in command:
                 check(json.loads(body))
@@ -211,6 +221,14 @@ class TestCommands:
                 check_lines(body)
             else:
                 check_stream(body)
+
+    def test_a_model_made_by_a_modelfile_has_its_context_size(self, serving: Serving):
+        asked = {"model": "mymodel", "messages": [{"role": "user", "content": "dog " * 600}]}
+
+        answer = httpx.post(f"{serving.url}/v1/chat/completions", json=asked, timeout=SECONDS)
+
+        assert answer.status_code == 400
+        assert str(CONTEXT_SIZE) in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("document", WITH_PROGRAMS)
@@ -307,9 +325,10 @@ class TestPictures:
         program = documents.python_program(LATE_2024)
         [request] = filter(documents.lost_its_picture, program.requests.values())
 
-        tell = "import sys; sys.excepthook = lambda _, error, __: print(error.status_code, error.param)"
+        told = "lambda _, error, __: print(error.status_code, error.param)"
+        source = f"import sys; sys.excepthook = {told}\n{program.prelude}\n{request}"
 
-        _, output, _ = python(serving.here(f"{tell}\n{program.prelude}\n{request}"))
+        _, output, _ = python(serving.here(source))
 
         assert output.split() == ["400", "messages[0].content[1].image_url"]
 

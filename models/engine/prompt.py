@@ -25,7 +25,8 @@ from models.engine.template import ChatTemplate, in_place_of
 from models.engine.tokenizer import Tokenizer
 from models.errors import ContextOverflow, InvalidRequest
 from models.fill_in import FillIn
-from models.model_family import UNMARKED, Thoughts
+from models.markup import Thoughts
+from models.model_family import UNMARKED
 
 _SMALLEST_CONTEXT = 4  # Ollama's own minimum for num_ctx
 _USUAL_ANSWER = 1024  # tokens that are left for one, where a chat is cut to fit
@@ -81,8 +82,9 @@ class Prompter:
             self.get_ready(request.sampling)
         whole = min(rounded_up(context), self.context_length) - len(tokens)
         family = UNMARKED
-        if self.template and not isinstance(request.prompt, str):
-            family = self.template.family
+        template = self._template(request)
+        if template and not isinstance(request.prompt, str):
+            family = template.family
         checkpoints = ()
         if self.marks and not fitted.cut:
             checkpoints = self._checkpoints(request, fitted.dropped_messages, tokens)

@@ -121,7 +121,7 @@ def _progress(status: str, done: int, source: Path) -> PullProgress:
 def _check(source: Path) -> str:
     """Return what the source's weights are. Raises InvalidRequest, LoadFailed."""
     names = {each.type_name for each in gguf.read(source).tensors}
-    if not names <= set(_NAMES.values()) or len(gguf.shards(source)) > 1:
+    if not names or not names <= set(_NAMES.values()) or len(gguf.shards(source)) > 1:
         raise InvalidRequest(
             "quantization is only supported for F16 and F32 models", field="quantize"
         )

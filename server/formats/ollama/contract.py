@@ -184,6 +184,7 @@ EMBEDDINGS = Route(
 
 # -- The models --------------------------------------------------------------------
 
+ROOT = Route(method="GET", path="/", summary="Tells that the server runs, in plain text.")
 TAGS = Route(method="GET", path="/api/tags", summary="List the models on this computer.")
 PS = Route(method="GET", path="/api/ps", summary="List the models in memory.")
 VERSION = Route(method="GET", path="/api/version", summary="Tell which version of Ollama this is.")
@@ -200,6 +201,7 @@ SHOW = Route(
         Row("options", OBJECT, note="shown with the model's parameters"),
     ),
 )
+_QUANTIZATION = one_of("f32", "f16", "q8_0", "q4_K_S", "q4_K_M")
 CREATE = Route(
     method="POST",
     path="/api/create",
@@ -218,8 +220,8 @@ CREATE = Route(
         Row("messages", list_of(OBJECT), note="which every conversation begins with"),
         Row("messages[].role", one_of("system", "user", "assistant"), required=True),
         Row("messages[].content", TEXT, required=True),
-        Row("quantize", one_of("f32", "f16", "q8_0", "q4_K_S", "q4_K_M"), note="of F16 and F32"),
-        Row("quantization", TEXT, note="an older word for quantize"),
+        Row("quantize", _QUANTIZATION, note="of F16, BF16 and F32"),
+        Row("quantization", _QUANTIZATION, note="an older word for quantize"),
         Row("modelfile", TEXT, _REFUSED, "give its commands as fields, or use ingle create"),
         Row("path", TEXT, _REFUSED, "send files to /api/blobs, or use ingle create"),
         Row("remote_host", TEXT, _REFUSED, "models run on this computer"),
@@ -259,12 +261,11 @@ PULL = Route(
     ),
     streams=True,
 )
+# All of it is refused, whatever is asked.
 PUSH = Route(
     method="POST",
     path="/api/push",
-    summary="Refused: there is no registry to send a model to.",
-    rows=(_NAME, _OLD_NAME, _STREAM, Row("insecure", FLAG, _IGNORED)),
-    streams=True,
+    summary="Is refused: there is no registry to send a model to.",
 )
 HEAD_BLOB = Route(
     method="HEAD", path="/api/blobs/{digest}", summary="Tell whether a file is here by its digest."
@@ -278,6 +279,7 @@ ROUTES: tuple[Route, ...] = (
     CHAT,
     EMBED,
     EMBEDDINGS,
+    ROOT,
     TAGS,
     PS,
     SHOW,

@@ -17,6 +17,7 @@ from server.contract import settle
 from server.fields import Fields, Json
 from server.formats.ollama.contract import SHOW
 from server.formats.ollama.facts import details_of
+from server.formats.ollama.fields import read_name
 from server.framing import NATIVE_JSON, reply
 from server.ignored import ignored_headers
 from server.shelf import Shelf
@@ -64,7 +65,7 @@ def add_route(blueprint: Blueprint, shelf: Shelf) -> None:
     @blueprint.post("/api/show")
     async def show() -> Response:
         fields = Fields(await read_json(request))
-        name = fields.text("model") or fields.text("name")
+        name = read_name(fields)
         if not name:
             raise InvalidRequest("model is required")
         verbose = bool(fields.flag("verbose"))

@@ -27,7 +27,8 @@ from models.store import Store
 from server.body import read_json
 from server.contract import settle
 from server.fields import Fields
-from server.formats.ollama.contract import COPY, CREATE, DELETE, PULL, PUSH
+from server.formats.ollama.contract import COPY, CREATE, DELETE, PULL
+from server.formats.ollama.fields import read_name
 from server.formats.ollama.progress import told
 from server.ignored import ignored_headers
 from server.streams import Streams
@@ -44,7 +45,7 @@ class _NotHere(InferenceError):
 
 def read_create(fields: Fields) -> tuple[str, Recipe]:
     """Raises InvalidRequest."""
-    name = fields.text("model") or fields.text("name") or ""
+    name = read_name(fields)
     if not _is_name(name):
         raise InvalidRequest("invalid model name", field="model")
     messages = fields.objects("messages")
@@ -127,7 +128,7 @@ def _add_pull(blueprint: Blueprint, hub: Puller) -> None:
     @blueprint.post("/api/pull")
     async def pull() -> Response:
         fields = Fields(await read_json(request))
-        name = model_at(fields.text("model") or fields.text("name") or "")
+        name = model_at(read_name(fields))
         if not _is_name(name):
             raise InvalidRequest("invalid model name", field="model")
         stream = fields.flag("stream") is not False
@@ -145,14 +146,12 @@ def _add_push(blueprint: Blueprint, store: Store) -> None:
     async def push() -> Response:
         fields = Fields(await read_json(request))
         name = _name(fields)
-        fields.flag("stream")
-        settle(fields, PUSH)
         await asyncio.to_thread(store.find, name)
         raise InvalidRequest(f"Model '{name}' stays here: there is no registry to push it to.")
 
 
 def _name(fields: Fields) -> str:
-    name = fields.text("model") or fields.text("name")
+    name = read_name(fields)
     if not name:
         raise InvalidRequest("model is required", field="model")
     return name

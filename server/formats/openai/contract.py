@@ -57,6 +57,8 @@ _DRAWING = (
 _FORM = (
     Row("response_format", OBJECT, note="always kept to the letter"),
     Row("response_format.type", one_of("text", "json_object", "json_schema")),
+    Row("response_format.schema", OBJECT, note="with json_object, as llama.cpp's server has it"),
+    Row("response_format.value", OBJECT, note="likewise, as Hugging Face's servers have it"),
     Row("response_format.json_schema", OBJECT),
     Row("response_format.json_schema.name", TEXT, note="without effect on the answer"),
     Row("response_format.json_schema.description", TEXT, note="without effect on the answer"),

@@ -277,6 +277,14 @@ class TestRequests:
         [
             ({"response_format": {"type": "json_object"}}, JsonObject()),
             (
+                {"response_format": {"type": "json_object", "schema": {"type": "null"}}},
+                JsonSchema({"type": "null"}),
+            ),
+            (
+                {"response_format": {"type": "json_object", "value": {"type": "null"}}},
+                JsonSchema({"type": "null"}),
+            ),
+            (
                 {
                     "response_format": {
                         "type": "json_schema",
