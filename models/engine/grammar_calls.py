@@ -6,7 +6,8 @@
     tool0: "{\\"name\\": \\"look_up\\", \\"arguments\\": " arguments0 "}"
     arguments0: %json {...}
 
-A tag that is one token of the vocabulary is named by its id, and else by its text.
+A tag that is one token of the vocabulary is named by its id, and else by its text. What stands
+between the tags, and how a call is written there, is as the family's row has it.
 """
 
 import json
@@ -20,12 +21,15 @@ from models.engine.grammar_lark import GAP, THOUGHT, Thought, constraint_rules, 
 from models.engine.grammar_numbers import Schema
 from models.engine.grammar_rules import schema_rules
 from models.engine.grammar_schema import as_json, prepared
-from models.model_family import CallForm, Calls
+from models.markup import PLACES, CallForm, Calls
 
+JSON = CallForm.JSON
 ANY_ARGUMENTS = as_json({"type": "object"})
 # Beside these, a schema that is closed may mean something else.
 _JOINED = frozenset({"$ref", "allOf", "anyOf", "oneOf", "patternProperties"})
 _SPACE = "SPACE: /[ \\n]{0,2}/"
+_INDEX = "INDEX: /[0-9]{1,3}/"
+_ID = "ID: /[A-Za-z0-9]{9}/"
 
 
 def allowed(tools: Sequence[Tool], choice: ToolChoice) -> tuple[Tool, ...]:
@@ -73,25 +77,26 @@ class _Rules:
         self._offer = offer
         self._tokens = tokens
         row = offer.calls
-        self._trigger = tokens.tags.get(row.begin)
-        self._begin, self._end = _tag(row.begin, tokens), _tag(row.end, tokens)
-        self._rules = [THOUGHT, GAP, _SPACE, *self._text_rules(), *self._call_rules()]
+        self._trigger = None if row.bare else tokens.tags.get(row.begin)
+        self._begin = "" if row.bare else spelled(row.begin, tokens)
+        self._rules = [
+            *(THOUGHT, GAP, _SPACE, _INDEX, _ID),
+            *self._text_rules(),
+            *_call_rules(offer, tokens),
+        ]
         if offer.constraint:
             self._rules.append(constraint_rules(offer.constraint))
 
     def compiled(self) -> CompiledGrammar:
         mode, constraint = self._offer.choice.mode, self._offer.constraint
-        more = self._rest_of_calls(self._begin, self._end)
+        more = self._rest_of_calls()
         calls = f"{self._begin} {more}"
-        spelled = json.dumps(self._offer.calls.begin), json.dumps(self._offer.calls.end)
-        text = f"GAP {spelled[0]} {self._rest_of_calls(*spelled)}"
         if mode == "none":
             return CompiledGrammar(lark=self._lark(self._behind_thought("REST", "")))
         if mode == "required":
             answer = f"GAP {calls}"
         elif constraint:
             answer = f"GAP (body | {calls})"
-            text = f"GAP body | {text}"
         else:
             answer = f"(REST | lead {more})"
         trigger, tail = None, ""
@@ -101,15 +106,35 @@ class _Rules:
             trigger, tail = self._tokens.think_end, self._lark(answer)
         return CompiledGrammar(
             lark=self._lark(self._behind_thought(answer, calls)),
-            text=lark_of(text, *self._rules),
+            text=self._text(),
             trigger=trigger,
             tail=tail,
         )
 
-    def _rest_of_calls(self, begin: str, end: str) -> str:
+    def _text(self) -> str:
+        """The same for whoever has an answer's bytes; "": they do not tell."""
+        if self._tokens.tags:
+            if any("<[" in each for each in self._offer.arguments.values()):
+                return ""
+            return _Rules(self._offer, Tokens())._text()
+        calls = f"{self._begin} {self._rest_of_calls()}"
+        return lark_of(
+            f"GAP body | GAP {calls}" if self._may_be_body() else f"GAP {calls}", *self._rules
+        )
+
+    def _may_be_body(self) -> bool:
+        return self._offer.constraint is not None and self._offer.choice.mode != "required"
+
+    def _rest_of_calls(self) -> str:
         """All that follows the first begin tag."""
-        more = f" (GAP {begin} call {end})*" if self._offer.choice.parallel else ""
-        return f"call {end}{more}"
+        row, parallel = self._offer.calls, self._offer.choice.parallel
+        between = None if row.between is None else spelled(row.between, self._tokens)
+        several = f" ({between} call)*" if parallel and between is not None else ""
+        end = spelled(row.close + row.end, self._tokens)
+        section = f"{spelled(row.open, self._tokens)} call{several} {end}"
+        if row.bare or between is not None or not parallel:
+            return section
+        return f"{section} (GAP {self._begin} {section})*"
 
     def _lark(self, start: str) -> str:
         return lark_of(start, *self._rules, ends=self._tokens.end)
@@ -127,30 +152,51 @@ class _Rules:
 
     def _text_rules(self) -> list[str]:
         """What is said without a call, and what is said before one, with its tag."""
-        tag = _regex(self._offer.calls.begin)
+        row = self._offer.calls
+        if row.bare:  # a text that begins like a call is one
+            begin = r"\s*" + r"\s*".join(
+                map(_regex, (row.open + row.call).split("{name}")[0].split())
+            )
+            return [f"REST: /(?s:.*)/ & ~/(?s:{begin}.*)/", "lead: SPACE"]
+        tag = _regex(row.begin)
         rest = f"REST: /(?s:.*)/ & ~/(?s:.*{tag}.*)/"
         if self._trigger is None:
             return [rest, f"lead[lazy]: /(?s:.*){tag}/"]
         return [rest, f"lead: REST {self._begin}"]
 
-    def _call_rules(self) -> list[str]:
-        match self._offer.calls.form:
-            case CallForm.JSON:
-                return _json_calls(self._offer.arguments)
 
-
-def _json_calls(arguments: Mapping[str, str]) -> list[str]:
+def _call_rules(offer: Offer, tokens: Tokens) -> list[str]:
+    """The rule ``call``, which is any of the tools, as the row has it."""
     rules: list[str] = []
-    for place, (name, body) in enumerate(arguments.items()):
-        head = json.dumps(f'{{"name": {json.dumps(name, ensure_ascii=False)}, "arguments": ')
-        rules += [f'tool{place}: {head} arguments{place} "}}"', f"arguments{place}: {body}"]
-    names = " | ".join(f"tool{place}" for place in range(len(arguments)))
-    return [f"call: SPACE ({names}) SPACE", *rules] if names else []
+    row = offer.calls
+    for place, (name, body) in enumerate(offer.arguments.items()):
+        said = json.dumps(name, ensure_ascii=False)
+        parts = {
+            "name": json.dumps(said[1:-1], ensure_ascii=False) if row.form is JSON else said,
+            "arguments": f"arguments{place}",
+            "index": "INDEX",
+            "id": "ID",
+        }
+        written = "".join(
+            f" {parts[part]} " if at % 2 else spelled(part, tokens)
+            for at, part in enumerate(PLACES.split(row.call))
+        )
+        rules += [f"tool{place}: {written}", f"arguments{place}: {body}"]
+    names = " | ".join(f"tool{place}" for place in range(len(offer.arguments)))
+    space = "SPACE" if row.form is JSON else ""
+    return [f"call: {space} ({names}) {space}", *rules] if names else []
 
 
-def _tag(text: str, tokens: Tokens) -> str:
-    token = tokens.tags.get(text)
-    return json.dumps(text) if token is None else f"<[{token}]>"
+def spelled(text: str, tokens: Tokens) -> str:
+    """Return a text as Lark has it: what is a token by its id."""
+    if not tokens.tags:
+        return json.dumps(text, ensure_ascii=False) if text else ""
+    parts = re.split(f"({'|'.join(map(re.escape, tokens.tags))})", text)
+    return " ".join(
+        f"<[{tokens.tags[part]}]>" if at % 2 else json.dumps(part, ensure_ascii=False)
+        for at, part in enumerate(parts)
+        if part
+    )
 
 
 def _regex(text: str) -> str:

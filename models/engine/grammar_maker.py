@@ -21,7 +21,8 @@ from models.engine.grammar_lark import Thought, compile_constraint, lark_of
 from models.engine.grammar_process import GrammarChecker
 from models.engine.tokenizer import Tokenizer
 from models.errors import InvalidRequest
-from models.model_family import CALLS, THOUGHTS, UNMARKED, Calls, ModelFamily
+from models.markup import Calls
+from models.model_family import CALLS, THOUGHTS, UNMARKED, ModelFamily
 from models.worker import PYTHON, Command
 
 log = logging.getLogger(__name__)
@@ -229,8 +230,9 @@ def find_tokens(tokenizer: Tokenizer, *, eos_token: str = "", end: Sequence[int]
         if ends.keys() >= _HARMONY:
             ends.pop("<|end|>", None)
         end = sorted(set(ends.values()))
-    found = {tag: one(tag) for row in CALLS for tag in (row.begin, row.end)}
-    tags = {tag: token for tag, token in found.items() if token is not None}
+    markup = sorted({tag for row in CALLS for tag in row.tags})
+    ids = tokenizer.encode_each(markup)
+    tags = {tag: each[0] for tag, each in zip(markup, ids, strict=True) if len(each) == 1}
     for row in THOUGHTS:
         think_start, think_end = one(row.begin), one(row.end)
         if think_start is not None and think_end is not None:

@@ -25,7 +25,8 @@ from models.engine.template import ChatTemplate, in_place_of
 from models.engine.tokenizer import Tokenizer
 from models.errors import ContextOverflow, InvalidRequest
 from models.fill_in import FillIn
-from models.model_family import UNMARKED, Thoughts
+from models.markup import Thoughts
+from models.model_family import UNMARKED
 
 _SMALLEST_CONTEXT = 4  # Ollama's own minimum for num_ctx
 _USUAL_ANSWER = 1024  # tokens that are left for one, where a chat is cut to fit

@@ -5,11 +5,12 @@ Space around a tag belongs to the tag: models put line breaks there that nobody 
 
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
-from models.chat import GenerateRequest
-from models.engine.calls import CallReader, Outcome, reader_of
+from models.chat import GenerateRequest, Tool
+from models.engine.call_readers import reader_of
+from models.engine.calls import CallReader, Outcome
 from models.engine.decoder import Held, PlainText, Span, undecided
 from models.engine.prepared import Prompt
 from models.events import Delta, ReasoningDelta, TextDelta, ToolCallDelta
@@ -23,16 +24,27 @@ _SPACE = " \t\r\n"
 class Speech:
     """A ``Channel`` for models that think or call tools.
 
-    With ``calls`` what stands between the tags of a call is one. ``thinking`` is whether what
-    comes next is thought: at the start, whether the prompt ends in a thought.
+    With ``calls`` what stands between the tags of a call is one, of the ``tools`` where the form
+    of the family does not tell. ``thinking`` is whether what comes next is thought: at the start,
+    whether the prompt ends in a thought.
     """
 
-    def __init__(self, family: ModelFamily, *, calls: bool, thinking: bool = False) -> None:
+    def __init__(
+        self,
+        family: ModelFamily,
+        *,
+        calls: bool,
+        tools: Sequence[Tool] = (),
+        thinking: bool = False,
+    ) -> None:
         self.thinking = thinking
         self.calls = 0
         self.unread_calls = 0  # that are text, or whose arguments are no JSON
         self._calls = family.calls if calls else None
+        self._tools = tools
         self._thoughts = family.thoughts
+        self._around = family.thoughts.around if family.thoughts else ()
+        self._ids: set[str] = set()
         self._held = Held()
         self._begun = False  # something has been said or called: no thought begins any more
         self._at_edge = thinking  # behind a tag, where space says nothing
@@ -74,9 +86,11 @@ class Speech:
 
     def _tags(self) -> tuple[str, ...]:
         """What the text is to be searched for now."""
-        tags = (self._calls.begin,) if self._calls else ()
+        tags = (*self._around, *(self._calls.begins if self._calls else ()))
         if self.thinking and self._thoughts:
             return (self._thoughts.end, *tags)  # models forget to end a thought before a call
+        if self._calls and self._calls.bare and not self._begun:
+            tags = (*tags, self._calls.begin)
         return (self._thoughts.begin, *tags) if self._thoughts and not self._begun else tags
 
     def _speak(self, last: bool) -> Iterator[Delta]:
@@ -91,7 +105,10 @@ class Speech:
         if tag:
             said = len(text[:place].rstrip(_SPACE))
             yield from self._say(said)
-            self._take_tag(tag, self._held.take(place + len(tag) - said))
+            if self._calls and self._calls.bare and tag == self._calls.begin:
+                self._read_call("", self._held.take(place - said))
+            else:
+                self._take_tag(tag, self._held.take(place + len(tag) - said))
             return
         if not last:
             text = text[: len(text) - undecided(text, self._sought)].rstrip(_SPACE)
@@ -106,7 +123,8 @@ class Speech:
     def _counts(self, text: str, found: tuple[int, str]) -> bool:
         place, tag = found
         begins_thought = not self.thinking and self._thoughts and tag == self._thoughts.begin
-        return not (begins_thought and text[:place].strip(_SPACE))
+        is_bare = self._calls and self._calls.bare and tag == self._calls.begin
+        return not ((begins_thought or is_bare) and text[:place].strip(_SPACE))
 
     def _say(self, length: int) -> Iterator[Delta]:
         if not length:
@@ -129,12 +147,16 @@ class Speech:
 
     def _take_tag(self, tag: str, written: Span) -> None:
         self._at_edge = True
-        if self._calls and tag == self._calls.begin:
-            self._opening = written
-            self._reader = reader_of(self._calls)
-        else:
+        if self._calls and tag in self._calls.begins:
+            self._read_call(tag, written)
+        elif tag not in self._around:
             self.thinking = not self.thinking
             self._sought = self._tags()
+
+    def _read_call(self, tag: str, written: Span) -> None:
+        if self._calls:
+            self._opening = written
+            self._reader = reader_of(self._calls, tag, self._tools)
 
     # -- Calls -----------------------------------------------------------------
 
@@ -144,15 +166,25 @@ class Speech:
             if piece.name:
                 self.calls += 1
                 self._begin()
-                call_id = f"call_{uuid.uuid4().hex[:24]}"
+                call_id = self._new_id(piece.call_id)
             yield ToolCallDelta(self.calls - 1, piece.arguments, call_id, piece.name, piece.tokens)
         if reader.outcome is Outcome.OPEN:
             return
         self._reader = None
-        if reader.outcome is Outcome.TEXT and self._held.text.strip(_SPACE):
-            yield self._delta(self._opening)
+        is_text, tagged = reader.outcome is Outcome.TEXT, bool(self._opening.text.strip(_SPACE))
+        if is_text and self._held.text.strip(_SPACE):
+            if not tagged:
+                self._begin()
+            if self._opening.text:
+                yield self._delta(self._opening)
             self._at_edge = False
-        self.unread_calls += reader.faulty or reader.outcome is Outcome.TEXT
+        self.unread_calls += reader.faulty or (is_text and tagged)
+
+    def _new_id(self, own: str) -> str:
+        """Return the model's own id for a call, if it is one."""
+        found = own if own and own not in self._ids else f"call_{uuid.uuid4().hex[:24]}"
+        self._ids.add(found)
+        return found
 
 
 def channel_of(request: GenerateRequest, prompt: Prompt) -> Speech | PlainText:
@@ -160,4 +192,4 @@ def channel_of(request: GenerateRequest, prompt: Prompt) -> Speech | PlainText:
     if isinstance(request.prompt, str) or not prompt.family.tags:
         return PlainText()
     calls = bool(request.tools) and request.tool_choice.mode != "none"
-    return Speech(prompt.family, calls=calls, thinking=prompt.in_thought)
+    return Speech(prompt.family, calls=calls, tools=request.tools, thinking=prompt.in_thought)

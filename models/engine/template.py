@@ -139,10 +139,10 @@ class ChatTemplate:
     def _run(self, messages: tuple[Message, ...], variables: JSON) -> str:
         entries = list(self._entries(messages))
         characters = sum(
-            len(part.text)
+            len(part.arguments if isinstance(part, ToolCall) else part.text)
             for message in messages
             for part in message.parts
-            if isinstance(part, Text | Reasoning | ToolResult)
+            if isinstance(part, Text | Reasoning | ToolCall | ToolResult)
         )
         try:
             return _sandbox().run(

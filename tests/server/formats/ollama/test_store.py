@@ -39,7 +39,7 @@ class ScriptedHub:
         if name == "org/endless":
             cancelled.wait(20)
             self.stopped.set()
-            raise PullCancelled("stopped")
+            raise PullCancelled
         for done in (0, 5, 10):
             on_progress(PullProgress("pulling", "m.gguf", done, 10))
         on_progress(PullProgress("success"))

@@ -1,0 +1,172 @@
+"""What real templates write of real calls reads back as the same, wherever it is cut."""
+
+# ruff: noqa: RUF001  # so DeepSeek writes its tags
+
+import json
+import random
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+import pytest
+
+from models import chat
+from models.chat import Message, Text, Tool, ToolCall, ToolResult
+from models.engine.decoder import Channel, Decoder
+from models.engine.generation import channel_of
+from models.engine.prepared import Prompt
+from models.engine.template import ChatTemplate
+from models.events import Delta, FinishReason, ReasoningDelta, TextDelta, ToolCallDelta
+from models.model_family import ModelFamily, family_of
+from tests.conftest import TESTDATA
+from tests.models.engine.real_calls import RealCall, real_calls
+
+COUNT = 200  # real calls
+CHAT = 40  # of them in one: some templates look at all messages for each
+TEMPLATES = sorted((TESTDATA / "chat-templates").glob("*.jinja"))
+FOUND = {path.stem: family_of(path.read_text(encoding="utf-8")) for path in TEMPLATES}
+# These write no calls of an earlier turn, or only with tools as nobody sends them.
+WRITE_NONE = {
+    "Kimi-K2-Instruct",  # ours keeps to what Jinja's sandbox allows
+    "Kimi-K2-Thinking",
+    "LFM2-8B-A1B",
+    "LFM2.5-Instruct",
+    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B",
+    "granite-3.0-instruct",
+    "ibm-granite-granite-3.3-2B-Instruct",
+    "llama-cpp-deepseek-r1",
+}
+WRITING = [name for name, family in FOUND.items() if family.calls and name not in WRITE_NONE]
+TAG_ONCE = {"deepseek-ai-DeepSeek-R1-Distill-Qwen-32B"}  # that begins a call, in a whole chat
+# What ends a turn, in the text of the templates.
+_ENDS = re.compile(
+    r"<\|(eot_id|eom_id|im_end|end_of_text|END_OF_TURN_TOKEN|assistant_end|calls?|message_sep|end"
+    r"|observation)\|>|</s>|<｜end▁of▁sentence｜>|\[e~\[|<SPECIAL_12>|<turn\|>|<seed:eos>"
+    r"|(?<=<\|tools_suffix\|>)\[|\n*<sep>|<\|tool_response>|<\|START_OF_TURN_TOKEN\|>"
+)
+NASTY = Tool(
+    "look.up-it",
+    "Look.",
+    {"type": "object", "properties": {"why": {"type": "string"}, "n": {"type": "array"}}},
+)
+NASTY_ARGUMENTS: dict[str, Any] = {
+    "why": 'Zürich 😀 "b" {</x>} it\'s\n\n<y> [1], (2) ]} `',
+    "n": [1, {"a": 'q"}'}, True, []],
+}
+
+pytestmark = pytest.mark.skipif(not TEMPLATES, reason="no chat templates here")
+
+
+@cache
+def template(name: str) -> ChatTemplate:
+    source = (TESTDATA / f"chat-templates/{name}.jinja").read_text(encoding="utf-8")
+    return ChatTemplate(source, bos_token="<s>", eos_token="</s>")
+
+
+@cache
+def calls() -> tuple[RealCall, ...]:
+    return (*real_calls(COUNT), RealCall(NASTY, NASTY_ARGUMENTS), RealCall(NASTY, {}))
+
+
+@cache
+def written(name: str) -> list[str]:
+    """Return what a template writes of each call, in a few long chats."""
+    found: list[str] = []
+    size = 1 if name in TAG_ONCE else CHAT
+    for start in range(0, len(calls()), size):
+        found += _written(template(name), calls()[start : start + size])
+    return [_answer(each, FOUND[name]) for each in found]
+
+
+def _written(template: ChatTemplate, calls: Sequence[RealCall]) -> list[str]:
+    messages: list[Message] = []
+    for place, call in enumerate(calls):
+        call_id = f"{place:09}"
+        arguments = json.dumps(call.arguments, ensure_ascii=False)
+        messages += [
+            chat.user(f"\ue001{place}\ue002"),
+            Message("assistant", (ToolCall(call_id, call.tool.name, arguments),)),
+            Message("tool", (ToolResult(call_id, (Text(f"\ue003{place}\ue002"),)),)),
+            Message("assistant", (Text("Fine."),)),
+        ]
+    tools = (Tool("look_up", "Look.", {"type": "object", "additionalProperties": False}),)
+    text = template.render(messages, tools, ask=False)
+    found = re.findall(r"\ue001\d+\ue002(.*?)\ue003\d+\ue002", text, re.DOTALL)
+    assert len(found) == len(calls)
+    return found
+
+
+def _answer(text: str, family: ModelFamily) -> str:
+    """Of what stands between a question and a result what the model says."""
+    assert family.calls
+    text = text[text.index(family.calls.begin) :]
+    end = _ENDS.search(text)
+    return (text[: end.start()] if end else text).rstrip()
+
+
+def told(
+    family: ModelFamily, pieces: Sequence[str], tools: tuple[Tool, ...]
+) -> tuple[list[Any], int]:
+    """What is told of an answer: calls with what they say, and texts; and what is not read."""
+    request = chat.GenerateRequest(model="x", prompt=(chat.user("Hi"),), tools=tools)
+    channel: Channel = channel_of(request, Prompt((1,), 1, family=family))
+    decoder = Decoder((), channel)
+    deltas: list[Delta] = []
+    for place, piece in enumerate(pieces):
+        last = FinishReason.END_OF_TURN if place == len(pieces) - 1 else None
+        deltas += decoder.feed(piece.encode(), last)[0]
+    return folded(deltas), channel.unread_calls
+
+
+def folded(deltas: Sequence[Delta]) -> list[Any]:
+    found: list[Any] = []
+    names: list[str] = []
+    arguments: list[str] = []
+    for delta in deltas:
+        match delta:
+            case ToolCallDelta(index, piece, call_id, name):
+                if name:
+                    assert call_id
+                    names.append(name)
+                    arguments.append("")
+                    found.append(len(names) - 1)
+                assert index == len(names) - 1
+                arguments[-1] += piece
+            case TextDelta(text) | ReasoningDelta(text):
+                if found and isinstance(found[-1], str):
+                    found[-1] += text
+                else:
+                    found.append(text)
+    return [(names[each], arguments[each]) if isinstance(each, int) else each for each in found]
+
+
+def values(told: list[Any]) -> list[Any]:
+    return [each if isinstance(each, str) else (each[0], json.loads(each[1])) for each in told]
+
+
+def random_pieces(text: str, chance: random.Random) -> Iterator[str]:
+    longest = chance.choice((1, 3, 9, 40))
+    while text:
+        size = chance.randint(1, longest)
+        yield text[:size]
+        text = text[size:]
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_a_call_as_the_template_writes_it_reads_back_as_the_same(name: str) -> None:
+    chance = random.Random(name)
+    for text, call in zip(written(name), calls(), strict=True):
+        expected = ([(call.tool.name, call.arguments)], 0)
+        whole, unread = told(FOUND[name], [text], (call.tool,))
+        assert (values(whole), unread) == expected, text
+        pieces = list(random_pieces(text, chance))
+        assert told(FOUND[name], pieces, (call.tool,)) == (whole, unread), pieces
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_it_is_the_same_wherever_it_is_cut_in_two(name: str) -> None:
+    for text, call in [*zip(written(name), calls(), strict=True)][-2::-75]:
+        whole = told(FOUND[name], [text], (call.tool,))
+        for place in range(len(text)):
+            assert told(FOUND[name], [text[:place], text[place:]], (call.tool,)) == whole, place

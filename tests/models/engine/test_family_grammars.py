@@ -1,0 +1,88 @@
+"""What a family's grammar allows: calls as its template writes them, by the names of the tools."""
+
+import re
+from typing import Any
+
+import pytest
+from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
+
+from models.chat import Tool, ToolChoice
+from models.engine.grammar import Tokens
+from models.engine.grammar_calls import Offer, arguments_of, compile_calls
+from models.model_family import ModelFamily
+from tests.models.engine.real_calls import RealCall
+from tests.models.engine.test_families import FOUND, TEMPLATES, WRITING, calls, written
+
+pytestmark = pytest.mark.skipif(not TEMPLATES, reason="no chat templates here")
+
+
+class Vocabulary:
+    """Bytes, and a token for each tag."""
+
+    bos_token_id = None
+
+    def __init__(self, tags: list[str]) -> None:
+        self.tokens = [bytes([each]) for each in range(256)]
+        self.tokens += [*(tag.encode() for tag in tags), b"<end>"]
+        self.eos_token_id = len(self.tokens) - 1
+        self.special_token_ids = list(range(256, len(self.tokens)))
+
+    def __call__(self, text: bytes) -> list[int]:
+        return []
+
+
+class Case:
+    def __init__(self, family: ModelFamily, *, as_tokens: bool) -> None:
+        self.family = family
+        found = [tag for tag in family.tags if tag[0] in "<["] if as_tokens else []
+        self.tags = {tag: 256 + place for place, tag in enumerate(found)}
+        self.end = 256 + len(found)
+        self._tokenizer = LLTokenizer(TokenizerWrapper(Vocabulary(found)), slices=None)
+
+    def grammar(self, tools: list[Tool], mode: Any = "required") -> str:
+        assert self.family.calls
+        tokens = Tokens((self.end,), tags=self.tags)
+        arguments = {each.name: arguments_of(each) for each in tools}
+        offer = Offer(
+            calls=self.family.calls, arguments=arguments, choice=ToolChoice(mode), thought="none"
+        )
+        return compile_calls(offer, tokens).lark
+
+    def allows(self, said: str, lark: str, *, ended: bool = True) -> bool:
+        matcher = LLMatcher(self._tokenizer, lark, log_level=0)
+        assert not matcher.is_error(), matcher.get_error()
+        tokens: list[int] = []
+        parts = re.split(f"({'|'.join(map(re.escape, self.tags))})", said) if self.tags else [said]
+        for part in parts:
+            tokens += [self.tags[part]] if part in self.tags else part.encode()
+        return matcher.consume_tokens([*tokens, *([self.end] if ended else [])])
+
+
+# Whose templates write arguments in other spaces, and strings in other escapes, than models do.
+SPACED = {"CohereForAI-c4ai-command-r-plus-tool_use", "Reka-Edge"}
+_ID = re.compile(r', "id": "\d{9}"(?=\}\]</tool_calls>)')  # Apriel's, if there is one
+
+
+def in_order(call: RealCall) -> bool:
+    """Whether it has what its schema names, in that order: grammars want it so."""
+    schema = call.tool.parameters or {}
+    names = [each for each in schema["properties"] if each in call.arguments]
+    return names == list(call.arguments) and set(schema.get("required", ())) <= set(names)
+
+
+@pytest.mark.parametrize("name", [each for each in WRITING if each not in SPACED])
+@pytest.mark.parametrize("as_tokens", [False, True])
+def test_what_the_template_writes_is_allowed_and_another_name_is_not(
+    name: str, as_tokens: bool
+) -> None:
+    case = Case(FOUND[name], as_tokens=as_tokens)
+    other = Tool("another_tool", "", {"properties": {}})
+    some = [each for each in zip(written(name), calls(), strict=True) if in_order(each[1])][::19]
+    for with_id, call in some:
+        text = _ID.sub("", with_id)
+        assert case.allows(text, case.grammar([other, call.tool])), text
+        assert not case.allows(text, case.grammar([other])), text
+        assert not case.allows("Hello", case.grammar([call.tool]))
+        assert case.allows("Hello", case.grammar([call.tool], "auto"))
+        assert case.allows(text, case.grammar([call.tool], "auto"))
+        assert not case.allows(text, case.grammar([other], "auto"), ended=False)
