@@ -99,6 +99,7 @@ _AROUND: list[tuple[str, str, Json]] = [
     (_OPENAI, r"messages\[\]\.(tool_call_id)", _say({"role": "tool", "content": "a"})),
     (_OPENAI, r"messages\[\]\.name", _say({"role": "function", "content": "a"})),
     (_OPENAI, r"response_format.*", {"response_format": _SCHEMA}),
+    (_OPENAI, r"response_format\.(schema|value)", {"response_format": {"type": "json_object"}}),
     (_OPENAI, r"tools.*|tool_choice|parallel_tool_calls", {"tools": [_FUNCTION]}),
     (_OPENAI, r"functions|function_call", {"functions": [{"name": "f"}]}),
     (_OPENAI, r"top_logprobs", {"logprobs": True}),
