@@ -13,6 +13,8 @@ class CallForm(StrEnum):
     """What stands between the tags of a call."""
 
     JSON = "json"  # {"name": "look_up", "arguments": {"city": "Bern"}}, or a list of such
+    HARMONY = "harmony"  # a part of an answer that goes to=functions.look_up
+    PART = "part"  # one that has look_up in the line in front of it
     NAMED = "named"  # look_up, words of the family's own, {"city": "Bern"}
 
 
@@ -49,6 +51,11 @@ class Calls:
     # name of a tool.
     bare: bool = False
     others: tuple[str, ...] = ()  # tags behind which models of this family call, too
+
+    @property
+    def routed(self) -> bool:
+        """Whether each part of an answer begins with where it goes: also one without calls."""
+        return self.form in (CallForm.HARMONY, CallForm.PART)
 
     @cached_property
     def begins(self) -> tuple[str, ...]:

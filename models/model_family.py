@@ -64,6 +64,14 @@ CALLS: tuple[Calls, ...] = (
         between=", ",
         close="]",
     ),
+    Calls(  # gpt-oss
+        Signs(all_of=("<|channel|>", "<|message|>")),
+        begin="<|channel|>commentary to=functions.",
+        end="",
+        form=CallForm.HARMONY,
+        call="{name} <|constrain|>json<|message|>{arguments}",
+        others=("<|start|>", "<|end|>", "<|return|>", "<|call|>"),
+    ),
     Calls(  # DeepSeek V3 and R1
         Signs(all_of=("<｜tool▁calls▁begin｜>", "```json")),
         begin="<｜tool▁calls▁begin｜>",
@@ -138,6 +146,13 @@ CALLS: tuple[Calls, ...] = (
         form=CallForm.NAMED,
         call="{name}>{arguments}",
     ),
+    Calls(  # Functionary 3.2
+        Signs(all_of=(">>>all",)),
+        begin=">>>",
+        end="",
+        form=CallForm.PART,
+        call="{name}\n{arguments}",
+    ),
     Calls(  # Apriel
         Signs(all_of=("<tool_calls>",)),
         begin="<tool_calls>",
@@ -187,6 +202,11 @@ CALLS: tuple[Calls, ...] = (
 )
 THOUGHTS: tuple[Thoughts, ...] = (
     Thoughts(Signs(all_of=("</think>",)), begin="<think>", end="</think>"),
+    Thoughts(
+        Signs(all_of=("<|channel|>", "<|message|>")),
+        begin="<|channel|>analysis<|message|>",
+        end="<|end|>",
+    ),
     Thoughts(Signs(all_of=("[THINK]",)), begin="[THINK]", end="[/THINK]"),
     Thoughts(Signs(all_of=("<seed:think>",)), begin="<seed:think>", end="</seed:think>"),
 )

@@ -140,8 +140,8 @@ def _response_format(fields: Fields) -> Constraint | None:
             return None
         case "json_object":
             # llama.cpp's server has a schema here by the one name, Hugging Face's by the other.
-            schema = form.inner("schema") or form.inner("value")
-            return JsonSchema(schema.raw()) if schema else JsonObject()
+            schemas = [each for name in ("schema", "value") if (each := form.inner(name))]
+            return JsonSchema(schemas[0].raw()) if schemas else JsonObject()
         case "json_schema":
             return JsonSchema(_schema(form))
         case kind:

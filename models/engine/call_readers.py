@@ -13,5 +13,5 @@ def reader_of(calls: Calls, tag: str, tools: Sequence[Tool]) -> CallReader:
     match calls.form:
         case CallForm.JSON:
             return JsonCall(calls, () if tag else [each.name for each in tools])
-        case CallForm.NAMED:
+        case CallForm.NAMED | CallForm.HARMONY | CallForm.PART:
             return NamedCall(calls)

@@ -14,6 +14,7 @@ class Dialect:
     takes_parts: bool  # {"type": "text", "text": …} and {"type": "image"}, as its content
     # Of a tool call: else they are an object, which the template writes out itself.
     arguments_as_text: bool
+    one_call: bool  # a message has at the most
 
 
 def dialect_of(tree: nodes.Template) -> Dialect:
@@ -29,12 +30,19 @@ def dialect_of(tree: nodes.Template) -> Dialect:
         *(each.node for each in tree.find_all(nodes.Filter) if each.name in _OF_OBJECTS),
         *(each.node for each in tree.find_all(nodes.Call)),
     ]
+    calls = _Field(tree, "tool_calls")
+    takes_first = any(
+        isinstance(each.arg, nodes.Const) and each.arg.value == 0 and calls.has(each.node)
+        for each in tree.find_all(nodes.Getitem)
+    )
+    takes_all = any(calls.has(loop.iter) for loop in tree.find_all(nodes.For))
     return Dialect(
         frozenset(find_undeclared_variables(tree)),
         takes_text=takes_text or not takes_parts,
         takes_parts=takes_parts,
         arguments_as_text=any(map(arguments.is_it, _joined(tree)))
         and not any(map(arguments.has, as_object)),
+        one_call=takes_first and not takes_all,
     )
 
 

@@ -89,6 +89,10 @@ class _Rules:
 
     def compiled(self) -> CompiledGrammar:
         mode, constraint = self._offer.choice.mode, self._offer.constraint
+        if self._offer.calls.form is CallForm.HARMONY:
+            return CompiledGrammar(lark=self._lark(self._harmony()))
+        if self._offer.calls.form is CallForm.PART:
+            return CompiledGrammar(lark=self._lark(self._parts()))
         more = self._rest_of_calls()
         calls = f"{self._begin} {more}"
         if mode == "none":
@@ -110,6 +114,34 @@ class _Rules:
             trigger=trigger,
             tail=tail,
         )
+
+    def _harmony(self) -> str:
+        """An answer of gpt-oss: thoughts, and then a call, or what is said."""
+        ended = spelled("<|end|><|start|>assistant", self._tokens)
+        thoughts = f"({spelled('<|channel|>analysis<|message|>', self._tokens)} THOUGHT {ended})*"
+        final = spelled("<|channel|>final<|message|>", self._tokens)
+        final += " body" if self._offer.constraint else " THOUGHT"
+        call = f"{self._begin} call"
+        match self._offer.choice.mode:
+            case "none":
+                return f"{thoughts} {final}"
+            case "required":
+                return f"{thoughts} {call}"
+            case _:
+                before = spelled("<|channel|>commentary<|message|>", self._tokens)
+                return f"{thoughts} ({before} THOUGHT {ended})? ({call} | {final})"
+
+    def _parts(self) -> str:
+        """An answer of Functionary 3.2, behind the ``>>>`` of its prompt."""
+        calls = self._rest_of_calls()
+        said = f'"all\\n" {"body" if self._offer.constraint else "REST"}'
+        match self._offer.choice.mode:
+            case "none":
+                return said
+            case "required":
+                return calls
+            case _:
+                return f'{calls} | {said} | "all\\n" lead {calls}'
 
     def _text(self) -> str:
         """The same for whoever has an answer's bytes; "": they do not tell."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
-from models.chat import GenerateRequest, Grammar, JsonSchema, Tool, ToolChoice
+from models.chat import Constraint, GenerateRequest, Grammar, JsonSchema, Tool, ToolChoice
 from models.engine import grammar_schema
 from models.engine.grammar import CompiledGrammar, Said, Tokens
 from models.engine.grammar_calls import (
@@ -88,14 +88,33 @@ class GrammarMaker:
         if calls and (request.constraint is None or request.tool_choice.mode != "none"):
             made = self._with_calls(request, prompt, calls)
         elif request.constraint is not None:
-            thought = self._thought(request, prompt)
-            made = compile_constraint(request.constraint, self._tokens, thought)
+            made = self._of_constraint(request, request.constraint, prompt, family)
             if wrong := self._checker.check(made):
                 raise self._refusal(request, wrong)
         else:
             return None
         self._get_ready()
         return made
+
+    def _of_constraint(
+        self,
+        request: GenerateRequest,
+        constraint: Constraint,
+        prompt: Sequence[int],
+        family: ModelFamily,
+    ) -> CompiledGrammar:
+        thought = self._thought(request, prompt)
+        if family.calls and family.calls.routed:  # and the form is of one of its parts
+            none = ToolChoice("none")
+            offer = Offer(
+                calls=family.calls,
+                arguments={},
+                choice=none,
+                thought=thought,
+                constraint=constraint,
+            )
+            return compile_calls(offer, self._tokens)
+        return compile_constraint(constraint, self._tokens, thought)
 
     def _with_calls(
         self, request: GenerateRequest, prompt: Sequence[int], calls: Calls

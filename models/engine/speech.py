@@ -11,8 +11,9 @@ from functools import partial
 from models.chat import GenerateRequest, Tool
 from models.engine.call_readers import reader_of
 from models.engine.calls import CallReader, Outcome
-from models.engine.decoder import Held, PlainText, Span, undecided
+from models.engine.decoder import Channel, Held, PlainText, Span, undecided
 from models.engine.prepared import Prompt
+from models.engine.routed import RoutedSpeech
 from models.events import Delta, ReasoningDelta, TextDelta, ToolCallDelta
 from models.model_family import ModelFamily
 
@@ -187,9 +188,12 @@ class Speech:
         return found
 
 
-def channel_of(request: GenerateRequest, prompt: Prompt) -> Speech | PlainText:
+def channel_of(request: GenerateRequest, prompt: Prompt) -> Channel:
     """Return what sorts the answer to a prompt. Text that is to be gone on with is text."""
-    if isinstance(request.prompt, str) or not prompt.family.tags:
+    family = prompt.family
+    if isinstance(request.prompt, str) or not family.tags:
         return PlainText()
     calls = bool(request.tools) and request.tool_choice.mode != "none"
-    return Speech(prompt.family, calls=calls, tools=request.tools, thinking=prompt.in_thought)
+    if family.calls and family.calls.routed:
+        return RoutedSpeech(family.calls, calls=calls, tools=request.tools)
+    return Speech(family, calls=calls, tools=request.tools, thinking=prompt.in_thought)

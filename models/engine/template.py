@@ -18,7 +18,14 @@ from jinja2 import TemplateError
 from models.chat import Image, Message, Part, Reasoning, Text, Thinking, Tool, ToolCall, ToolResult
 from models.engine.dialect import dialect_of
 from models.engine.sandbox import Sandbox, TooMuchWork
-from models.engine.turns import Rewrite, lawful, with_short_ids, without_system
+from models.engine.turns import (
+    Rewrite,
+    lawful,
+    one_call_each,
+    with_short_ids,
+    without_system,
+    without_thoughts_of_calls,
+)
 from models.errors import InvalidRequest, LoadFailed
 from models.gguf import TemplateSource
 from models.model_family import family_of
@@ -47,7 +54,13 @@ def _as_they_are(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 
 # The first that a template accepts is what it is given.
-_FORMS: tuple[Rewrite, ...] = (_as_they_are, lawful, without_system, with_short_ids)
+_FORMS: tuple[Rewrite, ...] = (
+    _as_they_are,
+    lawful,
+    without_system,
+    with_short_ids,
+    without_thoughts_of_calls,
+)
 
 
 class ChatTemplate:
@@ -111,9 +124,11 @@ class ChatTemplate:
     def _render(
         self, messages: tuple[Message, ...], tools: Sequence[Tool], thinking: Thinking, *, ask: bool
     ) -> str:
+        if self._dialect.one_call:
+            messages = one_call_each(messages)
         variables = {
             **self._tokens,
-            **_thinking(thinking),
+            **self._thinking(thinking),
             "tools": [_tool(each) for each in tools] or None,
             "documents": None,
             "add_generation_prompt": ask,
@@ -156,6 +171,21 @@ class ChatTemplate:
                 "The model's chat template does not come to an end with these messages: "
                 "send fewer, or choose another model."
             ) from None
+
+    def _thinking(self, thinking: Thinking) -> JSON:
+        if thinking is None:
+            return {}
+        asked = thinking is not False
+        known = self._dialect.variables
+        # Two names for one thing: DeepSeek's and Granite's templates have the second.
+        variables: JSON = {"enable_thinking": asked, "thinking": asked}
+        if isinstance(thinking, str):
+            variables["reasoning_effort"] = thinking
+        elif not asked and "enable_thinking" not in known:
+            # What cannot do without, as gpt-oss, thinks as little as it may.
+            variables["reasoning_effort"] = "low"
+            variables["thinking_budget"] = 0
+        return variables
 
     # -- Messages as the template wants them ---------------
 
@@ -231,15 +261,6 @@ def _tool(tool: Tool) -> JSON:
     parameters = tool.parameters or {"type": "object", "properties": {}}
     function = {"name": tool.name, "description": tool.description, "parameters": parameters}
     return {"type": "function", "function": function}
-
-
-def _thinking(thinking: Thinking) -> JSON:
-    if thinking is None:
-        return {}
-    asked = thinking is not False
-    # Two names for one thing: DeepSeek's and Granite's templates have the second.
-    variables: JSON = {"enable_thinking": asked, "thinking": asked}
-    return {**variables, "reasoning_effort": thinking} if isinstance(thinking, str) else variables
 
 
 def template_of(source: TemplateSource) -> ChatTemplate | None:

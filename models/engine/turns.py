@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 from models import chat
-from models.chat import Message, Text, ToolCall, ToolResult
+from models.chat import Message, Reasoning, Text, ToolCall, ToolResult
 
 Rewrite = Callable[[tuple[Message, ...]], tuple[Message, ...]]
 
@@ -45,6 +45,49 @@ def with_short_ids(messages: tuple[Message, ...]) -> tuple[Message, ...]:
                 return each
 
     return tuple(Message(each.role, tuple(map(part, each.parts))) for each in lawful(messages))
+
+
+def one_call_each(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return turns of which none has more than one tool call, each followed by its result."""
+    found: list[Message] = []
+    rest = list(messages)
+    while rest:
+        message = rest.pop(0)
+        calls = [part for part in message.parts if isinstance(part, ToolCall)]
+        if not calls[1:]:
+            found.append(message)
+            continue
+        results: list[tuple[str, ToolResult]] = []
+        while rest and (more := _results(rest[0])):
+            results += [(rest[0].role, each) for each in more]
+            rest.pop(0)
+        said = [part for part in message.parts if not isinstance(part, ToolCall)]
+        for call in calls:
+            found.append(Message(message.role, (*said, call)))
+            said = []
+            own = [each for each in results if each[1].call_id == call.id]
+            found += [Message(role, (result,)) for role, result in own]
+            results = [each for each in results if each not in own]
+        found += [Message(role, (result,)) for role, result in results]
+    return tuple(found)
+
+
+def without_thoughts_of_calls(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return turns that say something and call a tool without what was thought before it."""
+
+    def kept(message: Message) -> Message:
+        if not message.text or not any(isinstance(part, ToolCall) for part in message.parts):
+            return message
+        parts = (part for part in message.parts if not isinstance(part, Reasoning))
+        return Message(message.role, tuple(parts))
+
+    return tuple(map(kept, messages))
+
+
+def _results(message: Message) -> list[ToolResult]:
+    """The results that a message consists of; none, where it says something else too."""
+    results = [part for part in message.parts if isinstance(part, ToolResult)]
+    return results if len(results) == len(message.parts) else []
 
 
 def exchanges(messages: Sequence[Message]) -> list[list[Message]]:

@@ -116,6 +116,14 @@ class TestCodex:
 
         assert (first.strip(), second.strip()) == (SENTENCE, SENTENCE)
 
+    def test_as_the_local_provider_that_it_knows(self, agent_url: str, folder: Path):
+        oss = ["--oss", "--local-provider", "ollama", "-m", "agent:latest"]
+        command: Sequence[str | Path] = [NODE, CODEX, "exec", "--skip-git-repo-check", *oss]
+
+        said = run(folder, *command, "Say hello.", CODEX_OSS_BASE_URL=f"{agent_url}/v1")
+
+        assert said.strip() == SENTENCE
+
     def test_a_tool_turn(self, folder: Path):
         call = call_of("exec_command", {"cmd": "cat a.txt"})
 

@@ -18,6 +18,7 @@ from models.engine.generation import channel_of
 from models.engine.prepared import Prompt
 from models.engine.template import ChatTemplate
 from models.events import Delta, FinishReason, ReasoningDelta, TextDelta, ToolCallDelta
+from models.markup import CallForm
 from models.model_family import ModelFamily, family_of
 from tests.conftest import TESTDATA
 from tests.models.engine.real_calls import RealCall, real_calls
@@ -100,7 +101,12 @@ def _written(template: ChatTemplate, calls: Sequence[RealCall]) -> list[str]:
 def _answer(text: str, family: ModelFamily) -> str:
     """Of what stands between a question and a result what the model says."""
     assert family.calls
-    text = text[text.index(family.calls.begin) :]
+    if family.calls.form is CallForm.HARMONY:  # as it goes on behind <|start|>assistant
+        text = text[text.rindex("<|start|>assistant") + len("<|start|>assistant") :]
+    elif family.calls.form is CallForm.PART:
+        text = text[text.index(family.calls.begin) + len(family.calls.begin) :]
+    else:
+        text = text[text.index(family.calls.begin) :]
     end = _ENDS.search(text)
     return (text[: end.start()] if end else text).rstrip()
 

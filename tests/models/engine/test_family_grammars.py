@@ -9,6 +9,7 @@ from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 from models.chat import Tool, ToolChoice
 from models.engine.grammar import Tokens
 from models.engine.grammar_calls import Offer, arguments_of, compile_calls
+from models.markup import CallForm
 from models.model_family import ModelFamily
 from tests.models.engine.real_calls import RealCall
 from tests.models.engine.test_families import FOUND, TEMPLATES, WRITING, calls, written
@@ -63,6 +64,21 @@ SPACED = {"CohereForAI-c4ai-command-r-plus-tool_use", "Reka-Edge"}
 _ID = re.compile(r', "id": "\d{9}"(?=\}\]</tool_calls>)')  # Apriel's, if there is one
 
 
+HELLO = {
+    CallForm.HARMONY: "<|channel|>final<|message|>Hello",
+    CallForm.PART: "all\nHello",
+}
+
+
+def _as_said(text: str) -> str:
+    """gpt-oss' template writes a call in another order than the model does."""
+    return re.sub(
+        r"^ to=(\S+)<\|channel\|>commentary json",
+        r"<|channel|>commentary to=\1 <|constrain|>json",
+        text,
+    )
+
+
 def in_order(call: RealCall) -> bool:
     """Whether it has what its schema names, in that order: grammars want it so."""
     schema = call.tool.parameters or {}
@@ -77,12 +93,14 @@ def test_what_the_template_writes_is_allowed_and_another_name_is_not(
 ) -> None:
     case = Case(FOUND[name], as_tokens=as_tokens)
     other = Tool("another_tool", "", {"properties": {}})
+    hello = HELLO.get(case.family.calls.form if case.family.calls else None, "Hello")
     some = [each for each in zip(written(name), calls(), strict=True) if in_order(each[1])][::19]
     for with_id, call in some:
-        text = _ID.sub("", with_id)
+        text = _as_said(_ID.sub("", with_id))
         assert case.allows(text, case.grammar([other, call.tool])), text
         assert not case.allows(text, case.grammar([other])), text
-        assert not case.allows("Hello", case.grammar([call.tool]))
-        assert case.allows("Hello", case.grammar([call.tool], "auto"))
+        assert not case.allows(hello, case.grammar([call.tool]))
+        assert case.allows(hello, case.grammar([call.tool], "auto"))
+        assert case.allows(hello, case.grammar([call.tool], "none"))
         assert case.allows(text, case.grammar([call.tool], "auto"))
         assert not case.allows(text, case.grammar([other], "auto"), ended=False)
