@@ -39,6 +39,7 @@ BODIES: dict[str, Json] = {
     "/api/copy": {"source": "scripted", "destination": "copied"},
     "/api/delete": {"model": "doomed"},
     "/api/pull": {"model": "pulled", "stream": False},
+    "/api/push": {"model": "scripted"},
     "/v1/messages": _CHAT | {"max_tokens": 1},
     "/v1/messages/count_tokens": _CHAT,
     "/tokenize": {"model": "scripted", "content": "hi"},

@@ -14,7 +14,7 @@ from tests.server.lawful import BODIES, body_with
 from tests.server.obliging import ObligingServing
 
 ROUTES = [route for family in FAMILIES for route in family.routes]
-WITH_BODIES = [route for route in ROUTES if route.rows]
+WITH_BODIES = [each for each in ROUTES if each.rows and each.path != "/api/push"]  # refused
 BY_PATH = {route.path: route for route in WITH_BODIES}
 
 # Who reads a body as a larger route does, and does less with it.
