@@ -15,6 +15,7 @@ class CallForm(StrEnum):
     JSON = "json"  # {"name": "look_up", "arguments": {"city": "Bern"}}, or a list of such
     HARMONY = "harmony"  # a part of an answer that goes to=functions.look_up
     PART = "part"  # one that has look_up in the line in front of it
+    XML = "xml"  # <function=look_up><parameter=city>Bern</parameter></function>
     NAMED = "named"  # look_up, words of the family's own, {"city": "Bern"}
 
 
@@ -44,6 +45,9 @@ class Calls:
     end: str  # "": its last call ends it
     form: CallForm
     call: str
+    # Of forms that have {parameters} in the text of a call: one of them, with {key} and {value},
+    # and with {string} for whether it is one.
+    parameter: str = ""
     open: str = ""
     between: str | None = None  # None: one call between two tags; others have tags of their own
     close: str = ""
@@ -65,12 +69,20 @@ class Calls:
     @cached_property
     def tags(self) -> tuple[str, ...]:
         """All its markup that a vocabulary may have tokens for."""
-        texts = (self.begin, self.end, self.open, self.call, self.between or "", self.close)
+        texts = (
+            self.begin,
+            self.end,
+            self.open,
+            self.call,
+            self.parameter,
+            self.between or "",
+            self.close,
+        )
         found = [tag for text in texts for tag in _TAG.findall(text)]
         return tuple(dict.fromkeys((*self.begins, *found, *filter(None, [self.end]))))
 
 
-PLACES = re.compile(r"\{(name|arguments|id|index)\}")  # in the text of a call
+PLACES = re.compile(r"\{(name|arguments|parameters|id|index|key|string|value)\}")
 _TAG = re.compile(r"<[^<>{}\s]+>|\[[A-Z_]+\]")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from models.chat import Tool
 from models.engine.calls import CallReader
 from models.engine.calls_json import JsonCall, NamedCall
+from models.engine.calls_xml import XmlCalls
 from models.markup import CallForm, Calls
 
 
@@ -13,5 +14,7 @@ def reader_of(calls: Calls, tag: str, tools: Sequence[Tool]) -> CallReader:
     match calls.form:
         case CallForm.JSON:
             return JsonCall(calls, () if tag else [each.name for each in tools])
+        case CallForm.XML:
+            return XmlCalls(calls, tools)
         case CallForm.NAMED | CallForm.HARMONY | CallForm.PART:
             return NamedCall(calls)

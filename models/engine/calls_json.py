@@ -200,16 +200,21 @@ _PATTERNS = {
     "arguments": r"(?=\{)",
     "id": r"[^\s<>{}\[\]]*",
     "index": r"(?P<index>\d+)",
+    "key": r'(?P<key>[^<>"]+?)',
+    "string": r"(?P<string>true|false)",
 }
 
 
 @lru_cache(maxsize=64)
 def _head_of(call: str) -> re.Pattern[str]:
     """Return what a call of this form looks like, up to its arguments."""
-    head = call.partition("{arguments}")[0] + "{arguments}"
-    parts = PLACES.split(head)
-    written = [
+    return re.compile(pattern_of(call.partition("{arguments}")[0] + "{arguments}"))
+
+
+def pattern_of(written: str) -> str:
+    """Return what looks like a part of a call that a row has, whatever space is in it."""
+    parts = (
         _PATTERNS[part] if place % 2 else r"\s*".join(map(re.escape, re.split(r"\s+", part)))
-        for place, part in enumerate(parts)
-    ]
-    return re.compile(r"\s*" + r"\s*".join(written))
+        for place, part in enumerate(PLACES.split(written))
+    )
+    return r"\s*" + r"\s*".join(parts)

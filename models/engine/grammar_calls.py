@@ -11,23 +11,18 @@ between the tags, and how a call is written there, is as the family's row has it
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.chat import Constraint, Tool, ToolChoice
 from models.engine.grammar import CompiledGrammar, Tokens
 from models.engine.grammar_lark import GAP, THOUGHT, Thought, constraint_rules, lark_of
-from models.engine.grammar_numbers import Schema
-from models.engine.grammar_rules import schema_rules
-from models.engine.grammar_schema import as_json, prepared
+from models.engine.grammar_parameters import lines, regex_of, spelled
 from models.markup import PLACES, CallForm, Calls
 
 JSON = CallForm.JSON
-ANY_ARGUMENTS = as_json({"type": "object"})
-# Beside these, a schema that is closed may mean something else.
-_JOINED = frozenset({"$ref", "allOf", "anyOf", "oneOf", "patternProperties"})
 _SPACE = "SPACE: /[ \\n]{0,2}/"
+_NL = "NL: /\\n?/"
 _INDEX = "INDEX: /[0-9]{1,3}/"
 _ID = "ID: /[A-Za-z0-9]{9}/"
 
@@ -35,19 +30,6 @@ _ID = "ID: /[A-Za-z0-9]{9}/"
 def allowed(tools: Sequence[Tool], choice: ToolChoice) -> tuple[Tool, ...]:
     """Return the tools that may be called."""
     return tuple(each for each in tools if not choice.names or each.name in choice.names)
-
-
-def arguments_of(tool: Tool) -> str:
-    """Return what the arguments of a tool must be, as the body of a rule.
-
-    Raises:
-        InvalidRequest: it is known that its schema cannot be obeyed.
-    """
-    schema: Schema = {"type": "object", **(tool.parameters or {})}
-    if not _JOINED & schema.keys():  # a function takes the parameters that it names
-        schema.setdefault("additionalProperties", False)
-    rules = schema_rules(prepared(schema)).removeprefix("body: ")
-    return f"%lark {{\nstart: body\nbody: {rules}\n}}" if "\n" in rules else rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +62,7 @@ class _Rules:
         self._trigger = None if row.bare else tokens.tags.get(row.begin)
         self._begin = "" if row.bare else spelled(row.begin, tokens)
         self._rules = [
-            *(THOUGHT, GAP, _SPACE, _INDEX, _ID),
+            *(THOUGHT, GAP, _SPACE, _NL, _INDEX, _ID),
             *self._text_rules(),
             *_call_rules(offer, tokens),
         ]
@@ -187,10 +169,10 @@ class _Rules:
         row = self._offer.calls
         if row.bare:  # a text that begins like a call is one
             begin = r"\s*" + r"\s*".join(
-                map(_regex, (row.open + row.call).split("{name}")[0].split())
+                map(regex_of, (row.open + row.call).split("{name}")[0].split())
             )
             return [f"REST: /(?s:.*)/ & ~/(?s:{begin}.*)/", "lead: SPACE"]
-        tag = _regex(row.begin)
+        tag = regex_of(row.begin)
         rest = f"REST: /(?s:.*)/ & ~/(?s:.*{tag}.*)/"
         if self._trigger is None:
             return [rest, f"lead[lazy]: /(?s:.*){tag}/"]
@@ -201,35 +183,21 @@ def _call_rules(offer: Offer, tokens: Tokens) -> list[str]:
     """The rule ``call``, which is any of the tools, as the row has it."""
     rules: list[str] = []
     row = offer.calls
+    write = lines if row.form is CallForm.XML else spelled
     for place, (name, body) in enumerate(offer.arguments.items()):
         said = json.dumps(name, ensure_ascii=False)
         parts = {
             "name": json.dumps(said[1:-1], ensure_ascii=False) if row.form is JSON else said,
             "arguments": f"arguments{place}",
+            "parameters": f"arguments{place}",
             "index": "INDEX",
             "id": "ID",
         }
         written = "".join(
-            f" {parts[part]} " if at % 2 else spelled(part, tokens)
+            f" {parts[part]} " if at % 2 else write(part, tokens)
             for at, part in enumerate(PLACES.split(row.call))
         )
         rules += [f"tool{place}: {written}", f"arguments{place}: {body}"]
     names = " | ".join(f"tool{place}" for place in range(len(offer.arguments)))
     space = "SPACE" if row.form is JSON else ""
     return [f"call: {space} ({names}) {space}", *rules] if names else []
-
-
-def spelled(text: str, tokens: Tokens) -> str:
-    """Return a text as Lark has it: what is a token by its id."""
-    if not tokens.tags:
-        return json.dumps(text, ensure_ascii=False) if text else ""
-    parts = re.split(f"({'|'.join(map(re.escape, tokens.tags))})", text)
-    return " ".join(
-        f"<[{tokens.tags[part]}]>" if at % 2 else json.dumps(part, ensure_ascii=False)
-        for at, part in enumerate(parts)
-        if part
-    )
-
-
-def _regex(text: str) -> str:
-    return re.escape(text).replace("/", "\\/")

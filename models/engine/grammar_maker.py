@@ -10,14 +10,9 @@ from functools import cached_property
 from models.chat import Constraint, GenerateRequest, Grammar, JsonSchema, Tool, ToolChoice
 from models.engine import grammar_schema
 from models.engine.grammar import CompiledGrammar, Said, Tokens
-from models.engine.grammar_calls import (
-    ANY_ARGUMENTS,
-    Offer,
-    allowed,
-    arguments_of,
-    compile_calls,
-)
+from models.engine.grammar_calls import Offer, allowed, compile_calls
 from models.engine.grammar_lark import Thought, compile_constraint, lark_of
+from models.engine.grammar_parameters import any_arguments_of, arguments_of
 from models.engine.grammar_process import GrammarChecker
 from models.engine.tokenizer import Tokenizer
 from models.errors import InvalidRequest
@@ -129,7 +124,8 @@ class GrammarMaker:
         if thought == "none" and choice.mode != "required" and not request.constraint:
             thought = "possible"  # where all text is free, a thought is too
         offered = {each.name: each for each in tools}
-        arguments = {each.name: self._arguments(each, choice) for each in offered.values()}
+        arguments = {each.name: self._arguments(each, calls, choice) for each in offered.values()}
+        free = any_arguments_of(calls, self._tokens)
 
         def compiled() -> CompiledGrammar:
             offer = Offer(
@@ -146,11 +142,13 @@ class GrammarMaker:
             return _checkable(made, choice, thought)
         for name, rules in arguments.items():
             if wrong := self._wrong(CompiledGrammar(lark_of(f"body\nbody: {rules}"))):
-                arguments[name] = _any_arguments(offered[name], choice, f"{_why(wrong)}.")
+                _refuse_free(offered[name], choice, f"{_why(wrong)}.")
+                arguments[name] = free
         made = compiled()
         if self._wrong(made) and choice.mode == "auto":  # each is fine, and all are too many
             for name, tool in offered.items():
-                arguments[name] = _any_arguments(tool, choice, "There are too many tools.")
+                _refuse_free(tool, choice, "There are too many tools.")
+                arguments[name] = free
             made = compiled()
         if wrong := self._checker.check(made):
             raise self._refusal(request, wrong)
@@ -162,11 +160,12 @@ class GrammarMaker:
         except InvalidRequest as error:  # it takes too long
             return str(error)
 
-    def _arguments(self, tool: Tool, choice: ToolChoice) -> str:
+    def _arguments(self, tool: Tool, calls: Calls, choice: ToolChoice) -> str:
         try:
-            return arguments_of(tool)
+            return arguments_of(tool, calls, self._tokens)
         except InvalidRequest as error:
-            return _any_arguments(tool, choice, str(error))
+            _refuse_free(tool, choice, str(error))
+            return any_arguments_of(calls, self._tokens)
 
     def matches(self, grammar: CompiledGrammar, said: Said) -> bool:
         """Whether a finished answer is what its grammar allows; True where that cannot be told.
@@ -218,16 +217,15 @@ def _checkable(made: CompiledGrammar, choice: ToolChoice, thought: Thought) -> C
     return made if thought == "none" and choice.mode == "required" else replace(made, text="")
 
 
-def _any_arguments(tool: Tool, choice: ToolChoice, why: str) -> str:
-    """Return what stands for a schema that cannot be obeyed: any object, if it need not be.
+def _refuse_free(tool: Tool, choice: ToolChoice, why: str) -> None:
+    """Log that arguments are not kept to the schema of their tool, which cannot be obeyed.
 
     Raises:
-        InvalidRequest: it must be.
+        InvalidRequest: they must be.
     """
     if tool.strict or choice.mode == "required":
         raise InvalidRequest(f"The parameters of the tool '{tool.name}': {why}")
     log.warning("The parameters of the tool '%s' are not kept to: %s", tool.name, why)
-    return ANY_ARGUMENTS
 
 
 def find_tokens(tokenizer: Tokenizer, *, eos_token: str = "", end: Sequence[int] = ()) -> Tokens:

@@ -266,7 +266,6 @@ PUSH = Route(
     method="POST",
     path="/api/push",
     summary="Is refused: there is no registry to send a model to.",
-    rows=(_NAME, _OLD_NAME),
 )
 HEAD_BLOB = Route(
     method="HEAD", path="/api/blobs/{digest}", summary="Tell whether a file is here by its digest."

@@ -91,7 +91,11 @@ def _written(template: ChatTemplate, calls: Sequence[RealCall]) -> list[str]:
             Message("tool", (ToolResult(call_id, (Text(f"\ue003{place}\ue002"),)),)),
             Message("assistant", (Text("Fine."),)),
         ]
-    tools = (Tool("look_up", "Look.", {"type": "object", "additionalProperties": False}),)
+    tools = (
+        Tool(
+            "look_up", "Look.", {"type": "object", "properties": {}, "additionalProperties": False}
+        ),
+    )
     text = template.render(messages, tools, ask=False)
     found = re.findall(r"\ue001\d+\ue002(.*?)\ue003\d+\ue002", text, re.DOTALL)
     assert len(found) == len(calls)

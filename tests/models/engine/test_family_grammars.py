@@ -8,7 +8,8 @@ from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
 from models.chat import Tool, ToolChoice
 from models.engine.grammar import Tokens
-from models.engine.grammar_calls import Offer, arguments_of, compile_calls
+from models.engine.grammar_calls import Offer, compile_calls
+from models.engine.grammar_parameters import arguments_of
 from models.markup import CallForm
 from models.model_family import ModelFamily
 from tests.models.engine.real_calls import RealCall
@@ -43,7 +44,7 @@ class Case:
     def grammar(self, tools: list[Tool], mode: Any = "required") -> str:
         assert self.family.calls
         tokens = Tokens((self.end,), tags=self.tags)
-        arguments = {each.name: arguments_of(each) for each in tools}
+        arguments = {each.name: arguments_of(each, self.family.calls, tokens) for each in tools}
         offer = Offer(
             calls=self.family.calls, arguments=arguments, choice=ToolChoice(mode), thought="none"
         )
@@ -59,8 +60,8 @@ class Case:
         return matcher.consume_tokens([*tokens, *([self.end] if ended else [])])
 
 
-# Whose templates write arguments in other spaces, and strings in other escapes, than models do.
-SPACED = {"CohereForAI-c4ai-command-r-plus-tool_use", "Reka-Edge"}
+# Whose templates write arguments with other spaces, escapes or quotes than models do.
+SPACED = {"ByteDance-Seed-OSS", "CohereForAI-c4ai-command-r-plus-tool_use", "Reka-Edge"}
 _ID = re.compile(r', "id": "\d{9}"(?=\}\]</tool_calls>)')  # Apriel's, if there is one
 
 

@@ -1,0 +1,111 @@
+"""What a parameter that was written as plain text is, by the schema of its tool."""
+
+import ast
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from models.chat import Tool
+
+_DEEPEST = 20  # of references, one to the next
+_TYPE_NAMES: tuple[tuple[type, str], ...] = (
+    (bool, "boolean"),
+    (str, "string"),
+    (int, "integer"),
+    (float, "number"),
+    (list, "array"),
+    (dict, "object"),
+    (type(None), "null"),
+)
+_NO_JSON = (ValueError, RecursionError)
+_NO_PYTHON = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
+
+
+class ParameterTypes:
+    """The types that the parameters of some tools may have."""
+
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        self._tools = {each.name: each.parameters or {} for each in tools}
+
+    def of(self, tool: str, parameter: str) -> frozenset[str]:
+        """Return the names of its types; none, where nothing is known."""
+        root = self._tools.get(tool, {})
+        properties: Any = _resolved(root, root).get("properties")
+        found: Any = properties.get(parameter) if isinstance(properties, dict) else None
+        return types_of(found, root)
+
+
+def types_of(schema: object, root: object) -> frozenset[str]:
+    """Return the names of a schema's types; none, where nothing is known. ``root`` is around it."""
+    return frozenset(_types(schema, root, _DEEPEST))
+
+
+def _resolved(schema: object, root: object) -> Mapping[str, Any]:
+    found = _object(schema)
+    for _ in range(_DEEPEST):
+        place = found.get("$ref")
+        if not isinstance(place, str) or not place.startswith("#"):
+            break
+        found = _object(root)
+        for key in filter(None, place[1:].split("/")):
+            found = _object(found.get(key.replace("~1", "/").replace("~0", "~")))
+    return found
+
+
+def _object(found: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def _types(schema: object, root: object, deepest: int) -> set[str]:
+    found = _resolved(schema, root)
+    kinds: Any = found.get("type")
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if isinstance(kinds, list):
+        types = {str(each) for each in cast("list[Any]", kinds)}
+    elif values := [found["const"]] if "const" in found else found.get("enum"):
+        types = {name for each in values for kind, name in _TYPE_NAMES if type(each) is kind}
+    else:
+        branches = [each for key in ("anyOf", "oneOf", "allOf") for each in found.get(key) or ()]
+        each = [_types(branch, root, deepest - 1) for branch in branches] if deepest else []
+        types = set[str]().union(*each) if all(each) else set[str]()
+    return types | ({"null"} if found.get("nullable") is True else set())
+
+
+def as_json(text: str, types: frozenset[str]) -> str:
+    """Return as JSON what a text says that stands for a value of one of these types.
+
+    Where it may be a string, it is one, unless it can only be meant for something else.
+    """
+    stripped = text.strip()
+    if "null" in types and stripped in ("null", "None"):
+        return "null"
+    value, written = _value(stripped)
+    if "string" in types:
+        container = "object" if isinstance(value, dict) else "array"
+        if not (isinstance(value, dict | list) and container in types):
+            return json.dumps(text, ensure_ascii=False)
+    if written is None and "boolean" in types and stripped.lower() in ("true", "false"):
+        return stripped.lower()
+    return json.dumps(text, ensure_ascii=False) if written is None else written
+
+
+def _value(text: str) -> tuple[Any, str | None]:
+    """Return what a text says, and as JSON; None: it is no literal."""
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except _NO_JSON:
+        return python_value(text)
+    return value, text
+
+
+def python_value(text: str) -> tuple[Any, str | None]:
+    """Likewise, of a literal of Python."""
+    try:
+        value = ast.literal_eval(text)
+        return value, json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except _NO_PYTHON:
+        return None, None
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(constant)  # NaN and Infinity are no JSON
