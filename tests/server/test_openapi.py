@@ -20,6 +20,7 @@ from tests.server.conftest import HOST, FakeStore
 from tests.server.lawful import BODIES
 
 PAGE = REPOSITORY / "docs/compatibility.md"
+ROUTES = [route for family in FAMILIES for route in family.routes]
 Field = tuple[str, str, str, str, str]  # method, path, name, type, honour
 
 
@@ -91,7 +92,7 @@ def test_every_route_is_described_and_no_other():
     assert described == served
 
 
-@pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize("path", [each.path for each in ROUTES if each.rows])
 def test_a_body_that_is_lawful_is_one_by_the_schema(path: str):
     [operation] = [each for each in document()["paths"][path].values() if "requestBody" in each]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
