@@ -131,9 +131,7 @@ def test_an_old_record_of_a_folder_opens_without_loss(store: Store, home: Path):
 def test_facts_that_an_old_record_lacks_are_read_from_the_files(store: Store, home: Path):
     gguf_file(
         home / "models/files" / DIGEST / "model.gguf",
-        **{
-            "tokenizer.chat_template": '{{ tools }}<tool_call>{"name": "arguments"}</tool_call><think></think>'
-        },
+        **{"tokenizer.chat_template": "{{ tools }}<tool_call>arguments</tool_call><think></think>"},
     )
     path = write(
         home, "org+mine@q8_0.json", OLD_GGUF.format(folder=f'"{DIGEST}"', path='"model.gguf"')
