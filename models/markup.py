@@ -16,6 +16,8 @@ class CallForm(StrEnum):
     HARMONY = "harmony"  # a part of an answer that goes to=functions.look_up
     PART = "part"  # one that has look_up in the line in front of it
     XML = "xml"  # <function=look_up><parameter=city>Bern</parameter></function>
+    PYTHON = "python"  # look_up(city="Bern")
+    GEMMA = "gemma"  # call:look_up{city:<|"|>Bern<|"|>}
     NAMED = "named"  # look_up, words of the family's own, {"city": "Bern"}
 
 

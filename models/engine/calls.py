@@ -48,7 +48,7 @@ class SteppedReader:
 
     def __init__(self, first: Step) -> None:
         self.outcome = Outcome.OPEN
-        self.faulty = False
+        self.faulty: bool = False
         self._step = first
         self._goes_on = True
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from models.chat import Tool
 from models.engine.calls import Outcome, Piece, SteppedReader, skip_space
 from models.engine.calls_json import JsonCall, pattern_of
-from models.engine.decoder import Held
+from models.engine.decoder import Held, Tokens
 from models.engine.typed_values import ParameterTypes, as_json
 from models.markup import Calls
 
@@ -111,14 +111,14 @@ class XmlCalls(SteppedReader):
             yield Piece(arguments='"')
 
     def _read_value(self, held: Held, last: bool) -> Iterator[Piece]:
-        tokens = ()
+        tokens: Tokens = ()
         for said, more in self._value(held, last):
             self._said += said
             tokens += more
         if self._step == self._read_parameter:
             yield Piece(arguments=as_json(self._said, self._kinds), tokens=tokens)
 
-    def _value(self, held: Held, last: bool) -> Iterator[tuple[str, tuple]]:
+    def _value(self, held: Held, last: bool) -> Iterator[tuple[str, Tokens]]:
         """More of a value; at its end the next step is the next parameter."""
         if self._pad and self._begins_value:
             if not held.text and not last:

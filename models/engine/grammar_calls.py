@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from models.chat import Constraint, Tool, ToolChoice
 from models.engine.grammar import CompiledGrammar, Tokens
 from models.engine.grammar_lark import GAP, THOUGHT, Thought, constraint_rules, lark_of
-from models.engine.grammar_parameters import lines, regex_of, spelled
+from models.engine.grammar_parameters import lines
+from models.engine.grammar_text import regex_of, spelled
 from models.markup import PLACES, CallForm, Calls
 
 JSON = CallForm.JSON

@@ -51,6 +51,7 @@ class Speech:
         self._at_edge = thinking  # behind a tag, where space says nothing
         self._opening = Span("")  # the tag of the call that is being read
         self._reader: CallReader | None = None
+        self._named = False  # it has told a name
         self._sought = self._tags()
 
     def feed(self, span: Span) -> Iterator[Delta]:
@@ -156,7 +157,7 @@ class Speech:
 
     def _read_call(self, tag: str, written: Span) -> None:
         if self._calls:
-            self._opening = written
+            self._opening, self._named = written, False
             self._reader = reader_of(self._calls, tag, self._tools)
 
     # -- Calls -----------------------------------------------------------------
@@ -165,6 +166,7 @@ class Speech:
         for piece in reader.read(self._held, last=last):
             call_id = ""
             if piece.name:
+                self._named = True
                 self.calls += 1
                 self._begin()
                 call_id = self._new_id(piece.call_id)
@@ -172,6 +174,10 @@ class Speech:
         if reader.outcome is Outcome.OPEN:
             return
         self._reader = None
+        if last and self._named:  # it was cut off: what is left is a piece of it
+            self._held.take(len(self._held.text))
+            self.unread_calls += reader.faulty or reader.outcome is Outcome.TEXT
+            return
         is_text, tagged = reader.outcome is Outcome.TEXT, bool(self._opening.text.strip(_SPACE))
         if is_text and self._held.text.strip(_SPACE):
             if not tagged:
@@ -191,7 +197,7 @@ class Speech:
 def channel_of(request: GenerateRequest, prompt: Prompt) -> Channel:
     """Return what sorts the answer to a prompt. Text that is to be gone on with is text."""
     family = prompt.family
-    if isinstance(request.prompt, str) or not family.tags:
+    if isinstance(request.prompt, str) or not (family.calls or family.thoughts):
         return PlainText()
     calls = bool(request.tools) and request.tool_choice.mode != "none"
     if family.calls and family.calls.routed:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 from models import chat
-from models.chat import Message, Reasoning, Text, ToolCall, ToolResult
+from models.chat import Message, Reasoning, Role, Text, ToolCall, ToolResult
 
 Rewrite = Callable[[tuple[Message, ...]], tuple[Message, ...]]
 
@@ -57,10 +57,10 @@ def one_call_each(messages: tuple[Message, ...]) -> tuple[Message, ...]:
         if not calls[1:]:
             found.append(message)
             continue
-        results: list[tuple[str, ToolResult]] = []
+        results: list[tuple[Role, ToolResult]] = []
         while rest and (more := _results(rest[0])):
-            results += [(rest[0].role, each) for each in more]
-            rest.pop(0)
+            role = rest.pop(0).role
+            results.extend((role, each) for each in more)
         said = [part for part in message.parts if not isinstance(part, ToolCall)]
         for call in calls:
             found.append(Message(message.role, (*said, call)))

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -30,9 +31,8 @@ class ParameterTypes:
     def of(self, tool: str, parameter: str) -> frozenset[str]:
         """Return the names of its types; none, where nothing is known."""
         root = self._tools.get(tool, {})
-        properties: Any = _resolved(root, root).get("properties")
-        found: Any = properties.get(parameter) if isinstance(properties, dict) else None
-        return types_of(found, root)
+        properties = _object(_resolved(root, root).get("properties"))
+        return types_of(properties.get(parameter), root)
 
 
 def types_of(schema: object, root: object) -> frozenset[str]:
@@ -105,6 +105,18 @@ def python_value(text: str) -> tuple[Any, str | None]:
         return value, json.dumps(value, ensure_ascii=False, allow_nan=False)
     except _NO_PYTHON:
         return None, None
+
+
+def literal_as_json(text: str) -> str:
+    """Return as JSON a literal of JSON or Python, or of both mixed; what is none is a string."""
+    _, written = _value(text.strip())
+    if written is None:
+        _, written = python_value(_WORDS.sub(lambda found: _PYTHON[found[0]], text.strip()))
+    return json.dumps(text, ensure_ascii=False) if written is None else written
+
+
+_PYTHON = {"true": "True", "false": "False", "null": "None"}
+_WORDS = re.compile(r"\b(?:true|false|null)\b(?=\s*[,\]}]|$)")
 
 
 def _refuse(constant: str) -> float:

@@ -1,6 +1,7 @@
 """Answers whose parts begin with where they go: gpt-oss' channels, and Functionary 3.2."""
 
 import random
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ needs_templates = pytest.mark.skipif(not TEMPLATES, reason="no chat templates he
     ],
 )
 def test_parts_go_where_they_say(
-    family: ModelFamily, said: str, expected: list[object], unread: int
+    family: ModelFamily, said: str, expected: list[Any], unread: int
 ) -> None:
     whole = told(family, [said], (LOOK,))
     names = [each if isinstance(each, str) else each[:1] for each in whole[0]]
