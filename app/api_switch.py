@@ -128,7 +128,7 @@ class ApiSwitch(QObject):
         background.deliver(self._thread.submit(work), self._on_ended, self)
 
     def _on_settings_changed(self, was: Settings, now: Settings) -> None:
-        concerns = ("host", "ports", "allowed_hosts")
+        concerns = ("host", "ports", "allowed_hosts", "api_keys")
         if any(getattr(was, key) != getattr(now, key) for key in concerns) and self._wanted:
             self.start()
 

@@ -69,6 +69,8 @@ def _call(options: argparse.Namespace) -> int:  # noqa: PLR0911 - one case a com
             return remote.stop(options.name, options.host, options.port)
         case "settings":
             return _call_settings(options)
+        case "key":
+            return _call_key(options)
         case "set":
             from app.commands import profile  # noqa: PLC0415
 
@@ -92,7 +94,11 @@ def _call_library(options: argparse.Namespace) -> int:
         case "list":
             return library.list_all()
         case "show":
-            return library.show(options.name)
+            return library.show(options.name, as_modelfile=options.modelfile)
+        case "create":
+            from app.commands.create import create  # noqa: PLC0415
+
+            return create(options.name, options.file, options.quantize or "")
         case "import":
             return library.import_path(options.path, options.name, copy=options.copy)
         case "cp":
@@ -101,6 +107,18 @@ def _call_library(options: argparse.Namespace) -> int:
             return library.remove(options.names, options.host, options.port)
         case _:
             raise AssertionError(options.command)
+
+
+def _call_key(options: argparse.Namespace) -> int:
+    from app.commands import key  # noqa: PLC0415
+
+    match options.action:
+        case "add":
+            return key.add(terminal.argument(options.name))
+        case "rm":
+            return key.remove(terminal.argument(options.name))
+        case _:
+            return key.list_all()
 
 
 def _call_settings(options: argparse.Namespace) -> int:
@@ -144,8 +162,8 @@ def _parser() -> argparse.ArgumentParser:
     pull.add_argument("name", metavar="NAME", help="as org/model, or org/model:Q8_0")
 
     commands.add_parser("list", help="list the models on this computer")
-    show = commands.add_parser("show", help="tell what is known of a model")
-    show.add_argument("name", metavar="NAME")
+    _add_show(commands.add_parser("show", help="tell what is known of a model"))
+    _add_create(commands.add_parser("create", help="make a model of another, by a Modelfile"))
     _add_set(commands.add_parser("set", help="say how a model is used here"))
     imported = commands.add_parser("import", help="add a GGUF file or an MLX folder")
     imported.add_argument("path", metavar="PATH", type=Path)
@@ -168,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     settings = commands.add_parser("settings", help="show what is set, or set it")
     settings.add_argument("key", metavar="KEY", nargs="?")
     settings.add_argument("value", metavar="VALUE", nargs="?")
+    _add_key(commands.add_parser("key", help="make an API key, list or remove them"))
     cache = commands.add_parser("cache", help="show what is remembered of prompts, or clear it")
     cache.add_argument("action", metavar="clear", nargs="?", choices=["clear"])
     cache.add_argument("model", metavar="MODEL", nargs="?", help="of this model alone")
@@ -184,6 +203,30 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--temperature", type=float, help="0 is the likeliest answer each time")
     run.add_argument("--seed", type=int, help="the same seed draws the same answer")
     run.add_argument("--max-tokens", type=_positive, help="the longest answer")
+
+
+def _add_show(show: argparse.ArgumentParser) -> None:
+    show.add_argument("name", metavar="NAME")
+    show.add_argument(
+        "--modelfile", action="store_true", help="as a Modelfile that makes the same again"
+    )
+
+
+def _add_create(create: argparse.ArgumentParser) -> None:
+    create.add_argument("name", metavar="NAME")
+    create.add_argument(
+        "-f", "--file", type=Path, default=Path("Modelfile"), help="the Modelfile (./Modelfile)"
+    )
+    create.add_argument("-q", "--quantize", metavar="KIND", help="as q8_0 or q4_K_M, of F16 or F32")
+
+
+def _add_key(key: argparse.ArgumentParser) -> None:
+    actions = key.add_subparsers(dest="action", metavar="ACTION", required=True)
+    add = actions.add_parser("add", help="make one, and show it this once")
+    actions.add_parser("list", help="list them by their names")
+    remove = actions.add_parser("rm", help="have one refused from now on")
+    for each in (add, remove):
+        each.add_argument("name", metavar="NAME", help="whose key it is, such as 'laptop'")
 
 
 def _add_set(change: argparse.ArgumentParser) -> None:

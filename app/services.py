@@ -18,6 +18,7 @@ from models.records.records import Records
 from models.residency import Counting, Residency
 from models.store import Store
 from models.worker import PYTHON, Command
+from server.keys import Keys, key_needed
 
 if TYPE_CHECKING:
     from server.listener import ApiServer
@@ -42,6 +43,7 @@ class Services:
     records: Records
     settings: SettingsFile
     prompts: PromptFiles
+    keys: Keys
 
     def close(self) -> None:
         """Fail what is running, unload every model, write what is to be written, and wait."""
@@ -77,7 +79,7 @@ def open_everything(home: Path) -> Services:
         context_length=settings.value.context_length,
         make_counter=partial(_counter, home),
     )
-    services = Services(store, residency, Records(home), settings, prompts)
+    services = Services(store, residency, Records(home), settings, prompts, Keys(home))
     settings.watch(lambda _was, now: _configure(services, now))
     return services
 
@@ -85,15 +87,18 @@ def open_everything(home: Path) -> Services:
 def api_server(services: Services, host: str, ports: Sequence[int]) -> "ApiServer":
     """Make the local API, not yet listening. Importing it takes half a second."""
     from server.app import create_app  # noqa: PLC0415
+    from server.key_check import KeyCheck  # noqa: PLC0415
     from server.listener import ApiServer  # noqa: PLC0415
 
-    hosts = services.settings.value.allowed_hosts
+    settings = services.settings.value
+    needs_key = key_needed(settings.api_keys, host)
     return ApiServer(
         lambda: create_app(
             services.residency,
             services.store,
             host=host,
-            hosts=hosts,
+            hosts=settings.allowed_hosts,
+            keys=KeyCheck(services.keys) if needs_key else None,
             records=services.records,
             worker_command=worker_command(),
         ),

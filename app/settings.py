@@ -31,6 +31,7 @@ from models import atomic
 log = logging.getLogger(__name__)
 
 ThemeChoice: TypeAlias = Literal["system", "light", "dark"]
+KeysNeeded: TypeAlias = Literal["automatic", "always", "never"]
 
 LOG_FILE = "inglenook.log"  # lies beside the settings
 VERSION = 1
@@ -54,7 +55,7 @@ class Settings:
         "127.0.0.1",
         Word(),
         label="Who can use the local API",
-        explanation="Other computers need no password: choose them only in a network you trust.",
+        explanation="Other computers need an API key, unless that is changed below.",
         choices=(
             ("This computer", "127.0.0.1"),
             ("Other computers too", "0.0.0.0"),
@@ -72,6 +73,18 @@ class Settings:
         HostNames(),
         label="Other names of this computer",
         explanation="By which it may be called, such as mybox.lan, or a proxy's domain.",
+    )
+    api_keys: KeysNeeded = setting(
+        "automatic",
+        OneOf[KeysNeeded]("automatic", "always", "never"),
+        label="API keys",
+        explanation="What a program has to send with each request: 'ingle key add NAME' makes "
+        "one. Never: choose it only in a network you trust.",
+        choices=(
+            ("Needed where other computers can call", "automatic"),
+            ("Always needed", "always"),
+            ("Never needed", "never"),
+        ),
     )
     keep_alive_seconds: float = setting(
         5 * _MINUTE,

@@ -8,26 +8,19 @@ but look at the clock each millisecond: the window and the engines are such thre
 """
 
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
+from pathlib import Path
 
-from models.errors import ModelNotFound
-from models.model import Model
 from models.residency import Residency
+from models.store import Store
 from server.app import create_app
 from server.listener import ApiServer
 
 HOST = "127.0.0.1"
-
-
-class EmptyStore:
-    def list(self) -> list[Model]:
-        return []
-
-    def find(self, name: str) -> Model:
-        raise ModelNotFound(name)
 
 
 class LongestPause:
@@ -84,7 +77,11 @@ def send(port: int, data: bytes) -> tuple[int, float]:
 
 def main() -> None:
     megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else 64
-    store = EmptyStore()
+    with tempfile.TemporaryDirectory() as home:
+        measure(Store(Path(home), None), megabytes)
+
+
+def measure(store: Store, megabytes: int) -> None:
     residency = Residency(store.find, {})
     server = ApiServer(lambda: create_app(residency, store, host=HOST), HOST, [0])
     server.start()

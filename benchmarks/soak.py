@@ -56,6 +56,7 @@ from models.prompt_files import PromptFiles
 from models.records.records import Records
 from models.residency import Residency
 from models.store import Store
+from server.keys import Keys
 
 MODELS = ("soak-gguf", "soak-mlx")
 _CHATS = 4
@@ -355,7 +356,8 @@ def opened(home: Path) -> Generator[Services]:
     }
     ledger = Ledger(free_bytes=lambda: _MEMORY_BYTES, total_bytes=lambda: _MEMORY_BYTES)
     residency = Residency(store.find, runners, ledger=ledger)
-    with Services(store, residency, Records(home), SettingsFile(home), prompts) as services:
+    settings = SettingsFile(home)
+    with Services(store, residency, Records(home), settings, prompts, Keys(home)) as services:
         yield services
 
 

@@ -17,8 +17,10 @@ from models.chat import (
     ToolResult,
 )
 from models.errors import NotAble
+from models.go_jinja import to_jinja
 from models.model import Kind, KvType, Model
 from models.pooling import RANK
+from models.template_signs import knows_thinking, knows_tools
 
 
 class Ability(StrEnum):
@@ -63,7 +65,11 @@ def of(model: Model) -> frozenset[Ability]:
     """Return what a model can do here: what its files are made for, and its engine knows."""
     facts = model.details
     if facts.completes:
-        made_for = _made_for(facts.tools, facts.thinking, facts.vision, facts.insert)
+        tools, thinking = facts.tools, facts.thinking
+        if model.profile.template is not None:  # in place of the one that was looked at
+            template = to_jinja(model.profile.template)
+            tools, thinking = knows_tools(template), knows_thinking(template)
+        made_for = _made_for(tools, thinking, facts.vision, facts.insert)
     elif facts.pooling == RANK:
         made_for = frozenset({Ability.RERANK})
     else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,8 @@ from models.fill_in import SPELLINGS
 from models.gguf_facts import of_gguf, projector_beside
 from models.json_file import read_object, text_of
 from models.mlx_cache import WIDTH, cache_facts
-from models.model import Details, Files, Kind
+from models.model import Details, Files, Kind, Model
+from models.names import ModelName
 from models.template_signs import knows_thinking, knows_tools
 
 VERSION = 5
@@ -48,6 +50,18 @@ class Found:
     kind: Kind
     files: Files
     details: Details
+
+    def model(self, name: ModelName, size_bytes: int, digest: str) -> Model:
+        """Return it as a model that has been installed now."""
+        return Model(
+            name=name,
+            kind=self.kind,
+            files=self.files,
+            size_bytes=size_bytes,
+            digest=digest,
+            modified_at=datetime.now(UTC),
+            details=self.details,
+        )
 
 
 def read(path: Path) -> Found:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from models.errors import LoadFailed
 from models.fill_in import FillIn, find
-from models.gguf_header import STRING, Header, HeaderReader, LongArray, NotReadable, Value
+from models.gguf_header import SCALARS, STRING, Header, HeaderReader, LongArray, NotReadable, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,19 @@ def read_tokens(path: Path) -> list[bytes]:
             return []
         raw = reader.raw(tokens)
     return list(_strings(raw))
+
+
+def read_array(path: Path, array: LongArray) -> list[int | float | bool | str]:
+    """Read an array of a GGUF file that its header passes over.
+
+    Raises:
+        LoadFailed: as ``read``.
+    """
+    with _opened(path) as reader:
+        raw = reader.raw(array)
+    if array.element_type == STRING:
+        return [each.decode("utf-8", "replace") for each in _strings(raw)]
+    return [each for (each,) in SCALARS[array.element_type].iter_unpack(raw)]
 
 
 def read_vocabulary(path: Path) -> Vocabulary:

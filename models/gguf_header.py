@@ -23,7 +23,7 @@ _DEFAULT_ALIGNMENT = 32
 _BLOCK_BYTES = 1 << 16  # read at a time where a vocabulary is passed over
 
 STRING, _ARRAY = 8, 9
-_SCALARS = {
+SCALARS = {
     0: struct.Struct("<B"),
     1: struct.Struct("<b"),
     2: struct.Struct("<H"),
@@ -36,7 +36,7 @@ _SCALARS = {
     11: struct.Struct("<q"),
     12: struct.Struct("<d"),
 }
-_U32, _U64 = _SCALARS[4], _SCALARS[10]
+_U32, _U64 = SCALARS[4], SCALARS[10]
 
 # ggml_type: name, elements a block, bytes a block (ggml/src/ggml.c, type_traits).
 _TENSOR_TYPES = {
@@ -181,9 +181,9 @@ class HeaderReader:
             return self._string()
         if kind == _ARRAY:
             return self._array()
-        if kind not in _SCALARS:
+        if kind not in SCALARS:
             raise NotReadable(_DAMAGED)
-        return self._number(_SCALARS[kind])
+        return self._number(SCALARS[kind])
 
     def _array(self) -> Value:
         element_type = self._integer(_U32)
@@ -192,9 +192,9 @@ class HeaderReader:
             offset = self._at
             longest = self._skip_strings(length)
             return LongArray(length, element_type, offset, self._at - offset, longest)
-        if element_type not in _SCALARS:  # llama.cpp knows no arrays of arrays either
+        if element_type not in SCALARS:  # llama.cpp knows no arrays of arrays either
             raise NotReadable(_DAMAGED)
-        scalar = _SCALARS[element_type]
+        scalar = SCALARS[element_type]
         length = self._count(self._limit // scalar.size)
         if length <= _LONGEST_KEPT_ARRAY:
             return tuple(self._number(scalar) for _ in range(length))

@@ -48,7 +48,7 @@ class Manifest:
     facts_version: int  # of ``models.facts``, when the details were read; 0: some are missing
 
 
-def encode(manifest: Manifest) -> bytes:
+def encode(manifest: Manifest, files_folder: Path) -> bytes:
     """The folder of files of our own is not written down: the home may be moved."""
     model = manifest.model
     files = model.files
@@ -67,7 +67,7 @@ def encode(manifest: Manifest) -> bytes:
         "modified_at": model.modified_at.isoformat(),
         "facts_version": manifest.facts_version,
         "details": asdict(model.details),
-        "profile": _profile_record(model.profile),
+        "profile": _profile_record(model.profile, files_folder),
     }
     # In ASCII, since a path need not be UTF-8.
     return (json.dumps(record, indent=1) + "\n").encode()
@@ -106,7 +106,7 @@ def _decode(record: dict[str, Any], files: Path) -> Manifest:
         digest=_typed(record, "digest", str),
         modified_at=_aware(datetime.fromisoformat(record["modified_at"])),
         details=details,
-        profile=_profile(_object(record, "profile")),
+        profile=_profile(_object(record, "profile"), files),
     )
     return Manifest(model, own, _typed(record, "facts_version", int) if whole else 0)
 
@@ -120,9 +120,16 @@ def _files(record: dict[str, Any], own: Path | None) -> Files:
     )
 
 
-def _profile_record(profile: Profile) -> dict[str, Any]:
-    adapters = [{"path": str(each.path), "scale": each.scale} for each in profile.adapters]
+def _profile_record(profile: Profile, files_folder: Path) -> dict[str, Any]:
+    adapters = [
+        {"path": _without(files_folder, each.path), "scale": each.scale}
+        for each in profile.adapters
+    ]
     return asdict(profile) | {"adapters": adapters}
+
+
+def _without(folder: Path, path: Path) -> str:
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 def _details(record: dict[str, Any]) -> tuple[Details, bool]:
@@ -138,13 +145,13 @@ def _details(record: dict[str, Any]) -> tuple[Details, bool]:
     return Details(**facts), whole
 
 
-def _profile(record: dict[str, Any]) -> Profile:
+def _profile(record: dict[str, Any], files: Path) -> Profile:
     """What a newer program has written, and this one has no word for, is passed over."""
     known = {key: record[key] for key in _PROFILE if key in record}
     for key in ("license", "stop"):  # JSON has lists alone
         known[key] = tuple(known.get(key, ()))
     known["messages"] = tuple(Said(**each) for each in known.get("messages", ()))
-    known["adapters"] = tuple(_adapter(each) for each in known.get("adapters", ()))
+    known["adapters"] = tuple(_adapter(each, files) for each in known.get("adapters", ()))
     known["drafts"] = str(known.get("drafts") or "")
     kv_type = known.get("kv_type")
     known["kv_type"] = KvType(kv_type) if kv_type in set(KvType) else KvType.F16
@@ -153,8 +160,9 @@ def _profile(record: dict[str, Any]) -> Profile:
     return Profile(**known)
 
 
-def _adapter(record: dict[str, Any]) -> Adapter:
-    return Adapter(Path(_typed(record, "path", str)), float(record["scale"]))
+def _adapter(record: dict[str, Any], files: Path) -> Adapter:
+    # One of our own is written down without the folder: the home may be moved.
+    return Adapter(files / _typed(record, "path", str), float(record["scale"]))
 
 
 def _from_1(record: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from models import atomic, facts, manifest
-from models.errors import InferenceError
-from models.manifest import Manifest, UnreadableManifest
+from models.errors import InferenceError, LoadFailed, ModelNotFound
+from models.manifest import Manifest, NewerManifest, UnreadableManifest
 from models.model import Model
 from models.names import ModelName
 
@@ -75,6 +75,32 @@ class Manifests:
         path = self._path(name)
         return self._read(path.name, _stamp_of(path.stat()))
 
+    def installed(self, name: str) -> Model:
+        """Return the model of a name, as somebody has written it.
+
+        Raises:
+            ModelNotFound: there is no such model.
+            LoadFailed: there is one, and its files or its record are gone or unknown to us.
+        """
+        try:
+            model = self.find(ModelName.parse(name)).model
+        except FileNotFoundError:
+            raise ModelNotFound(name) from None
+        except NewerManifest:
+            raise LoadFailed(
+                f"Model {name!r} was written by a newer Inglenook: update this one to use it."
+            ) from None
+        except UnreadableManifest:
+            raise LoadFailed(
+                f"The record of model {name!r} is damaged: import or pull it again."
+            ) from None
+        if not model.path.exists():
+            raise LoadFailed(
+                f"The files of model {name!r} are gone: {model.path} is not there any more. "
+                "Put them back, or remove the model."
+            )
+        return model
+
     def with_profile(self, model: Model) -> Model:
         """Return a model as the one of its kind was wanted that has had its name until now."""
         try:
@@ -96,7 +122,7 @@ class Manifests:
 
     def put(self, record: Manifest) -> None:
         """Write a record, over one that its name may have."""
-        atomic.write(self._path(record.model.name), manifest.encode(record))
+        atomic.write(self._path(record.model.name), manifest.encode(record, self._files))
 
     def remove(self, name: ModelName) -> None:
         """Raises FileNotFoundError where there is no such record."""

@@ -108,6 +108,23 @@ class Profile:
         return self.context_length, self.kv_type, self.adapters, self.drafts
 
 
+@dataclass(frozen=True, slots=True)
+class NewAdapter:
+    """An adapter in a folder of its own, which it is to keep."""
+
+    folder: Path
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How a model that is being made is to be used; ``adapters`` are put behind the profile's."""
+
+    profile: Profile
+    adapters: tuple[NewAdapter, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     name: ModelName
@@ -119,6 +136,11 @@ class Model:
     details: Details
     profile: Profile = Profile()
     builtin: bool = False  # ships with the program and cannot be removed
+
+    @property
+    def chats(self) -> bool:
+        """Whether it has a template for conversations, of its own or from its profile."""
+        return self.details.chat or (self.details.completes and self.profile.template is not None)
 
     @property
     def path(self) -> Path:

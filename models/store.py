@@ -3,6 +3,7 @@
     HOME/models/manifests/org+repo@tag.json   one small file a model name
     HOME/models/files/DIGEST/...              weights of our own: copied or downloaded
     HOME/models/partial/...                   downloads on their way (``models.hub``)
+    HOME/models/blobs/sha256-...              files that were sent, to make models of
     HOME/cache/prompts/...                    what they remember (``models.prompt_folder``)
 
 Weights that were imported in place stay where they are, and are never deleted. Several
@@ -13,18 +14,20 @@ a manifest and its files does so under a lock.
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 from models import atomic, builtin, facts, weights
+from models.blobs import Blobs
 from models.disk import room_needed
-from models.errors import InferenceError, InvalidRequest, LoadFailed, ModelNotFound
+from models.errors import InferenceError, InvalidRequest, ModelNotFound
 from models.facts import Found
 from models.manifest import DamagedManifest, Manifest, NewerManifest
 from models.manifests import Manifests
-from models.model import Model, Profile
+from models.model import Adapter, Making, Model, Profile
 from models.names import ModelName
 from models.prompt_folder import PromptFolder
 from models.weights import Weights
@@ -47,6 +50,7 @@ class Store:
         self.partial = root / "partial"
         self._weights = Weights(root / "files")
         self._manifests = Manifests(root / "manifests", root / "files")
+        self.blobs = Blobs(root / "blobs", root / "files")
         self._prompts = PromptFolder(home)
         self._lock = root / ".lock"
         self._builtin_folder = builtin
@@ -72,24 +76,7 @@ class Store:
         for model in self._builtins:
             if model.name == wanted:
                 return model
-        try:
-            model = self._manifests.find(wanted).model
-        except FileNotFoundError:
-            raise ModelNotFound(name) from None
-        except NewerManifest:
-            raise LoadFailed(
-                f"Model {name!r} was written by a newer Inglenook: update this one to use it."
-            ) from None
-        except DamagedManifest:
-            raise LoadFailed(
-                f"The record of model {name!r} is damaged: import or pull it again."
-            ) from None
-        if not model.path.exists():
-            raise LoadFailed(
-                f"The files of model {name!r} are gone: {model.path} is not there any more. "
-                "Put them back, or remove the model."
-            )
-        return model
+        return self._manifests.installed(name)
 
     def owns(self, model: Model) -> bool:
         """Whether the model's files are our own, and not imported in place."""
@@ -97,7 +84,29 @@ class Store:
 
     # -- Changing ------------------------------------------
 
-    def import_path(self, path: Path, name: str, *, copy: bool = False) -> Model:
+    def free_name(self, name: str) -> ModelName:
+        """Parse a name for a new model, in the spelling of an older one that has it.
+
+        Raises:
+            InvalidModelName, InvalidRequest: it is no name, or one of ours, or taken by
+                a model that only a newer program knows.
+        """
+        wanted = ModelName.parse(name)
+        self._refuse_builtin(wanted, "replaced")
+        try:
+            return self._manifests.find(wanted).model.name
+        except (FileNotFoundError, DamagedManifest):
+            return wanted
+        except NewerManifest:
+            raise InvalidRequest(
+                f"Model '{name}' was written by a newer Inglenook: update this one, "
+                "remove the model, or choose another name.",
+                field="model",
+            ) from None
+
+    def import_path(
+        self, path: Path, name: str, *, copy: bool = False, making: Making | None = None
+    ) -> Model:
         """Add the GGUF file or MLX folder at ``path``, under ``name``.
 
         The files stay where they are, unless ``copy`` is set. A model that had the name
@@ -109,7 +118,7 @@ class Store:
             DiskFull: there is no room for them.
             OSError: the disk cannot be read or written.
         """
-        wanted = self._free_name(name)
+        wanted = self.free_name(name)
         path = Path(os.path.abspath(path.expanduser()))
         found = facts.read(path)
         folder = found.files.folder
@@ -119,39 +128,47 @@ class Store:
                 with self._weights.new_folder(weights.size_of(folder, names)) as target:
                     hashes = weights.copy(names, folder, target)
                     files = replace(found.files, folder=target)
-                    return self._move_in(wanted, replace(found, files=files), hashes)
+                    return self._move_in(wanted, replace(found, files=files), hashes, making)
             weights.check_names([path, *names])
             digest = weights.digest_of(weights.hashes_of(folder, names))
-            model = _model(wanted, found, weights.size_of(folder, names), digest)
+            model = found.model(wanted, weights.size_of(folder, names), digest)
             with atomic.lock(self._lock):
-                model = self._manifests.with_profile(model)
+                model = self._used(model, making)
                 self._record(Manifest(model, None, facts.VERSION))
         return model
 
-    def adopt(self, path: Path, name: str, hashes: Mapping[str, str]) -> Model:
-        """Take a download, which must lie in a folder of its own under ``partial``.
+    def new_folder(self, size_bytes: int) -> AbstractContextManager[Path]:
+        """As ``Weights.new_folder``: what is brought into it can be adopted."""
+        return self._weights.new_folder(size_bytes)
 
-        ``path`` is the GGUF file in that folder, or the folder itself. ``hashes`` are the
-        SHA-256 of its files, by name.
+    def adopt(
+        self, path: Path, name: str, hashes: Mapping[str, str], making: Making | None = None
+    ) -> Model:
+        """Take what has been brought into a folder of its own, on the store's disk.
+
+        ``path`` is the GGUF file in it, or the folder; ``hashes`` are the SHA-256 of its files,
+        by name. Without ``making`` it gets the profile of the one of its kind that had its name.
 
         Raises: as ``import_path``.
         """
         with room_needed():
-            return self._move_in(self._free_name(name), facts.read(path), hashes)
+            return self._move_in(self.free_name(name), facts.read(path), hashes, making)
 
-    def copy(self, source: str, destination: str) -> Model:
-        """Give a model a second name. The files are shared.
+    def copy(self, source: str, destination: str, making: Making | None = None) -> Model:
+        """Give a model a second name, used as the first or in another way. Files are shared.
 
         Raises:
             InvalidModelName, InvalidRequest: ``destination`` will not do.
             ModelNotFound, LoadFailed: as ``find`` of ``source``.
             DiskFull: there is no room for the record.
         """
-        wanted = self._free_name(destination)
+        wanted = self.free_name(destination)
         with room_needed(), atomic.lock(self._lock):
             model = self.find(source)
             written = None if model.builtin else self._manifests.find(model.name)
             alias = replace(model, name=wanted, modified_at=datetime.now(UTC), builtin=False)
+            if making:
+                alias = self._used(alias, making)
             self._record(
                 Manifest(alias, None, facts.VERSION)
                 if written is None
@@ -202,6 +219,7 @@ class Store:
         try:
             for folder in (self._manifests.folder, self._weights.folder, self.partial):
                 atomic.sweep(folder, _DAY_SECONDS)
+            self.blobs.sweep(_DAY_SECONDS)
             if self.partial.is_dir():
                 for download in self.partial.iterdir():
                     if atomic.age_seconds(download) > _PARTIAL_SECONDS:
@@ -225,7 +243,9 @@ class Store:
             log.exception("The model that ships with the program cannot be read")
             return ()
 
-    def _move_in(self, name: ModelName, found: Found, hashes: Mapping[str, str]) -> Model:
+    def _move_in(
+        self, name: ModelName, found: Found, hashes: Mapping[str, str], making: Making | None
+    ) -> Model:
         """Make a folder of weights our own, under their digest, and record it."""
         files = self._weights.prepare(found.files)
         weights.check_names(weights.names_of(files))
@@ -234,9 +254,20 @@ class Store:
         with atomic.lock(self._lock):
             own = self._weights.adopt(files.folder, digest)
             moved = replace(found, files=replace(files, folder=own))
-            model = self._manifests.with_profile(_model(name, moved, size_bytes, digest))
+            model = self._used(moved.model(name, size_bytes, digest), making)
             self._record(Manifest(model, own.name, facts.VERSION))
         return model
+
+    def _used(self, model: Model, making: Making | None) -> Model:
+        """Say how a model is used that is being made. Called under the lock."""
+        if making is None:
+            return self._manifests.with_profile(model)
+        new = tuple(
+            Adapter(self._weights.adopt(each.folder, each.sha256) / each.name)
+            for each in making.adapters
+        )
+        adapters = (*making.profile.adapters, *new)
+        return replace(model, profile=replace(making.profile, adapters=adapters))
 
     def _record(self, record: Manifest) -> None:
         """Called under the lock: with the record, a folder of our own comes into use."""
@@ -257,42 +288,12 @@ class Store:
         records = self._manifests.all()
         if not records.readable:  # what cannot be read may name any of them
             return ()
-        return self._weights.all_but({each.own for each in records.found})
-
-    def _free_name(self, name: str) -> ModelName:
-        """Parse a name for a new model, in the spelling of an older one that has it.
-
-        Raises:
-            InvalidModelName, InvalidRequest: it is no name, or one of ours, or taken by
-                a model that only a newer program knows.
-        """
-        wanted = ModelName.parse(name)
-        self._refuse_builtin(wanted, "replaced")
-        try:
-            return self._manifests.find(wanted).model.name
-        except (FileNotFoundError, DamagedManifest):
-            return wanted
-        except NewerManifest:
-            raise InvalidRequest(
-                f"Model '{name}' was written by a newer Inglenook: update this one, "
-                "remove the model, or choose another name.",
-                field="model",
-            ) from None
+        profiles = [each.model.profile for each in records.found]
+        adapters = {each.path.parent.name for profile in profiles for each in profile.adapters}
+        return self._weights.all_but(adapters | {each.own for each in records.found})
 
     def _refuse_builtin(self, name: ModelName, verb: str) -> None:
         if any(model.name == name for model in self._builtins):
             raise InvalidRequest(
                 f"Model '{name}' ships with Inglenook and cannot be {verb}.", field="model"
             )
-
-
-def _model(name: ModelName, found: Found, size_bytes: int, digest: str) -> Model:
-    return Model(
-        name=name,
-        kind=found.kind,
-        files=found.files,
-        size_bytes=size_bytes,
-        digest=digest,
-        modified_at=datetime.now(UTC),
-        details=found.details,
-    )

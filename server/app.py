@@ -11,19 +11,25 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect, WebsocketMismatch
 
 from models.chat import GenerateRequest
+from models.downloads import Puller
 from models.errors import InferenceError
+from models.hub import Hub
 from models.records.passing import PassingRecords
+from models.store import Store
 from models.version import own_version
 from models.worker import PYTHON, Command
-from server import faults, metrics
+from server import description, faults, metrics
+from server.early_answers import EarlyAnswers
 from server.fields import Json
 from server.formats import anthropic, llama_server, ollama, openai, openai_responses
 from server.formats.openai import chat
 from server.framing import JSON, reply
 from server.guard import Guard
+from server.key_check import KeyCheck
 from server.large_bodies import LargeBodies
+from server.paced import Paced
 from server.security import HostCheck, Origins
-from server.shelf import Shelf, Store
+from server.shelf import Shelf
 from server.streams import Engines, Streams
 from server.tokens import Tokens
 from server.wires import Wire, wire_at
@@ -57,8 +63,10 @@ def create_app(
     *,
     host: str,
     hosts: Iterable[str] = (),
+    keys: KeyCheck | None = None,
     records: openai_responses.Records | None = None,
     worker_command: Command = PYTHON,
+    hub: Puller | None = None,
 ) -> Api:
     """Build the application; ``host`` is what the server listens on.
 
@@ -66,7 +74,8 @@ def create_app(
 
     ``hosts`` are further names that it may be called by, beside those in
     ``INGLENOOK_HOSTS``. Web pages may call from this computer, and from where
-    ``OLLAMA_ORIGINS`` says. Who runs the application closes it.
+    ``OLLAMA_ORIGINS`` says. ``keys``: whoever calls needs one. Models are pulled from ``hub``;
+    None: the one that everybody has. Who runs the application closes it.
     """
     streams = Streams(engines)
     shelf = Shelf(store)
@@ -74,23 +83,26 @@ def create_app(
     answered: metrics.Answered = Counter()
     app = Api(streams, LargeBodies(worker_command))
     for blueprint in (
-        ollama.routes(streams, shelf),
+        ollama.routes(streams, shelf, store, hub or Hub(store)),
         openai.routes(streams, shelf),
         openai_responses.routes(streams, shelf, records or app.passing_records),
         anthropic.routes(streams, tokens, shelf),
         llama_server.routes(streams, tokens, shelf, _read_chat),
         metrics.routes(streams, answered),
+        description.routes(),
     ):
         app.register_blueprint(blueprint)
     _add_health(app, engines)
     _add_error_handlers(app)
     guard = Guard(
-        app.asgi_app,
+        Paced(app.asgi_app, ollama.blobs.PATH),
         HostCheck(host, [*hosts, *_listed("INGLENOOK_HOSTS")]),
         Origins(_listed("OLLAMA_ORIGINS")),
+        keys,
         version=own_version(),
     )
-    app.asgi_app = metrics.CountedAnswers(guard, answered)  # as Quart's documentation has it
+    counted = metrics.CountedAnswers(guard, answered)
+    app.asgi_app = EarlyAnswers(counted)  # as Quart's documentation has it
     return app
 
 

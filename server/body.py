@@ -8,13 +8,14 @@ from quart import Request, current_app
 
 from models.errors import InvalidRequest
 from server import strict_json
+from server.encodings import plain
 from server.fields import Json
 from server.large_bodies import LargeBodies
 from server.strict_json import NotJson
+from server.wires import wire_at
 
 Parsed = TypeVar("Parsed")
 
-MOST_BYTES = 256 << 20  # a dozen photographs in base64
 _STALL_SECONDS = 60.0  # without a byte
 # What is read at once, in a few milliseconds.
 _SMALL_BYTES = 1 << 20
@@ -24,13 +25,12 @@ _FEW_COMMAS = 10_000  # a value each, where they are not in texts
 class BodyTooLarge(InvalidRequest):
     status_hint = 413
 
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(f"The request body has more than the {most_bytes} bytes that are read.")
+
 
 class BodyStalled(InvalidRequest):
     status_hint = 408
-
-
-class EncodingUnsupported(InvalidRequest):
-    status_hint = 415
 
 
 async def read_json(request: Request) -> Json:
@@ -49,11 +49,6 @@ async def read_asked(request: Request, parse: Callable[[Json], Parsed]) -> Parse
     Where the body is large, ``parse`` is called on a thread of its own: there may be pictures.
     Raises what ``read_json`` does, and what ``parse`` does.
     """
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        raise EncodingUnsupported(
-            f"A request body encoded as {encoding!r} is not supported: send plain JSON."
-        )
     chunks = await _read(request)
     try:
         if _is_small(chunks):
@@ -72,23 +67,26 @@ def _is_small(chunks: Sequence[bytes]) -> bool:
 
 
 async def _read(request: Request) -> list[bytes]:
-    """Read the body to its end even where it is too large: until then nobody hears us."""
+    """Read the body, and no more of it than may be read."""
+    most_bytes = wire_at(request.path, request.headers).most_body_bytes
+    if (request.content_length or 0) > most_bytes:
+        raise BodyTooLarge(most_bytes)
+    body = plain(request.headers.get("Content-Encoding", ""))
     chunks: list[bytes] = []
-    size = 0
+    came_bytes = made_bytes = 0
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(_STALL_SECONDS) as limit:
             async for chunk in request.body:
                 limit.reschedule(loop.time() + _STALL_SECONDS)
-                size += len(chunk)
-                if size <= MOST_BYTES:
-                    chunks.append(chunk)
-                else:
-                    chunks.clear()
+                came_bytes += len(chunk)
+                for piece in body.pieces(chunk):
+                    made_bytes += len(piece)
+                    if max(came_bytes, made_bytes) > most_bytes:
+                        raise BodyTooLarge(most_bytes)
+                    chunks.append(piece)
+                    await asyncio.sleep(0)  # a little can become very much
     except TimeoutError:
         raise BodyStalled("The request body stopped coming.") from None
-    if size > MOST_BYTES:
-        raise BodyTooLarge(
-            f"The request body has {size} bytes, and {MOST_BYTES} is the most that is read."
-        )
+    body.end()
     return chunks

@@ -33,11 +33,9 @@ def read_image(source: str, name: str) -> Image:
     """
     if source.startswith(("http://", "https://")):
         return Image(source)
-    encoded = source
-    if source.startswith("data:"):
-        head, _, encoded = source.partition(",")
-        if not head.endswith(";base64"):
-            raise InvalidRequest("invalid image input", field=name)  # Ollama's words
+    head, _, encoded = source.partition(",") if source.startswith("data:") else ("", "", source)
+    if not encoded or (head and not head.endswith(";base64")):
+        raise InvalidRequest("invalid image input", field=name)  # Ollama's words
     try:
         return Image(_decoded(encoded))
     except ValueError:

@@ -5,12 +5,16 @@ what nobody has read is looked up here: a *contract* is refused, since without i
 would not be what was asked, and a *hint*, or a field that nobody knows, is told in a header.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from models.errors import InvalidRequest
+from models.sampling_ranges import RANGES
 from server.fields import Fields, Json
+
+_LARGEST_BOUND = 2**53  # beyond it a bound says nothing: JSON's numbers are not exact there
 
 
 class Honour(StrEnum):
@@ -54,13 +58,19 @@ def settle(fields: Fields, route: Route) -> tuple[str, ...]:
     Raises:
         InvalidRequest: one of them is a contract.
     """
-    ignored = tuple(fields.ignored())
+    ignored = tuple(dict.fromkeys([*fields.ignored(), *without_row(fields.given(), route)]))
     contracts = {row.name: row for row in route.rows if row.honour is Honour.REFUSED}
     for name in ignored:
         if row := contracts.get(name):
             why = f": {row.note}" if row.note else ""
             raise InvalidRequest(f'"{name}" is not supported{why}.', field=name)
     return ignored
+
+
+def without_row(body: Json, route: Route) -> list[str]:
+    """Return what a route has no row for: a parser of several routes may have read it."""
+    known = {re.split(r"[.\[]", row.name, maxsplit=1)[0] for row in route.rows}
+    return [name for name, value in body.items() if value is not None and name not in known]
 
 
 # -- What a field may be -------------------------------------------------------
@@ -79,6 +89,14 @@ def number(least: float | None = None, most: float | None = None) -> Json:
     return {"type": "number", **_range(least, most)}
 
 
+def drawn(name: str, note: str = "") -> Row:
+    """Return the row of one of the numbers that all families name alike."""
+    known = RANGES[name]
+    if known.whole:
+        return Row(name, integer(int(known.least), int(known.most)), note=note)
+    return Row(name, number(known.least, known.most), note=note)
+
+
 def one_of(*values: str) -> Json:
     return {"type": "string", "enum": list(values)}
 
@@ -93,4 +111,8 @@ def either(*schemas: Json) -> Json:
 
 def _range(least: float | None, most: float | None) -> dict[str, Any]:
     ends = {"minimum": least, "maximum": most}
-    return {name: value for name, value in ends.items() if value is not None}
+    return {
+        name: value
+        for name, value in ends.items()
+        if value is not None and abs(value) <= _LARGEST_BOUND
+    }

@@ -36,9 +36,15 @@ class PreviousNotThere(NotThere):
 
 
 def headers(error: InferenceError) -> dict[str, str]:
-    if error.status_hint == HTTPStatus.SERVICE_UNAVAILABLE:
-        return {"Retry-After": str(_RETRY_AFTER_SECONDS)}
-    return {}
+    match error.status_hint:
+        case HTTPStatus.SERVICE_UNAVAILABLE:
+            return {"Retry-After": str(_RETRY_AFTER_SECONDS)}
+        case HTTPStatus.UNAUTHORIZED:
+            return {"WWW-Authenticate": "Bearer"}
+        case HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            return {"Accept-Encoding": "gzip, zstd"}  # RFC 9110, section 15.5.16
+        case _:
+            return {}
 
 
 def sentence(error: InferenceError) -> str:

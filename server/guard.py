@@ -4,29 +4,24 @@ It stands below the framework, so that it holds for websockets too.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
-from hypercorn.typing import (
-    ASGIReceiveCallable,
-    ASGISendCallable,
-    HTTPScope,
-    LifespanScope,
-    WebsocketScope,
-)
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
-from models.errors import InvalidRequest
+from models.errors import InferenceError
+from server import faults
+from server.asgi import Asgi, Calls, Scope
 from server.framing import to_json
-from server.security import PREFLIGHT_HEADERS, HostCheck, Origins
+from server.key_check import KeyCheck
+from server.keys import KeyRefused
+from server.security import PREFLIGHT_HEADERS, HostCheck, HostRefused, Origins
 from server.wires import wire_at
 
 log = logging.getLogger(__name__)
 
 _Headers: TypeAlias = list[tuple[bytes, bytes]]
-_Calls: TypeAlias = HTTPScope | WebsocketScope
-_Scope: TypeAlias = _Calls | LifespanScope
-Asgi: TypeAlias = Callable[[Any, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 
 _MOST_NAMES_LOGGED = 100  # a page can make up as many as it likes
 # The messages that carry the headers of an answer.
@@ -34,29 +29,33 @@ _STARTS = ("http.response.start", "websocket.http.response.start", "websocket.ac
 
 
 class Guard:
-    """Lets in whom ``hosts`` and ``origins`` allow, and signs every answer.
+    """Lets in whom ``hosts``, ``origins`` and ``keys`` allow, and signs every answer.
 
-    A slash too many at the end of a path is taken away.
+    A slash too many at the end of a path is taken away. Without ``keys`` none is needed.
     """
 
-    def __init__(self, app: Asgi, hosts: HostCheck, origins: Origins, *, version: str) -> None:
+    def __init__(
+        self, app: Asgi, hosts: HostCheck, origins: Origins, keys: KeyCheck | None, *, version: str
+    ) -> None:
         self._app = app
         self._hosts = hosts
         self._origins = origins
+        self._keys = keys
         self._signature = (b"x-inglenook-version", version.encode())
         self._logged: set[str] = set()
 
     async def __call__(
-        self, scope: _Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         scope["path"] = scope["path"].rstrip("/") or "/"
-        host, origin = _header(scope, b"host"), _header(scope, b"origin")
+        given = _headers(scope)
+        host, origin = given.get("host", ""), given.get("origin", "")
         server = scope["server"]
         if not self._hosts.allows(host, arrived_at=server[0] if server else ""):
-            await self._refuse_host(scope, send, host)
+            await _refuse(scope, send, given, self._foreign_host(host), [self._signature])
         elif origin and not self._origins.allow(origin, host=host):
             self._log_once(f"A web page of {origin!r} may not call: see OLLAMA_ORIGINS.")
             await _answer(scope, send, HTTPStatus.FORBIDDEN, [self._signature])
@@ -66,25 +65,23 @@ class Guard:
                 asked = PREFLIGHT_HEADERS.items() if origin else ()
                 headers = [(name.lower().encode(), value.encode()) for name, value in asked]
                 await _answer(scope, send, HTTPStatus.NO_CONTENT, [*signature, *headers])
-                return
-            await self._app(scope, receive, _signing(send, signature))
+            elif refused := await self._refused_key(scope["path"], given):
+                await _refuse(scope, send, given, refused, signature)
+            else:
+                await self._app(scope, receive, _signing(send, signature))
 
-    async def _refuse_host(self, scope: _Calls, send: ASGISendCallable, host: str) -> None:
-        sentence = (
-            f"The host name {host[:80]!r} is not allowed here: if it is a name of this computer, "
-            "add it to Inglenook's allowed hosts, or to the variable INGLENOOK_HOSTS."
-        )
-        self._log_once(sentence)
-        names = {name.lower().decode("latin-1") for name, _ in scope["headers"]}
-        wire = wire_at(scope["path"], names)
-        content_type = (b"content-type", wire.content_type.encode())
-        await _answer(
-            scope,
-            send,
-            HTTPStatus.FORBIDDEN,
-            [self._signature, content_type],
-            to_json(wire.error_body(InvalidRequest(sentence))),
-        )
+    async def _refused_key(self, path: str, given: Mapping[str, str]) -> KeyRefused | None:
+        try:
+            if self._keys:
+                await self._keys.check(path, given)
+        except KeyRefused as error:
+            return error
+        return None
+
+    def _foreign_host(self, host: str) -> HostRefused:
+        refused = HostRefused(host)
+        self._log_once(str(refused))
+        return refused
 
     def _log_once(self, sentence: str) -> None:
         if sentence not in self._logged and len(self._logged) < _MOST_NAMES_LOGGED:
@@ -92,11 +89,10 @@ class Guard:
             log.warning("%s", sentence)
 
 
-def _header(scope: _Calls, name: bytes) -> str:
-    for each, value in scope["headers"]:
-        if each.lower() == name:
-            return value.decode("latin-1")
-    return ""
+def _headers(scope: Calls) -> dict[str, str]:
+    """Return them by name in lower case: of several of one name the first."""
+    pairs = [(name.decode("latin-1").lower(), value) for name, value in scope["headers"]]
+    return {name: value.decode("latin-1") for name, value in reversed(pairs)}
 
 
 def _cors(origin: str) -> _Headers:
@@ -115,8 +111,23 @@ def _signing(send: ASGISendCallable, signature: _Headers) -> ASGISendCallable:
     return signed
 
 
+async def _refuse(
+    scope: Calls,
+    send: ASGISendCallable,
+    given: Mapping[str, str],
+    error: InferenceError,
+    headers: _Headers,
+) -> None:
+    """Say what is wrong as the wire says it that was asked."""
+    wire = wire_at(scope["path"], given)
+    more = {"Content-Type": wire.content_type, **faults.headers(error)}
+    encoded = [(name.lower().encode(), value.encode()) for name, value in more.items()]
+    body = to_json(wire.error_body(error))
+    await _answer(scope, send, error.status_hint, [*headers, *encoded], body)
+
+
 async def _answer(
-    scope: _Calls, send: ASGISendCallable, status: int, headers: _Headers, body: bytes = b""
+    scope: Calls, send: ASGISendCallable, status: int, headers: _Headers, body: bytes = b""
 ) -> None:
     kind: Any = "http.response" if scope["type"] == "http" else "websocket.http.response"
     if status != HTTPStatus.NO_CONTENT:

@@ -9,7 +9,7 @@ from quart import Blueprint, Response
 
 from models.resident import Resident
 from models.totals import Totals
-from server.guard import Asgi
+from server.asgi import Asgi
 from server.streams import Streams
 from server.wires import wire_at
 

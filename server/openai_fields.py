@@ -43,8 +43,8 @@ def read_all_tools(fields: Fields) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
     Raises InvalidRequest.
     """
     old = fields.objects("functions")
-    if old and not fields.array("tools"):
-        tools = tuple(read_function(each) for each in old)
+    if (old or fields.has("function_call")) and not fields.array("tools"):
+        tools = tuple(read_function(each) for each in old or ())
         choice = _choice(fields, "function_call", _named_by_itself)
     else:
         tools = read_tools(fields)
@@ -139,7 +139,9 @@ def _response_format(fields: Fields) -> Constraint | None:
         case "text":
             return None
         case "json_object":
-            return JsonObject()
+            # llama.cpp's server has a schema here by the one name, Hugging Face's by the other.
+            schemas = [each for name in ("schema", "value") if (each := form.inner(name))]
+            return JsonSchema(schemas[0].raw()) if schemas else JsonObject()
         case "json_schema":
             return JsonSchema(_schema(form))
         case kind:

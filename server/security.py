@@ -9,6 +9,8 @@ import socket
 from collections.abc import Iterable
 from ipaddress import ip_address
 
+from models.errors import InferenceError
+
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _REQUEST_HEADERS = (
     "Authorization",
@@ -44,6 +46,16 @@ PREFLIGHT_HEADERS = {
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
 _LOCAL_ORIGIN = re.compile(r"https?://(localhost|127\.0\.0\.1|0\.0\.0\.0)(:\d+)?")
 _APP_ORIGINS = ("app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*")
+
+
+class HostRefused(InferenceError):
+    status_hint = 403
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"The host name {host[:80]!r} is not allowed here: if it is a name of this computer, "
+            "add it to Inglenook's allowed hosts, or to the variable INGLENOOK_HOSTS."
+        )
 
 
 class HostCheck:

@@ -14,9 +14,11 @@ from server import framing
 from server.faults import PreviousNotThere, sentence
 from server.fields import Json
 from server.framing import Chunk
+from server.keys import KeyRefused
 
 _CODES: dict[type[InferenceError], str] = {
     ContextOverflow: "context_length_exceeded",
+    KeyRefused: "invalid_api_key",
     PreviousNotThere: "previous_response_not_found",
     ServerBusy: "server_overloaded",
 }
@@ -41,6 +43,7 @@ class Wire:
     # (``Asked.ping``).
     ping: bytes = b""
     ping_seconds: float = 10.0  # without a frame
+    most_body_bytes: int = 256 << 20  # of a request, made plain: a dozen photographs in base64
 
 
 # -- OpenAI ------------------------------------------------------------------------
@@ -193,6 +196,7 @@ ANTHROPIC = Wire(
     unknown_path=_anthropic_unknown,
     frame=framing.event,
     ping=framing.event({"type": "ping"}),
+    most_body_bytes=32 << 20,  # https://docs.claude.com/en/api/errors#request-size-limits
 )
 
 LLAMA_SERVER = Wire(

@@ -15,6 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 from app.services import api_server, open_everything
+from models.builtin import FOLDER
 
 QUESTION = "What is 2 plus 2?"
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
@@ -296,6 +297,65 @@ class TestOllama:
         shown = client.show("llama3.2")
         assert shown.capabilities == ["completion", "tools", "thinking"]
         assert shown.modelinfo and shown.modelinfo["llama.context_length"] == 2048
+
+    def test_vectors(self, client: ollama.Client):
+        vectors = client.embed("pocket", ["a dog", "a cat"], dimensions=8)
+        older = client.embeddings("pocket", "a dog")
+
+        assert [len(each) for each in vectors.embeddings] == [8, 8]
+        assert vectors.total_duration and vectors.prompt_eval_count
+        assert len(older.embedding) > 8
+
+    def test_a_model_is_made_used_and_removed(self, client: ollama.Client):
+        statuses = client.create(
+            "cat",
+            from_="pocket",
+            system="You are a cat.",
+            parameters={"temperature": 0, "num_predict": 5},
+            messages=[{"role": "user", "content": "hi"}],
+            stream=True,
+        )
+        assert [each.status for each in statuses][-1] == "success"
+        client.copy("cat", "gpt-3.5-turbo")
+
+        said = client.chat("gpt-3.5-turbo", MESSAGES)
+        shown = client.show("cat")
+
+        assert said.done_reason == "length" and said.eval_count == 5
+        assert shown.parameters and "num_predict" in shown.parameters
+        assert client.pull("gpt-3.5-turbo").status == "success"
+        assert client.delete("gpt-3.5-turbo").status == "success"
+        assert "cat:latest" in [each.model for each in client.list().models]
+        client.delete("cat")
+
+    def test_a_template_given_at_its_making_is_used(self, client: ollama.Client):
+        client.create("plain", from_="pocket", template="{{ .Prompt }}")
+        options = {"temperature": 0, "num_predict": 6}
+
+        said = client.chat("plain", MESSAGES, options=options)
+        raw = client.generate("pocket", QUESTION, raw=True, options=options)
+
+        assert said.message.content == raw.response
+        client.delete("plain")
+
+    def test_a_file_that_is_sent_becomes_a_model(self, client: ollama.Client):
+        path = FOLDER / "gguf/pocket.gguf"
+        digest = client.create_blob(path)
+        assert client.create("sent", files={path.name: digest}).status == "success"
+
+        assert client.chat("sent", MESSAGES, options=GREEDY).message.content == ANSWER
+        client.delete("sent")
+
+    async def test_the_store_by_the_async_client(self, port: int):
+        async with ollama.AsyncClient(host=f"http://127.0.0.1:{port}") as client:
+            making = await client.create("dog", from_="pocket", stream=True)
+            assert [each.status async for each in making][-1] == "success"
+            vectors = await client.embed("dog", "hello")
+            with pytest.raises(ollama.ResponseError, match="there is no registry"):
+                await client.push("dog")
+            await client.delete("dog")
+
+        assert vectors.embeddings[0]
 
     def test_errors_have_their_status(self, client: ollama.Client):
         with pytest.raises(ollama.ResponseError) as caught:
@@ -599,43 +659,6 @@ class TestLlamaServer:
         assert got["model"] == "pocket:latest"
         assert got["stop"]
         assert self.ask(port, "/models/unload", {"model": "pocket"}) == {"success": True}
-
-
-class TestAutogen:
-    async def test_two_agents_talk(self, port: int):
-        # Autogen takes seconds to import: not when tests are merely collected.
-        from autogen_agentchat.agents import AssistantAgent, UserProxyAgent  # noqa: PLC0415
-        from autogen_agentchat.conditions import MaxMessageTermination  # noqa: PLC0415
-        from autogen_agentchat.messages import TextMessage  # noqa: PLC0415
-        from autogen_agentchat.teams import RoundRobinGroupChat  # noqa: PLC0415
-        from autogen_ext.models.openai import OpenAIChatCompletionClient  # noqa: PLC0415
-
-        client = OpenAIChatCompletionClient(
-            model="llama3.2",
-            base_url=f"http://127.0.0.1:{port}/v1",
-            api_key="none",
-            temperature=0,
-            model_info={
-                "vision": False,
-                "function_calling": False,
-                "json_output": False,
-                "structured_output": False,
-                "family": "unknown",
-            },
-        )
-        assistant = AssistantAgent("assistant", model_client=client, system_message=None)
-        user = UserProxyAgent("user", input_func=lambda _prompt: QUESTION)
-        team = RoundRobinGroupChat(
-            [assistant, user], termination_condition=MaxMessageTermination(4)
-        )
-
-        result = await team.run(task="Hello!")
-        await client.close()
-
-        said = [each for each in result.messages if isinstance(each, TextMessage)]
-        assert [each.source for each in said[:3]] == ["user", "assistant", "user"]
-        assert said[1].content
-        assert said[1].models_usage and said[1].models_usage.completion_tokens > 0
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

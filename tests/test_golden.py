@@ -19,31 +19,9 @@ TINYCHAT = TESTDATA / "models/tinychat/tinychat-1m-F16.gguf"
 MINILM = TESTDATA / "models/all-MiniLM-L6-v2-Q8_0.gguf"
 CONTEXT_LENGTH = 2048  # what the recordings were made with
 
-#: Groups of which nothing is there yet.
-LATER_GROUPS = {
-    "store": "routes that change the store",
-}
-#: Exchanges of the other groups that need what is not there yet.
+#: Exchanges that need what is not there yet.
 LATER = {
-    "routes that change the store": {
-        "setup.head_blob_missing",
-        "setup.upload_chat",
-        "setup.upload_again",
-        "setup.head_blob",
-        "setup.upload_embed",
-        "setup.upload_projector",
-        "setup.create_chat",
-        "setup.create_embed",
-        "setup.create_vision",
-    },
-    "the whole of /api/show": {
-        "facts.show",
-        "facts.show_name",
-        "facts.show_tag",
-        "facts.show_case",
-    },
     "vision": {
-        "facts.show_vision",
         "generate.image_vision_model",
         "chat.image",
         "chat.image_not_a_picture",
@@ -51,9 +29,6 @@ LATER = {
         "v1.image_remote_url",
         "v1.image_text",
         "messages.image",
-    },
-    "embeddings": {
-        "facts.show_embed",
     },
 }
 #: Where our answer says more than the recorded one (docs/decisions/host-names.md): its status.
@@ -71,8 +46,7 @@ def load_comparer() -> ModuleType | None:
 
 golden: Any = load_comparer()
 deviations = json.loads((FOLDER / "deviations.json").read_text()) if golden else {}
-groups = [group for group in golden.GROUPS if group not in LATER_GROUPS] if golden else []
-recorded = {each["name"]: each for each in golden.exchanges(groups)} if golden else {}
+recorded = {each["name"]: each for each in golden.exchanges(golden.GROUPS)} if golden else {}
 later = {name for names in LATER.values() for name in names}
 
 pytestmark = pytest.mark.skipif(
@@ -102,7 +76,6 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def test_every_exclusion_names_a_recording() -> None:
     assert later <= recorded.keys()
-    assert set(LATER_GROUPS) <= set(golden.GROUPS)
 
 
 def tell_as_ollama(value: Any) -> None:

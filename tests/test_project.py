@@ -1,5 +1,6 @@
 """What the files around the code promise: the lock, the commands, the documents."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -44,8 +45,17 @@ def tracked_files() -> list[Path]:
     return [path for line in git.stdout.splitlines() if (path := REPOSITORY / line).is_file()]
 
 
-def test_every_locked_file_has_its_hash():
-    joined = LOCK.replace("\\\n", " ")
+LOCKS = [REPOSITORY / "requirements.lock", *sorted(REPOSITORY.glob("tests/clients/*.lock"))]
+NPM_LOCKS = sorted(REPOSITORY.glob("tests/*/package-lock.json"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=name_of)
+def test_every_locked_file_has_its_hash(path: Path):
+    joined = path.read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for line in joined.splitlines() if line and not line.startswith("#")]
 
     assert lines
@@ -53,9 +63,30 @@ def test_every_locked_file_has_its_hash():
         assert re.match(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line), line
 
 
-def test_the_lock_names_no_package_index():
-    assert "://" not in LOCK
-    assert not re.search(r"^\s*(-i|-f|--(extra-)?index-url|--find-links)\b", LOCK, re.MULTILINE)
+@pytest.mark.parametrize("path", LOCKS, ids=name_of)
+def test_the_lock_names_no_package_index(path: Path):
+    lock = path.read_text(encoding="utf-8")
+
+    assert "://" not in lock
+    assert not re.search(r"^\s*(-i|-f|--(extra-)?index-url|--find-links)\b", lock, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", NPM_LOCKS, ids=name_of)
+def test_a_lock_of_npm_has_hashes_and_names_no_place(path: Path):
+    packages = json.loads(path.read_text(encoding="utf-8"))["packages"]
+    root = packages.pop("")
+
+    assert packages
+    assert {f"node_modules/{name}" for name in root["dependencies"]} <= packages.keys()
+    assert all(each["integrity"].startswith("sha512-") for each in packages.values())
+    assert not any("resolved" in each for each in packages.values())
+
+
+def test_the_further_clients_are_locked():
+    for path in sorted(REPOSITORY.glob("tests/clients/*.in")):
+        lock = path.with_suffix(".lock").read_text(encoding="utf-8")
+        for line in path.read_text(encoding="utf-8").split():
+            assert re.search(rf"^{re.escape(Requirement(line).name)}==", lock, re.MULTILINE), line
 
 
 def test_what_is_declared_is_locked():

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from app import words
 from app.commands import CommandFailed, text
-from models import builtin, needs, paths
+from models import builtin, modelfile, needs, paths
 from models.errors import InferenceError
-from models.model import Details, Kind, Model
+from models.model import Kind, Model
 from models.names import ModelName
 from models.store import Store
 
@@ -35,8 +35,11 @@ def list_all() -> int:
     return 0
 
 
-def show(name: str) -> int:
+def show(name: str, *, as_modelfile: bool = False) -> int:
     model = open_store().find(name)
+    if as_modelfile:
+        print(modelfile.written(model), end="")
+        return 0
     details = model.details
     rows = (
         ("name", str(model.name)),
@@ -48,7 +51,7 @@ def show(name: str) -> int:
         ("embedding length", f"{details.embedding_length:,}"),
         ("KV cache", _cache_words(model)),
         ("set here", text.profile(model.profile) or "nothing"),
-        ("chat template", _chat_words(details)),
+        ("chat template", _chat_words(model)),
         ("size", words.size(model.size_bytes)),
         ("digest", model.digest),
         ("files", str(model.path)),
@@ -72,10 +75,10 @@ def _cache_words(model: Model) -> str:
     return ", ".join(kept)
 
 
-def _chat_words(details: Details) -> str:
-    if not details.completes:
+def _chat_words(model: Model) -> str:
+    if not model.details.completes:
         return "no: it is for embeddings, and writes no text"
-    return "yes" if details.chat else "no: it only continues text"
+    return "yes" if model.chats else "no: it only continues text"
 
 
 def import_path(path: Path, name: str, *, copy: bool) -> int:

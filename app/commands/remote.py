@@ -1,7 +1,9 @@
 """``ingle ps`` and ``ingle stop``: what a running server has in memory."""
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from http.client import HTTPException, InvalidURL
 from typing import Any, cast
 from urllib.error import HTTPError, URLError
@@ -84,13 +86,17 @@ def answers(url: str) -> bool:
 def fetch(url: str, body: dict[str, Any] | None = None, seconds: float = _SECONDS) -> object:
     """Ask a server on this computer; no proxy is asked for the way.
 
+    Where it needs an API key, that is in ``INGLENOOK_API_KEY``.
+
     Raises:
         HTTPError: it says no. Close it.
         OSError, HTTPException, ValueError: nobody answers, or not with JSON.
     """
     data = None if body is None else json.dumps(body).encode()
     opener = build_opener(ProxyHandler({}))
-    with opener.open(Request(url, data), timeout=seconds) as response:
+    key = os.environ.get("INGLENOOK_API_KEY")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with opener.open(Request(url, data, headers), timeout=seconds) as response:
         return json.loads(response.read())
 
 
@@ -99,6 +105,11 @@ def _ask(url: str, path: str, body: dict[str, Any] | None = None) -> dict[str, A
         return cast("dict[str, Any]", fetch(url + path, body))
     except HTTPError as error:
         with error:
+            if error.code == HTTPStatus.UNAUTHORIZED:
+                raise CommandFailed(
+                    f"{url} needs an API key: set the variable INGLENOOK_API_KEY to one that "
+                    "'ingle key add NAME' has made there."
+                ) from None
             raise CommandFailed(_error_text(error.read()) or f"{url}: {error}") from None
     except (InvalidURL, UnicodeError):
         raise CommandFailed(f"{url} cannot be an address: give a name or a number.") from None

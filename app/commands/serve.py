@@ -10,6 +10,7 @@ from app import words
 from app.commands import CommandFailed
 from app.services import api_server, open_everything
 from models import paths
+from server.keys import key_needed
 from server.listener import ApiServer
 from server.ports import CannotListen, PortInUse, next_free_port
 
@@ -25,9 +26,11 @@ def serve(host: str | None, ports: Sequence[int] | None) -> int:
         host = host or settings.host
         server = api_server(services, host, ports or settings.ports)
         _start(server, host)
-        for port in server.ports:
-            print(f"Inglenook answers on http://{words.address(host, port)}", flush=True)
         try:
+            for port in server.ports:
+                print(f"Inglenook answers on http://{words.address(host, port)}", flush=True)
+            if key_needed(settings.api_keys, host) and not services.keys.all():
+                print("An API key is needed: 'ingle key add NAME' makes one.", flush=True)
             while not stop.wait(_CHECK_SECONDS):
                 if not server.running:
                     raise CommandFailed("The server has stopped unexpectedly: see above.")

@@ -76,7 +76,7 @@ class Library(QObject):
     @property
     def chat_models(self) -> list[Model]:
         """Return those that can be chosen for a chat."""
-        return [row.model for row in self._rows if not row.missing and row.model.details.chat]
+        return [row.model for row in self._rows if not row.missing and row.model.chats]
 
     @Slot()
     def refresh(self) -> None:

@@ -64,7 +64,7 @@ class ModelRow(QFrame):
         self._state.setVisible(bool(state))
         self._state.setProperty("kind", "good" if resident and not resident.loading else "")
         self._state.style().polish(self._state)
-        self._chat.setVisible(model.details.chat and not installed.missing)
+        self._chat.setVisible(model.chats and not installed.missing)
         self._unload.setVisible(resident is not None)
         self._remove.setVisible(not model.builtin)
         for button, does in (
@@ -223,7 +223,7 @@ def _facts(installed: Installed) -> str:
         facts.append(f"context {details.context_length:,}")
     if not details.completes:
         facts.append("for embeddings")
-    elif not details.chat:
+    elif not model.chats:
         facts.append("no chat template")
     if model.builtin:
         facts.append("ships with Inglenook, to try the set-up with")

@@ -184,8 +184,9 @@ def _check_sizes(schema: Schema, at: str) -> None:
 
 def _drop_idle(schema: Schema) -> None:
     """Leave out what asks for nothing, and would be refused all the same."""
-    if schema.get("format") not in SUPPORTED_FORMATS:
-        schema.pop("format", None)  # OpenAPI's "int32", "password" …: annotations
+    form = schema.get("format")
+    if isinstance(form, str) and form not in SUPPORTED_FORMATS:
+        del schema["format"]  # OpenAPI's "int32", "password" …: annotations
     required = schema.get("required")
     known = len(set(map(str, _values(required)))) if isinstance(required, list) else 0
     least, most = schema.get("minProperties"), schema.get("maxProperties")

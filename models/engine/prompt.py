@@ -82,8 +82,9 @@ class Prompter:
             self.get_ready(request.sampling)
         whole = min(rounded_up(context), self.context_length) - len(tokens)
         family = UNMARKED
-        if self.template and not isinstance(request.prompt, str):
-            family = self.template.family
+        template = self._template(request)
+        if template and not isinstance(request.prompt, str):
+            family = template.family
         checkpoints = ()
         if self.marks and not fitted.cut:
             checkpoints = self._checkpoints(request, fitted.dropped_messages, tokens)

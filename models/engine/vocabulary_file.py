@@ -7,15 +7,14 @@ byte; beside them are one layer, 32 wide, of zeros that take no room on the disk
 import mmap
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from models import atomic, gguf
 from models.errors import LoadFailed
+from models.gguf_entries import entries, string
 
-_STRING, _ARRAY = 8, 9
-_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # bytes
-_U32, _F32 = 4, 6
+_STRING, _U32, _F32 = 8, 4, 6
 _WIDTH = 32
 _ALIGNMENT = 32
 _NUMBERS = {
@@ -56,7 +55,12 @@ def write_vocabulary(source: Path, target: Path) -> None:
     try:
         with source.open("rb") as file, temporary.open("wb") as written:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
-                copied = [bytes(raw[start:end]) for start, end in _tokenizer_entries(raw)]
+                copied = [
+                    bytes(raw[each.start : each.end])
+                    for each in entries(raw)
+                    # What the chat template says does not matter to a tokenizer.
+                    if each.key.startswith("tokenizer.ggml.")
+                ]
             header, data_bytes = _header(copied, tokens.length)
             written.write(header)
             written.truncate(len(header) + data_bytes)
@@ -68,56 +72,19 @@ def write_vocabulary(source: Path, target: Path) -> None:
 
 def _header(copied: list[bytes], vocabulary_size: int) -> tuple[bytes, int]:
     """Return the header, padded to where the data begins, and the bytes of the data."""
-    entries = [_string("general.architecture") + struct.pack("<I", _STRING) + _string("llama")]
-    entries += [_string(key) + struct.pack("<II", _U32, each) for key, each in _NUMBERS.items()]
+    said = [string("general.architecture") + struct.pack("<I", _STRING) + string("llama")]
+    said += [string(key) + struct.pack("<II", _U32, each) for key, each in _NUMBERS.items()]
     epsilon = "llama.attention.layer_norm_rms_epsilon"
-    entries.append(_string(epsilon) + struct.pack("<If", _F32, 1e-5))
-    entries += copied
+    said.append(string(epsilon) + struct.pack("<If", _F32, 1e-5))
+    said += copied
     shapes = {"token_embd.weight": (_WIDTH, vocabulary_size), **_LAYER}
     tensors: list[bytes] = []
     offset = 0
     for name, shape in shapes.items():
-        tensors.append(_string(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape))
+        tensors.append(string(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape))
         tensors.append(struct.pack("<IQ", 0, offset))  # F32, which norms must be
         count = shape[0] * (shape[1] if len(shape) > 1 else 1)
         offset += -(-4 * count // _ALIGNMENT) * _ALIGNMENT
-    start = b"GGUF" + struct.pack("<IQQ", 3, len(shapes), len(entries))
-    header = b"".join([start, *entries, *tensors])
+    start = b"GGUF" + struct.pack("<IQQ", 3, len(shapes), len(said))
+    header = b"".join([start, *said, *tensors])
     return header + bytes(-len(header) % _ALIGNMENT), offset
-
-
-def _tokenizer_entries(raw: mmap.mmap) -> Iterator[tuple[int, int]]:
-    """The spans of ``tokenizer.*`` entries. The file has been read: its lengths hold."""
-    (count,) = struct.unpack_from("<Q", raw, 16)
-    at = 24
-    for _ in range(count):
-        start = at
-        end = _after_string(raw, at)
-        (kind,) = struct.unpack_from("<I", raw, end)
-        at = _after_value(raw, end + 4, kind)
-        # What the chat template says does not matter to a tokenizer.
-        if raw[start + 8 : end].startswith(b"tokenizer.ggml."):
-            yield start, at
-
-
-def _after_value(raw: mmap.mmap, at: int, kind: int) -> int:
-    if kind == _STRING:
-        return _after_string(raw, at)
-    if kind != _ARRAY:
-        return at + _SIZES[kind]
-    inner, length = struct.unpack_from("<IQ", raw, at)
-    at += 12
-    if inner != _STRING:
-        return at + _SIZES[inner] * length
-    for _ in range(length):
-        at = _after_string(raw, at)
-    return at
-
-
-def _after_string(raw: mmap.mmap, at: int) -> int:
-    return at + 8 + struct.unpack_from("<Q", raw, at)[0]
-
-
-def _string(text: str) -> bytes:
-    data = text.encode()
-    return struct.pack("<Q", len(data)) + data

@@ -95,7 +95,7 @@ def answer(backend: Backend, asked: list[Case], woken: threading.Event) -> list[
             ended[ticket] = FinishReason.MAX_TOKENS
             continue
         work = Work(tokens=tuple(tokens), max_tokens=LONGEST_REPLY, sampling=GREEDY)
-        backend.insert(ticket, work)
+        backend.insert({ticket: work})
     while len(ended) < len(asked):
         if not backend.has_work():
             woken.wait(0.2)

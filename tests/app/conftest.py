@@ -30,6 +30,7 @@ from models.prompt_files import PromptFiles
 from models.records.records import Records
 from models.records.values import Turn
 from models.store import Store
+from server.keys import Keys
 from tests.conftest import REPOSITORY
 from tests.fakes import ScriptedBackend, scripted_residency
 
@@ -101,8 +102,9 @@ class Desk:
         self.residency = scripted_residency(backend, *self.store.list())
         self.records = Records(home)
         self.prompts = PromptFiles(home)
+        self.keys = Keys(home)
         self.services = Services(
-            self.store, self.residency, self.records, self.settings, self.prompts
+            self.store, self.residency, self.records, self.settings, self.prompts, self.keys
         )
         self.chats = Chats(self.residency, self.records, "pocket:latest")
         self.library = Library(self.store, self.residency)

@@ -131,6 +131,25 @@ def test_a_name_that_is_allowed_is_answered_at_once(desk_of, qtbot) -> None:
     assert status_for("evil.example") == 403
 
 
+def test_keys_are_needed_at_once_where_that_is_set(desk_of, qtbot) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.switch.start()
+    qtbot.waitUntil(lambda: desk.switch.state is ApiState.ON)
+
+    def status(**headers: str) -> int:
+        with closing(HTTPConnection(desk.switch.address, timeout=5)) as connection:
+            connection.request("GET", "/api/tags", headers=headers)
+            return connection.getresponse().status
+
+    assert status() == 200
+
+    desk.settings.change(api_keys="always")
+    qtbot.waitUntil(lambda: desk.switch.state is ApiState.ON)
+
+    assert status() == 401
+    assert status(Authorization=f"Bearer {desk.keys.add('editor')}") == 200
+
+
 def test_a_change_of_another_setting_leaves_the_api_alone(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
     desk.switch.start()

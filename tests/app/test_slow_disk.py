@@ -81,7 +81,7 @@ class Gate:
 
     def __init__(self, records: Records) -> None:
         self._open = threading.Event()
-        records._thread.submit(self._open.wait, 10)
+        records._thread.do(lambda _db: self._open.wait(10))
 
     def open(self) -> None:
         self._open.set()

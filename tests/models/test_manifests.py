@@ -131,7 +131,7 @@ def test_an_old_record_of_a_folder_opens_without_loss(store: Store, home: Path):
 def test_facts_that_an_old_record_lacks_are_read_from_the_files(store: Store, home: Path):
     gguf_file(
         home / "models/files" / DIGEST / "model.gguf",
-        **{"tokenizer.chat_template": "{{ tools }}{{ tool_calls }}<think></think>"},
+        **{"tokenizer.chat_template": "{{ tools }}<tool_call>arguments</tool_call><think></think>"},
     )
     path = write(
         home, "org+mine@q8_0.json", OLD_GGUF.format(folder=f'"{DIGEST}"', path='"model.gguf"')
@@ -260,7 +260,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path):
         Manifest(replace(model, files=replace(files, folder=tmp_path / "abc")), "abc", 7),
         Manifest(replace(model, files=Files(tmp_path, "")), None, facts.VERSION),
     ):
-        assert manifest.decode(manifest.encode(record), tmp_path) == record
+        assert manifest.decode(manifest.encode(record, tmp_path), tmp_path) == record
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are UTF-8 here")

@@ -109,7 +109,7 @@ def test_a_look_in_the_middle_changes_nothing():
     assert looked.whole()[0] == Text("0123456789")
 
 
-def test_the_tokens_of_the_text_are_kept_in_their_order():
+def test_the_tokens_of_all_that_is_said_are_kept_in_their_order():
     reply = folded(
         [
             ReasoningDelta("hm", (token(1),)),
@@ -119,7 +119,7 @@ def test_the_tokens_of_the_text_are_kept_in_their_order():
         ]
     )
 
-    assert reply.tokens == [token(2), token(3), token(4)]
+    assert reply.tokens == [token(1), token(2), token(3), token(4)]
 
 
 def test_how_it_began_and_ended_is_known():

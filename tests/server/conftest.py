@@ -3,15 +3,18 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from models.model import Model
 from models.residency import Residency
+from models.store import Store
 from server.app import create_app
+from server.key_check import KeyCheck
 from server.listener import ApiServer
 from tests.fakes import ScriptedBackend, a_model, find_among, scripted_residency
 
@@ -23,11 +26,12 @@ def babbler() -> ScriptedBackend:
     return ScriptedBackend(context_length=1 << 40)
 
 
-@dataclass
-class FakeStore:
-    """The models that a test has, as Store tells of them."""
+class FakeStore(Store):
+    """The models that a test has, as Store tells of them. Nothing can be added to it."""
 
-    models: list[Model] = field(default_factory=lambda: [a_model()])
+    def __init__(self, models: list[Model] | None = None) -> None:
+        super().__init__(Path(), builtin=None)
+        self.models = [a_model()] if models is None else models
 
     def list(self) -> list[Model]:
         return self.models
@@ -61,9 +65,11 @@ class Answer:
 class Serving:
     """A server that answers, and how to ask it."""
 
-    def __init__(self, residency: Residency, store: FakeStore) -> None:
+    def __init__(
+        self, residency: Residency, store: FakeStore, keys: KeyCheck | None = None
+    ) -> None:
         self.residency = residency
-        self._make_app = lambda: create_app(residency, store, host=HOST)
+        self._make_app = lambda: create_app(residency, store, host=HOST, keys=keys)
         self.server = ApiServer(self._make_app, HOST, [0])
         self.server.start()
 
@@ -103,11 +109,14 @@ def serve() -> Iterator[Callable[..., Serving]]:
     started: list[Serving] = []
 
     def start(
-        backend: ScriptedBackend | None = None, *, models: list[Model] | None = None
+        backend: ScriptedBackend | None = None,
+        *,
+        models: list[Model] | None = None,
+        keys: KeyCheck | None = None,
     ) -> Serving:
-        store = FakeStore(models) if models is not None else FakeStore()
+        store = FakeStore(models)
         residency = scripted_residency(backend or ScriptedBackend("Hel", "lo"), *store.models)
-        started.append(Serving(residency, store))
+        started.append(Serving(residency, store, keys))
         return started[-1]
 
     yield start

@@ -10,7 +10,6 @@ from models.errors import ModelCrashed, ServerBusy
 from models.events import Event, Failed
 from models.health import Health
 from models.names import ModelName
-from server import body
 from tests.fakes import A_TEST, ScriptedBackend, a_model
 from tests.server.conftest import HOST, babbler
 
@@ -330,23 +329,6 @@ class TestErrors:
         assert native.status == openai.status == 400
         assert native.json["error"].startswith("The request body is not JSON")
         assert openai.json["error"]["type"] == "invalid_request_error"
-
-    @pytest.mark.parametrize("encoding", ["gzip", "zstd", "br"])
-    def test_an_encoded_body_is_refused_with_a_sentence(self, serve, encoding):
-        answer = serve().ask("POST", "/api/chat", b"\x1f", {"Content-Encoding": encoding})
-
-        assert answer.status == 415
-        assert encoding in answer.json["error"]
-
-    def test_a_body_that_is_too_large_is_told_to_one_who_sends_it_all(self, serve, monkeypatch):
-        monkeypatch.setattr(body, "MOST_BYTES", 1 << 20)
-        serving = serve()
-
-        answer = serving.ask("POST", "/v1/chat/completions", b" " * (3 << 20))
-
-        assert answer.status == 413
-        assert answer.json["error"]["type"] == "invalid_request_error"
-        assert serving.ask("GET", "/").status == 200
 
     def test_a_large_body_is_read_like_any_other(self, serve):
         serving = serve(ScriptedBackend("ok", context_length=1 << 30))

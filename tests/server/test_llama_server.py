@@ -1,7 +1,6 @@
 """What clients of llama.cpp's server look for: its routes over a socket, on scripted models."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,14 +8,9 @@ import pytest
 
 from models.chat import GenerateRequest
 from models.engine.prompt import Prompter
-from models.errors import InvalidRequest, ModelCrashed
+from models.errors import ModelCrashed
 from models.fill_in import FillIn
-from server.contract import Honour
-from server.fields import Json
-from server.formats.llama_server import infill, models, rerank, tokens
-from server.formats.llama_server.contract import RERANK_PATHS, ROUTES
-from server.formats.openai import chat
-from tests.conftest import REPOSITORY
+from server.formats.llama_server import infill
 from tests.fakes import ByteTokenizer, ScriptedBackend, a_model
 from tests.server.conftest import Serving, babbler
 
@@ -290,114 +284,3 @@ def test_a_prompt_that_is_too_long_has_both_counts(serve):
     assert got.status == 400
     assert got.json["error"]["type"] == "exceed_context_size_error"
     assert got.json["error"]["n_prompt_tokens"] > got.json["error"]["n_ctx"] > 0
-
-
-def read_chat(body: Json) -> tuple[GenerateRequest, tuple[str, ...]]:
-    asked = chat.parse(body)
-    assert isinstance(asked.request, GenerateRequest)
-    return asked.request, asked.ignored
-
-
-# By the path of its route: how a body is read, and the least that there must be in one.
-PARSERS: dict[str, tuple[Callable[[Json], tuple[str, ...]], Json]] = {
-    "/tokenize": (lambda body: tokens.parse_tokenize(body)[1], {"content": "x"}),
-    "/detokenize": (lambda body: tokens.parse_detokenize(body)[1], {"tokens": [1]}),
-    "/apply-template": (
-        lambda body: tokens.parse_template(body, read_chat)[1],
-        {"messages": [{"role": "user", "content": "hi"}]},
-    ),
-    "/infill": (lambda body: infill.parse(body).ignored, BESIDE),
-    "/models/load": (lambda body: models.parse_load(body).ignored, {}),
-    "/models/unload": (lambda body: models.parse_unload(body).ignored, {}),
-    **dict.fromkeys(
-        RERANK_PATHS,
-        (lambda body: rerank.parse(body).ignored, {"query": "a", "documents": ["b"]}),
-    ),
-}
-EXAMPLES: Json = {
-    "tool_choice": "none",
-    "tools": [{"type": "function", "function": {"name": "x"}}],
-    "reasoning_effort": "low",
-    "chat_template_kwargs": {"enable_thinking": True},
-    "documents": ["a"],
-    "input_extra": [{"text": "a"}],
-    "logit_bias": [[1, 1]],
-    "messages": [{"role": "user", "content": "hi"}],
-    "tokens": [1],
-    "stop": ["x"],
-    "dry_sequence_breakers": ["x"],
-    "response_fields": ["content"],
-    "keep_alive": "1m",
-    "ttl": 60,
-    "lora": [{"id": 0}],
-    "json_schema": {"type": "object"},
-}
-
-
-def example(schema: Json) -> Any:
-    made = {"string": "x", "boolean": True, "object": {"a": 1}, "array": ["a"]}
-    least = schema.get("minimum", 1)
-    return schema.get("const", made.get(schema.get("type", ""), least))
-
-
-@pytest.mark.parametrize(
-    "route", [each for each in ROUTES if each.method == "POST"], ids=lambda each: each.path
-)
-def test_the_table_is_true(route):
-    parse, least = PARSERS[route.path]
-    for row in route.rows:
-        if "." in row.name:
-            continue
-        body = least | {"model": "coder"} | {row.name: EXAMPLES.get(row.name, example(row.schema))}
-        if row.honour is Honour.REFUSED:
-            with pytest.raises(InvalidRequest, match=row.name):
-                parse(body)
-        else:
-            assert (row.name in parse(body)) == (row.honour is Honour.IGNORED), row.name
-        if row.required and row.name != "model":
-            with pytest.raises(InvalidRequest, match=row.name):
-                parse({name: each for name, each in body.items() if name != row.name})
-    assert parse(least | {"model": "coder", "surprise": 1}) == ("surprise",)
-
-
-class TestMetrics:
-    def read(self, serving: Serving) -> dict[str, float]:
-        got = serving.ask("GET", "/metrics")
-        assert got.headers["content-type"].startswith("text/plain; version=0.0.4")
-        lines = [line for line in got.body.decode().splitlines() if not line.startswith("#")]
-        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
-
-    def test_what_was_done_is_counted(self, serve):
-        serving = serve(ScriptedBackend("Hel", "lo"))
-        before = self.read(serving)
-        chat = {"model": "scripted", "messages": [{"role": "user", "content": "hi"}]}
-
-        serving.ask("POST", "/v1/chat/completions", chat)
-        serving.ask("POST", "/v1/messages", chat | {"max_tokens": 5})
-        serving.ask("POST", "/v1/messages", chat)
-        serving.ask("POST", "/rerank", {"model": "scripted", "query": "a", "documents": ["b"]})
-
-        after = self.read(serving)
-        assert before["inglenook_models_loaded"] == 0
-        assert before["inglenook_completion_tokens_total"] == 0
-        assert after["inglenook_models_loaded"] == 1
-        assert after["inglenook_completion_tokens_total"] == 4
-        assert after["inglenook_prompt_tokens_total"] == 2 * len("[user]hi[assistant]")
-        assert after["inglenook_embedded_tokens_total"] > 0
-        assert after['inglenook_http_requests_total{wire="anthropic",status="200"}'] == 1
-        assert after['inglenook_http_requests_total{wire="anthropic",status="400"}'] == 1
-        assert after['inglenook_http_requests_total{wire="llama-server",status="200"}'] == 1
-        assert after['inglenook_memory_promised_bytes{model="scripted:latest"}'] > 0
-        assert after["inglenook_requests_open"] == 0
-        assert after["llamacpp:tokens_predicted_total"] == 4
-
-    def test_every_name_is_written_down(self, serve):
-        serving = serve()
-        load(serving, "scripted")
-        page = (REPOSITORY / "docs/metrics.md").read_text()
-
-        for name in self.read(serving):
-            assert f"`{name.partition('{')[0]}`" in page, name
-
-    def test_a_store_of_no_models(self, serve):
-        assert self.read(serve(models=[]))["inglenook_models_loading"] == 0

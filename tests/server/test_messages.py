@@ -23,7 +23,6 @@ from models.events import (
     ToolCallDelta,
     Usage,
 )
-from server import body
 from server.answer import answer
 from server.app import create_app
 from server.formats.anthropic.requests import parse
@@ -346,14 +345,6 @@ class TestErrors:
 
         assert got.status == 400
         assert got.json["error"]["type"] == "invalid_request_error"
-
-    def test_a_body_that_is_too_large(self, serve, monkeypatch):
-        monkeypatch.setattr(body, "MOST_BYTES", 100)
-
-        got = self.ask(serve(), PATH, ASKED | {"system": "long " * 100})
-
-        assert got.status == 413
-        assert got.json["error"]["type"] == "request_too_large"
 
     def test_unknown_paths_and_methods(self, serve):
         serving = serve()

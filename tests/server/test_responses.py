@@ -139,11 +139,13 @@ class TestTheLibrary:
         said = client.responses.create(model="tiny", input="hi", metadata={"a": "b"})
 
         again = client.responses.retrieve(said.id)
-        asked = client.responses.input_items.list(said.id).data
+        asked: list[Any] = [
+            item.to_dict() for item in client.responses.input_items.list(said.id).data
+        ]
         client.responses.delete(said.id)
 
         assert again.to_dict() == said.to_dict()
-        assert [item.to_dict()["content"][0]["text"] for item in asked] == ["hi"]
+        assert [item["content"][0]["text"] for item in asked] == ["hi"]
         with pytest.raises(openai.NotFoundError, match="not found"):
             client.responses.retrieve(said.id)
 
@@ -371,7 +373,7 @@ class TestWaiting:
         spoken = speak(SAID[0])
         stream = spoken.client.responses.create(model="scripted", input="hi", stream=True, **more)
 
-        beats = 0
+        beats, last = 0, ""
         for event in stream:
             beats += event.type == "response.in_progress"
             if beats == 3:

@@ -10,6 +10,7 @@ from models.engine.house import Runner
 from models.engine.prompt import Prompter
 from models.model import Kind, Model
 from models.residency import Residency
+from models.spelling import Spelling
 from tests.fakes import ScriptedBackend
 from tests.server.conftest import Answer, FakeStore, Serving
 
@@ -40,6 +41,9 @@ class Counting:
 
     def prompter(self, model: Model) -> Prompter:
         return ScriptedBackend().prompter
+
+    def spelling(self, model: Model) -> Spelling:
+        raise AssertionError("nobody asks for it here")
 
     def close(self) -> None:
         pass
@@ -88,4 +92,5 @@ def test_others_are_answered_while_the_disk_is_waited_for(
             assert not waiting.done()
         finally:
             disk.spins.set()
-        assert waiting.result().status == 200
+        # To show a model its file is opened, and the scripted one has none.
+        assert waiting.result().status == (500 if path == "/api/show" else 200)

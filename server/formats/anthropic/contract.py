@@ -1,6 +1,6 @@
 """What Anthropic's routes take, field by field."""
 
-from models.sampling_ranges import RANGES, Range
+from models.sampling_ranges import RANGES
 from server.contract import (
     ANYTHING,
     FLAG,
@@ -9,6 +9,7 @@ from server.contract import (
     Honour,
     Route,
     Row,
+    drawn,
     either,
     integer,
     list_of,
@@ -20,7 +21,6 @@ from server.fields import Json
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 THINKING = ("enabled", "adaptive", "between_tools", "disabled")
 
-_FEW = 2**53  # beyond it a bound says nothing
 _BLOCKS: Json = either(TEXT, list_of(OBJECT))
 _CACHE: Json = {
     "type": "object",
@@ -42,14 +42,6 @@ def _ignored(name: str, schema: Json, note: str = _ELSEWHERE) -> Row:
 
 def _refused(name: str, schema: Json, note: str) -> Row:
     return Row(name, schema, Honour.REFUSED, note)
-
-
-def _sampling(name: str, known: Range) -> Row:
-    least = known.least if known.least > -_FEW else None
-    most = known.most if known.most < _FEW else None
-    if known.whole:
-        return Row(name, integer(*(None if end is None else int(end) for end in (least, most))))
-    return Row(name, number(least, most))
 
 
 # -- What makes the prompt ---------------------------------------------------------
@@ -128,7 +120,7 @@ _ANSWER = (
     ),
     Row("stream", FLAG),
     Row("stop_sequences", list_of(TEXT)),
-    *(_sampling(name, known) for name, known in RANGES.items()),
+    *map(drawn, RANGES),
     Row("ignore_eos", FLAG, note="Ours."),
     Row("dry_sequence_breakers", list_of(TEXT), note="Ours."),
     Row("num_ctx", integer(), note="Ours: the context in tokens."),

@@ -1,6 +1,6 @@
 """What the routes of llama.cpp's server take here, field by field."""
 
-from models.sampling_ranges import RANGES, Range
+from models.sampling_ranges import RANGES
 from server.contract import (
     ANYTHING,
     FLAG,
@@ -9,14 +9,14 @@ from server.contract import (
     Honour,
     Route,
     Row,
+    drawn,
     either,
     integer,
     list_of,
     number,
+    one_of,
 )
 from server.fields import Json
-
-_FEW = 2**53  # beyond it a bound says nothing
 
 
 def _ignored(name: str, schema: Json, note: str) -> Row:
@@ -25,14 +25,6 @@ def _ignored(name: str, schema: Json, note: str) -> Row:
 
 def _refused(name: str, schema: Json, note: str) -> Row:
     return Row(name, schema, Honour.REFUSED, note)
-
-
-def _sampling(name: str, known: Range) -> Row:
-    least = known.least if known.least > -_FEW else None
-    most = known.most if known.most < _FEW else None
-    if known.whole:
-        return Row(name, integer(*(None if end is None else int(end) for end in (least, most))))
-    return Row(name, number(least, most))
 
 
 _USUAL = Row("model", TEXT, note="Where it is not given, the model that was used last.")
@@ -72,8 +64,12 @@ APPLY_TEMPLATE = Route(
         _USUAL,
         Row("messages", list_of(OBJECT), required=True, note="As of /v1/chat/completions."),
         Row("tools", list_of(OBJECT)),
-        Row("tool_choice", either(TEXT, OBJECT)),
+        Row("tool_choice", either(one_of("none", "auto", "required"), OBJECT)),
+        Row("functions", list_of(OBJECT)),
+        Row("function_call", either(one_of("none", "auto"), OBJECT)),
         Row("reasoning_effort", TEXT),
+        Row("reasoning", OBJECT),
+        Row("think", either(FLAG, TEXT)),
         Row("chat_template_kwargs", OBJECT),
         Row("add_generation_prompt", FLAG, note="false: the messages alone."),
     ),
@@ -129,7 +125,7 @@ INFILL = Route(
         Row("grammar", TEXT, note="GBNF."),
         Row("json_schema", OBJECT),
         Row("logit_bias", either(list_of(ANYTHING), OBJECT)),
-        *(_sampling(name, known) for name, known in RANGES.items()),
+        *map(drawn, RANGES),
         Row("ignore_eos", FLAG),
         Row("dry_sequence_breakers", list_of(TEXT)),
         *_MEMORY,

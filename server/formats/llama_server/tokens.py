@@ -5,9 +5,13 @@ from typing import TypeAlias
 
 from models.chat import GenerateRequest
 from models.spelling import Spelled, Spelling
-from server.contract import settle
+from server.contract import settle, without_row
 from server.fields import Fields, Json
-from server.formats.llama_server.contract import DETOKENIZE, TOKENIZE
+from server.formats.llama_server.contract import (
+    APPLY_TEMPLATE,
+    DETOKENIZE,
+    TOKENIZE,
+)
 
 Question: TypeAlias = Callable[[Spelling], Json]
 ReadChat: TypeAlias = Callable[[Json], tuple[GenerateRequest, tuple[str, ...]]]
@@ -51,7 +55,9 @@ def parse_template(body: Json, read_chat: ReadChat) -> tuple[Question, tuple[str
     ask = own.flag("add_generation_prompt") is not False
     rest = {name: each for name, each in body.items() if name != "add_generation_prompt"}
     request, ignored = read_chat(rest)
-    return lambda spelling: {"prompt": spelling.prompt(request, ask=ask)}, ignored
+    unknown = without_row(body, APPLY_TEMPLATE)  # some of which a chat would take
+    names = tuple(dict.fromkeys([*ignored, *unknown]))
+    return lambda spelling: {"prompt": spelling.prompt(request, ask=ask)}, names
 
 
 def _fields(body: Json) -> Fields:

@@ -8,10 +8,13 @@ from typing import ClassVar
 
 from quart import Blueprint, Response, request
 
+from models.downloads import Puller
 from models.errors import ContextOverflow, InferenceError, InvalidRequest, ModelNotFound
+from models.store import Store
 from server.answer import Asked, answer
 from server.body import read_asked
-from server.formats.ollama import facts
+from server.formats.ollama import blobs, facts, show
+from server.formats.ollama import store as store_routes
 from server.formats.ollama.embed import parse_embed, parse_embeddings
 from server.formats.ollama.requests import parse_chat, parse_generate
 from server.shelf import Shelf
@@ -27,10 +30,13 @@ class _PullFirst(InferenceError):
         super().__init__(f'model "{model}" not found, try pulling it first')
 
 
-def routes(streams: Streams, shelf: Shelf) -> Blueprint:
+def routes(streams: Streams, shelf: Shelf, store: Store, hub: Puller) -> Blueprint:
     blueprint = Blueprint("ollama", __name__)
     _add_answers(blueprint, streams)
     facts.add_routes(blueprint, streams.engines, shelf)
+    show.add_route(blueprint, shelf)
+    store_routes.add_routes(blueprint, streams, store, hub)
+    blobs.add_routes(blueprint, store)
     return blueprint
 
 

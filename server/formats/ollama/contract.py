@@ -1,5 +1,7 @@
 """What Ollama's routes take: https://github.com/ollama/ollama/blob/main/docs/api.md"""
 
+from dataclasses import replace
+
 from server.contract import (
     FLAG,
     OBJECT,
@@ -27,6 +29,7 @@ _KEEP_ALIVE = Row(
     either({"type": "number"}, TEXT),
     note="seconds, or a duration such as 10m; 0 unloads, below 0 keeps",
 )
+_MEMORY = (_KEEP_ALIVE, replace(_KEEP_ALIVE, name="ttl", note="as keep_alive"))
 
 # -- Options -----------------------------------------------------------------------
 
@@ -84,7 +87,7 @@ _ANSWERS = (
     Row("top_logprobs", integer(0, 20), note="needs logprobs"),
     Row("truncate", FLAG, note="false: a prompt that is too long is refused"),
     Row("shift", FLAG, note="a full context always ends the answer; true is named as ignored"),
-    _KEEP_ALIVE,
+    *_MEMORY,
     *_OPTIONS,
     Row("num_ctx", integer(), note="as options.num_ctx"),
     Row("context_length", integer(), note="as options.num_ctx"),
@@ -163,7 +166,7 @@ EMBED = Route(
         Row("input", _TEXT_OR_TEXTS, note="none: the model is loaded"),
         Row("truncate", FLAG, note="false: a text that is too long is refused"),
         Row("dimensions", integer(0), note="more than the model has are all of them; 0: likewise"),
-        _KEEP_ALIVE,
+        *_MEMORY,
         *_EMBED_OPTIONS,
     ),
 )
@@ -174,9 +177,118 @@ EMBEDDINGS = Route(
     rows=(
         _NAME,
         Row("prompt", TEXT, note="none: the model is loaded"),
-        _KEEP_ALIVE,
+        *_MEMORY,
         *_EMBED_OPTIONS,
     ),
 )
 
-ROUTES: tuple[Route, ...] = (GENERATE, CHAT, EMBED, EMBEDDINGS)
+# -- The models --------------------------------------------------------------------
+
+ROOT = Route(method="GET", path="/", summary="Tells that the server runs, in plain text.")
+TAGS = Route(method="GET", path="/api/tags", summary="List the models on this computer.")
+PS = Route(method="GET", path="/api/ps", summary="List the models in memory.")
+VERSION = Route(method="GET", path="/api/version", summary="Tell which version of Ollama this is.")
+SHOW = Route(
+    method="POST",
+    path="/api/show",
+    summary="Tell all that is known of a model.",
+    rows=(
+        _NAME,
+        _OLD_NAME,
+        Row("verbose", FLAG, note="long lists too"),
+        Row("system", TEXT, note="shown instead of the model's"),
+        Row("template", TEXT, note="shown instead of the model's"),
+        Row("options", OBJECT, note="shown with the model's parameters"),
+    ),
+)
+_QUANTIZATION = one_of("f32", "f16", "q8_0", "q4_K_S", "q4_K_M")
+CREATE = Route(
+    method="POST",
+    path="/api/create",
+    summary="Make a model of another, or of files that were sent.",
+    rows=(
+        _NAME,
+        _OLD_NAME,
+        _STREAM,
+        Row("from", TEXT, note="the name of a model that is here"),
+        Row("files", OBJECT, note="digests of GGUF files, or of an MLX folder, by name"),
+        Row("adapters", OBJECT, note="digests of LoRA adapters in GGUF, by name"),
+        Row("template", TEXT, note="in Go's words, or in Jinja's"),
+        Row("system", TEXT),
+        Row("license", _TEXT_OR_TEXTS),
+        Row("parameters", OBJECT, note="options; unknown ones are named as ignored"),
+        Row("messages", list_of(OBJECT), note="which every conversation begins with"),
+        Row("messages[].role", one_of("system", "user", "assistant"), required=True),
+        Row("messages[].content", TEXT, required=True),
+        Row("quantize", _QUANTIZATION, note="of F16, BF16 and F32"),
+        Row("quantization", _QUANTIZATION, note="an older word for quantize"),
+        Row("modelfile", TEXT, _REFUSED, "give its commands as fields, or use ingle create"),
+        Row("path", TEXT, _REFUSED, "send files to /api/blobs, or use ingle create"),
+        Row("remote_host", TEXT, _REFUSED, "models run on this computer"),
+        Row("draft_files", OBJECT, _IGNORED),
+        Row("draft_quantize", TEXT, _IGNORED),
+        Row("renderer", TEXT, _IGNORED, "templates are run as they are"),
+        Row("parser", TEXT, _IGNORED, "tool calls are read by what the template tells"),
+        Row("requires", TEXT, _IGNORED, "a version of Ollama"),
+        Row("info", OBJECT, _IGNORED, "the files tell it"),
+    ),
+    streams=True,
+)
+COPY = Route(
+    method="POST",
+    path="/api/copy",
+    summary="Give a model a second name.",
+    rows=(
+        Row("source", TEXT, required=True),
+        Row("destination", TEXT, required=True),
+    ),
+)
+DELETE = Route(
+    method="DELETE",
+    path="/api/delete",
+    summary="Forget a model.",
+    rows=(_NAME, _OLD_NAME),
+)
+PULL = Route(
+    method="POST",
+    path="/api/pull",
+    summary="Bring a model here from the hub.",
+    rows=(
+        _NAME,
+        _OLD_NAME,
+        _STREAM,
+        Row("insecure", FLAG, _IGNORED, "the hub is asked by https"),
+    ),
+    streams=True,
+)
+# All of it is refused, whatever is asked.
+PUSH = Route(
+    method="POST",
+    path="/api/push",
+    summary="Is refused: there is no registry to send a model to.",
+)
+HEAD_BLOB = Route(
+    method="HEAD", path="/api/blobs/{digest}", summary="Tell whether a file is here by its digest."
+)
+SEND_BLOB = Route(
+    method="POST", path="/api/blobs/{digest}", summary="Send a file, to make a model of."
+)
+
+ROUTES: tuple[Route, ...] = (
+    GENERATE,
+    CHAT,
+    EMBED,
+    EMBEDDINGS,
+    ROOT,
+    TAGS,
+    PS,
+    SHOW,
+    CREATE,
+    COPY,
+    DELETE,
+    PULL,
+    PUSH,
+    HEAD_BLOB,
+    SEND_BLOB,
+    VERSION,
+)

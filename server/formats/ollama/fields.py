@@ -51,6 +51,15 @@ class _GoFields(Fields):
         return InvalidRequest(f'option "{field}" must be of type {kind}', field=self.name(field))
 
 
+def read_name(fields: Fields) -> str:
+    """Return the name of a model, which older clients give in another field; "" for none.
+
+    Raises InvalidRequest.
+    """
+    older = fields.text("name")
+    return fields.text("model") or older or ""
+
+
 def read_options(fields: Fields) -> Options:
     """Raises InvalidRequest."""
     options = fields.inner("options", _GoFields)

@@ -1,6 +1,6 @@
 """What OpenAI's routes take, field by field."""
 
-from models.sampling_ranges import MOST_BREAKERS, RANGES
+from models.sampling_ranges import MOST_BREAKERS
 from server.contract import (
     ANYTHING,
     FLAG,
@@ -9,6 +9,7 @@ from server.contract import (
     Honour,
     Route,
     Row,
+    drawn,
     either,
     integer,
     list_of,
@@ -25,37 +26,30 @@ def _hint(name: str, schema: dict[str, object], note: str) -> Row:
     return Row(name, schema, Honour.IGNORED, note)
 
 
-def _drawn(name: str, note: str) -> Row:
-    known = RANGES[name]
-    if known.whole:
-        return Row(name, integer(int(known.least), int(known.most)), note=note)
-    return Row(name, number(known.least, known.most), note=note)
-
-
 # -- What several routes take --------------------------------------------------
 
 _MODEL = Row("model", TEXT, note="a model of this computer", required=True)
 
 _DRAWING = (
     Row("temperature", number(0, 2), note="absent: the model's own; 0: always the likeliest"),
-    _drawn("top_p", "absent: the model's own"),
-    _drawn("seed", "the same seed gives the same answer; choices have the seeds that follow it"),
-    _drawn("frequency_penalty", ""),
-    _drawn("presence_penalty", ""),
+    drawn("top_p", "absent: the model's own"),
+    drawn("seed", "the same seed gives the same answer; choices have the seeds that follow it"),
+    drawn("frequency_penalty"),
+    drawn("presence_penalty"),
     Row("logit_bias", {"type": "object", "additionalProperties": number(-100, 100)},
         note="by the id of a token, or by its text"),
     Row("stop", either(TEXT, _TEXTS), note="any number of them"),
-    _drawn("top_k", "ours; 0: all"),
-    _drawn("min_p", "ours"),
-    _drawn("typical_p", "ours"),
-    _drawn("repeat_penalty", "ours"),
-    _drawn("repeat_last_n", "ours; -1: the whole context"),
-    _drawn("xtc_probability", "ours"),
-    _drawn("xtc_threshold", "ours"),
-    _drawn("dry_multiplier", "ours"),
-    _drawn("dry_base", "ours"),
-    _drawn("dry_allowed_length", "ours"),
-    _drawn("dry_penalty_last_n", "ours; -1: the whole context"),
+    drawn("top_k", "ours; 0: all"),
+    drawn("min_p", "ours"),
+    drawn("typical_p", "ours"),
+    drawn("repeat_penalty", "ours"),
+    drawn("repeat_last_n", "ours; -1: the whole context"),
+    drawn("xtc_probability", "ours"),
+    drawn("xtc_threshold", "ours"),
+    drawn("dry_multiplier", "ours"),
+    drawn("dry_base", "ours"),
+    drawn("dry_allowed_length", "ours"),
+    drawn("dry_penalty_last_n", "ours; -1: the whole context"),
     Row("dry_sequence_breakers", either(TEXT, _TEXTS), note=f"ours; at most {MOST_BREAKERS}"),
     Row("ignore_eos", FLAG, note="ours"),
 )  # fmt: skip
@@ -63,6 +57,8 @@ _DRAWING = (
 _FORM = (
     Row("response_format", OBJECT, note="always kept to the letter"),
     Row("response_format.type", one_of("text", "json_object", "json_schema")),
+    Row("response_format.schema", OBJECT, note="with json_object, as llama.cpp's server has it"),
+    Row("response_format.value", OBJECT, note="likewise, as Hugging Face's servers have it"),
     Row("response_format.json_schema", OBJECT),
     Row("response_format.json_schema.name", TEXT, note="without effect on the answer"),
     Row("response_format.json_schema.description", TEXT, note="without effect on the answer"),

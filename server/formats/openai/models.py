@@ -39,8 +39,8 @@ def list_body(models: Sequence[Model], residents: Sequence[Resident] = ()) -> Js
 
 
 def _resident(model: Model, residents: Sequence[Resident]) -> Resident | None:
-    key = key_of(model)  # it may be loaded by another of its names
-    return next((each for each in residents if key_of(each.model) == key), None)
+    # It may be loaded by another of its names.
+    return next((each for each in residents if key_of(each.model) == key_of(model)), None)
 
 
 def _state(resident: Resident | None) -> str:

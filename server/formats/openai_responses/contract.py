@@ -1,5 +1,6 @@
 """What OpenAI's Responses and conversations take, field by field."""
 
+from models.sampling_ranges import RANGES
 from server.contract import (
     ANYTHING,
     FLAG,
@@ -8,6 +9,7 @@ from server.contract import (
     Honour,
     Route,
     Row,
+    drawn,
     either,
     integer,
     list_of,
@@ -61,6 +63,8 @@ _PROMPT_ROWS: tuple[Row, ...] = (
     Row("input[].output", either(TEXT, _ITEMS)),
     Row("instructions", TEXT),
     Row("previous_response_id", TEXT, note="of a response that is kept here"),
+    Row("conversation", either(TEXT, OBJECT)),
+    Row("conversation.id", TEXT),
 )
 _TOOL_ROWS: tuple[Row, ...] = (
     Row("tools", list_of(OBJECT)),
@@ -105,8 +109,6 @@ _FORM_ROWS: tuple[Row, ...] = (
     Row("reasoning.context", TEXT, IGNORED),
     Row("reasoning.mode", TEXT, IGNORED),
     Row("truncation", one_of("auto", "disabled")),
-    Row("conversation", either(TEXT, OBJECT)),
-    Row("conversation.id", TEXT),
 )
 _HINT_ROWS: tuple[Row, ...] = (
     Row("prompt_cache_key", TEXT, IGNORED, "told again; every prompt is cached"),
@@ -117,29 +119,18 @@ _HINT_ROWS: tuple[Row, ...] = (
 
 # -- A response --------------------------------------------------------------------
 
-_SAMPLING_ROWS: tuple[Row, ...] = (
-    Row("max_output_tokens", integer(1)),
-    Row("temperature", number(0, 2)),
-    Row("top_p", number(0, 1)),
-    Row("presence_penalty", number(-100, 100)),
-    Row("frequency_penalty", number(-100, 100)),
-    Row("top_logprobs", integer(0, 20)),
-    # Ours.
-    Row("stop", either(TEXT, list_of(TEXT))),
-    Row("seed", integer()),
-    Row("top_k", integer()),
-    Row("min_p", number(0, 1)),
-    Row("typical_p", number(0, 1)),
-    Row("repeat_penalty", number(0.01)),
-    Row("repeat_last_n", integer(-1)),
-    Row("grammar", TEXT, note="GBNF"),
-    Row("think", either(FLAG, TEXT)),
-    Row("chat_template_kwargs", OBJECT),
-    Row("chat_template_kwargs.enable_thinking", FLAG),
+_MEMORY_ROWS: tuple[Row, ...] = (  # ours
     Row("num_ctx", integer()),
-    Row("context_length", integer()),
+    Row("context_length", integer(), note="as num_ctx"),
     Row("keep_alive", either(TEXT, number())),
-    Row("truncate", FLAG, note="as truncation: auto"),
+    Row("ttl", either(TEXT, number()), note="as keep_alive"),
+)
+_DRAWING_ROWS: tuple[Row, ...] = (
+    Row("temperature", number(0, 2)),
+    *(drawn(name) for name in RANGES if name != "temperature"),
+    Row("stop", either(TEXT, list_of(TEXT)), note="ours"),
+    Row("ignore_eos", FLAG),
+    Row("dry_sequence_breakers", either(TEXT, list_of(TEXT))),
 )
 CREATE = Route(
     method="POST",
@@ -150,7 +141,15 @@ CREATE = Route(
         *_PROMPT_ROWS,
         *_TOOL_ROWS,
         *_FORM_ROWS,
-        *_SAMPLING_ROWS,
+        *_DRAWING_ROWS,
+        *_MEMORY_ROWS,
+        Row("max_output_tokens", integer(1)),
+        Row("top_logprobs", integer(0, 20)),
+        Row("grammar", TEXT, note="ours: GBNF"),
+        Row("think", either(FLAG, TEXT), note="ours"),
+        Row("chat_template_kwargs", OBJECT, note="ours"),
+        Row("chat_template_kwargs.enable_thinking", FLAG),
+        Row("truncate", FLAG, note="ours: as truncation: auto"),
         *_HINT_ROWS,
         Row("stream", FLAG),
         Row("stream_options", OBJECT),
@@ -191,7 +190,7 @@ COMPACT = Route(
     method="POST",
     path="/v1/responses/compact",
     summary="Have the model write down in short what was said, as one item.",
-    rows=(*_PROMPT_ROWS, *_HINT_ROWS, Row("num_ctx", integer()), Row("keep_alive", ANYTHING)),
+    rows=(*_PROMPT_ROWS, *_DRAWING_ROWS, *_MEMORY_ROWS, *_HINT_ROWS),
 )
 
 # -- What is kept ------------------------------------------------------------------

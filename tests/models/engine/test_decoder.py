@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from models.engine.decoder import Decoder, Span
+from models.engine.decoder import Decoder, PlainText, Span
 from models.events import Delta, FinishReason, TextDelta, TokenLogprob
 
 
@@ -200,7 +200,7 @@ def test_every_token_is_said_once_and_in_its_order(seed: int, stop: tuple[str, .
 
 
 def test_a_channel_hears_all_and_the_end():
-    class Shouting:
+    class Shouting(PlainText):
         def feed(self, span: Span) -> Iterator[Delta]:
             yield TextDelta(span.text.upper(), span.tokens)
 

@@ -99,3 +99,10 @@ def test_places_are_told_from_the_inside_out() -> None:
     schema = {"properties": {"a~/b": {"items": {"type": "null"}}}, "anyOf": [{}]}
     found = [at for at, _ in places(schema)]
     assert found == ["/properties/a~0~1b/items", "/properties/a~0~1b", "/anyOf/0", ""]
+
+
+@pytest.mark.parametrize("form", [[], {}, 5, True])
+def test_a_format_that_is_no_text_is_the_callers_fault(checker: GrammarChecker, form: Any) -> None:
+    grammar = compile_constraint(JsonSchema({"type": "string", "format": form}), Tokens((2,)))
+
+    assert checker.check(grammar) != ""

@@ -100,6 +100,15 @@ class TestRequests:
     def test_both_names_of_the_limit(self, body, tokens):
         assert parse(**body).max_tokens == tokens
 
+    def test_several_choices_have_seeds_of_their_own(self):
+        choices = asked(n=3, seed=7).choices
+
+        assert choices and choices.seeds == (7, 8, 9)
+        assert len(choices.encoders) == 3
+        assert asked(n=1).choices is None
+        unseeded = asked(n=2).choices
+        assert unseeded and unseeded.seeds == (None, None)
+
     def test_a_stop_may_be_one_string(self):
         assert parse(stop="END").stop == ("END",)
         assert parse(stop=["a", "b"]).stop == ("a", "b")
@@ -268,6 +277,14 @@ class TestRequests:
         [
             ({"response_format": {"type": "json_object"}}, JsonObject()),
             (
+                {"response_format": {"type": "json_object", "schema": {"type": "null"}}},
+                JsonSchema({"type": "null"}),
+            ),
+            (
+                {"response_format": {"type": "json_object", "value": {"type": "null"}}},
+                JsonSchema({"type": "null"}),
+            ),
+            (
                 {
                     "response_format": {
                         "type": "json_schema",
@@ -341,6 +358,10 @@ class TestRefusals:
         assert refusal(model=None) == "model is required"
         assert refusal(messages=None) == "[] is too short - 'messages'"
         assert refusal(messages=[]) == "[] is too short - 'messages'"
+
+    def test_a_function_that_must_be_called_has_to_be_there(self):
+        assert asked(function_call="auto").ignored == ()
+        assert "none of the tools" in refusal(function_call={"name": "a"})
 
     def test_what_nothing_behind_could_do(self):
         assert refusal(n=129) == '"n" must be at most 128.'

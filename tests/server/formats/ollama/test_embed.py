@@ -1,6 +1,7 @@
 """Ollama's embed and embeddings as pure functions."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,11 @@ from models.reply import Reply
 from server.formats.ollama.embed import Vector, Vectors, parse_embed, parse_embeddings
 
 
-def embed(**body):
+def embed(**body) -> Any:
     return parse_embed({"model": "tiny"} | body).request
 
 
-def embeddings(**body):
+def embeddings(**body) -> Any:
     return parse_embeddings({"model": "tiny"} | body).request
 
 

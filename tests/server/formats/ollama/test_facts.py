@@ -1,6 +1,5 @@
 """Ollama's lists of models, as pure functions."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from models.model import Profile
 from server.capabilities import capabilities
 from server.formats.ollama import facts
+from server.formats.ollama.show import parameters_text
 from tests.fakes import a_model
 
 
@@ -38,21 +38,15 @@ def test_a_model_of_the_list():
     }
 
 
-def test_what_clients_read_of_a_model():
-    shown = facts.show_body(a_model("tiny"))
-
-    assert shown["model_info"]["scripted.context_length"] == 256
-    assert shown["model_info"]["general.architecture"] == "scripted"
-    assert shown["capabilities"] == capabilities(a_model())
-
-
 def test_what_is_set_for_a_model_is_told_in_ollamas_words():
-    profile = Profile(context_length=8192, sampling={"temperature": 0.5, "top_k": 7})
+    profile = Profile(
+        context_length=8192, max_tokens=5, stop=("a",), sampling={"temperature": 0.5, "top_k": 7}
+    )
 
-    said = facts.show_body(replace(a_model(), profile=profile))["parameters"]
-
-    assert said.splitlines() == [
+    assert parameters_text(profile).splitlines() == [
+        'stop                           "a"',
         "num_ctx                        8192",
+        "num_predict                    5",
         "temperature                    0.5",
         "top_k                          7",
     ]

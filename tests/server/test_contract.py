@@ -1,0 +1,192 @@
+"""The tables of fields are true: every row is tried on the routes, and every field has a row."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from server.contract import Honour, Route, Row
+from server.fields import Fields
+from server.routes import FAMILIES
+from tests.server.conftest import Answer
+from tests.server.lawful import BODIES, body_with
+from tests.server.obliging import ObligingServing
+
+ROUTES = [route for family in FAMILIES for route in family.routes]
+WITH_BODIES = [each for each in ROUTES if each.rows and each.path != "/api/push"]  # refused
+BY_PATH = {route.path: route for route in WITH_BODIES}
+
+# Who reads a body as a larger route does, and does less with it.
+LIKE = {
+    "/v1/responses/input_tokens": "/v1/responses",
+    "/v1/responses/compact": "/v1/responses",
+    "/apply-template": "/v1/chat/completions",
+}
+
+# The examples name what is not there, or is no file for that.
+REFUSED = {
+    *("previous_response_id", "conversation", "conversation.id"),
+    *("files", "adapters", "quantize", "quantization"),
+}
+
+# What every family takes beside its own.
+EXTRAS = {
+    *("num_ctx", "context_length", "keep_alive", "ttl", "think"),
+    *("top_k", "min_p", "repeat_penalty", "grammar", "chat_template_kwargs"),
+}
+GENERATING = ["/v1/chat/completions", "/v1/responses", "/api/chat", "/api/generate", "/v1/messages"]
+
+# What the documents' requests and tables of features have, in shared/reference/documents.
+TICKED = {
+    "/v1/chat/completions": [
+        *("model", "messages", "messages[].role", "messages[].content", "stream", "stream_options"),
+        *("stream_options.include_usage", "frequency_penalty", "presence_penalty"),
+        *("response_format", "seed", "stop", "temperature", "top_p", "max_tokens", "tools"),
+        *("messages[].content[].image_url", "messages[].content[].image_url.url"),
+        *("tool_choice", "logit_bias", "n", "logprobs", "top_logprobs", "messages[].tool_calls"),
+    ],
+    "/v1/completions": [
+        *("model", "prompt", "frequency_penalty", "presence_penalty", "seed", "stop", "stream"),
+        *("stream_options", "stream_options.include_usage", "temperature", "top_p", "max_tokens"),
+        *("suffix", "best_of", "echo", "logit_bias", "n", "logprobs"),
+    ],
+    "/v1/embeddings": ["model", "input", "encoding_format", "dimensions"],
+    "/api/chat": ["model", "messages", "stream", "format", "options", "options.num_ctx"],
+    "/api/generate": ["model", "prompt", "stream", "options", "raw", "system", "template"],
+}
+
+
+class Watched:
+    """A server, and which fields its parsers have read of the last body."""
+
+    def __init__(self, serving: ObligingServing) -> None:
+        self._serving = serving
+        self.read: set[str] = set()
+
+    def ask(self, route: Route, body: object, **headers: str) -> Answer:
+        path = route.path
+        if "{conversation_id}" in path:
+            begun = self._serving.ask("POST", "/v1/conversations", {}).json["id"]
+            path = path.replace("{conversation_id}", begun)
+        if route.path == "/api/delete":
+            self._serving.revive()
+        self.read.clear()
+        return self._serving.ask(route.method, path, body, headers)
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Watched]:
+    serving = ObligingServing(tmp_path)
+    found = Watched(serving)
+    value, raw = Fields.value, Fields.raw
+
+    def watched_value(fields: Fields, field: str):
+        if fields.given():
+            found.read.add(plain(fields.name(field)))
+        return value(fields, field)
+
+    def watched_raw(fields: Fields):
+        found.read.update(plain(fields.name(field)) for field in fields.given())
+        return raw(fields)
+
+    monkeypatch.setattr(Fields, "value", watched_value)
+    monkeypatch.setattr(Fields, "raw", watched_raw)
+    yield found
+    serving.server.stop()
+
+
+def plain(name: str) -> str:
+    return re.sub(r"\[\d+\]", "[]", name)
+
+
+def ignored(answer: Answer) -> list[str]:
+    return answer.headers.get("x-inglenook-ignored", "").split(",")
+
+
+def first(name: str) -> str:
+    return re.split(r"[.\[]", name, maxsplit=1)[0]
+
+
+@pytest.mark.parametrize("path", BY_PATH)
+def test_a_field_is_treated_as_its_row_says(watched: Watched, path: str):
+    route = BY_PATH[path]
+    wrong: list[object] = []
+
+    assert watched.ask(route, BODIES[path]).status == 200
+    for row in route.rows:
+        body = body_with(path, row)
+        answer = watched.ask(route, body)
+        if not is_true(row, answer, watched.read):
+            wrong.append((row.name, row.honour, answer.status, answer.body[:200], ignored(answer)))
+        if row.honour is Honour.IGNORED:
+            strict = watched.ask(route, body, **{"X-Inglenook-Strict": "1"})
+            if strict.status != 400 or row.name not in strict.body.decode():
+                wrong.append((row.name, "strict", strict.status, strict.body[:200]))
+
+    assert not wrong
+
+
+def is_true(row: Row, answer: Answer, read: set[str]) -> bool:
+    match row.honour:
+        case Honour.SUPPORTED:
+            known = row.name in read and row.name not in ignored(answer)
+            done = row.name in REFUSED or answer.status == 200
+            return known and done and b"not supported" not in answer.body
+        case Honour.REFUSED:
+            said = plain(answer.body.decode().replace('\\"', '"'))
+            return answer.status == 400 and f'"{row.name}" is not supported' in said
+        case Honour.IGNORED:
+            return answer.status == 200 and row.name in ignored(answer)
+
+
+@pytest.mark.parametrize("path", BY_PATH)
+def test_a_field_that_is_read_has_a_row(watched: Watched, path: str):
+    route = BY_PATH[path]
+    rows = {first(row.name) for row in route.rows}
+    read: set[str] = set()
+    for row in route.rows:
+        watched.ask(route, body_with(path, row))
+        read |= {name for name in watched.read if "." not in name}
+    without = read - rows
+    if like := LIKE.get(path):
+        # Read for the larger route's sake: here it is told that it has no effect.
+        for row in BY_PATH[like].rows:
+            if row.name in without and row.honour is not Honour.REFUSED:
+                answer = watched.ask(route, body_with(path, row))
+                assert row.name in ignored(answer), (row.name, answer.body)
+                without.remove(row.name)
+
+    assert not without
+
+
+@pytest.mark.parametrize("path", BY_PATH)
+def test_what_nobody_knows_is_named(watched: Watched, path: str):
+    answer = watched.ask(BY_PATH[path], BODIES[path] | {"unheard_of": 1})
+
+    assert answer.status == 200
+    assert "unheard_of" in ignored(answer)
+
+
+@pytest.mark.parametrize("path", TICKED)
+def test_nothing_that_the_documents_tick_is_ignored(path: str):
+    honours = {row.name: row.honour for row in BY_PATH[path].rows}
+
+    assert {name: honours.get(name) for name in TICKED[path]} == dict.fromkeys(
+        TICKED[path], Honour.SUPPORTED
+    )
+
+
+@pytest.mark.parametrize("path", GENERATING)
+def test_every_family_takes_the_extras(path: str):
+    names = {row.name.removeprefix("options.") for row in BY_PATH[path].rows}
+
+    assert EXTRAS - names == set()
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_a_field_has_one_row(route: Route):
+    names = [row.name for row in (*route.rows, *route.query)]
+
+    assert len(names) == len(set(names))
+    assert route.summary.endswith(".")
