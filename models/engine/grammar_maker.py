@@ -251,7 +251,7 @@ def find_tokens(tokenizer: Tokenizer, *, eos_token: str = "", end: Sequence[int]
     ids = tokenizer.encode_each(markup)
     tags = {tag: each[0] for tag, each in zip(markup, ids, strict=True) if len(each) == 1}
     for row in THOUGHTS:
-        think_start, think_end = one(row.begin), one(row.end)
+        think_start, think_end = one(row.token or row.begin), one(row.end)
         if think_start is not None and think_end is not None:
             return Tokens(tuple(end), think_start, think_end, row.end, tags)
     return Tokens(tuple(end), tags=tags)

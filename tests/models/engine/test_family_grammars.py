@@ -1,8 +1,8 @@
 """What a family's grammar allows: calls as its template writes them, by the names of the tools."""
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import pytest
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
@@ -11,8 +11,9 @@ from models import chat
 from models.chat import GenerateRequest, Tool, ToolChoice
 from models.engine.grammar import Tokens
 from models.engine.grammar_calls import Offer, compile_calls
-from models.engine.grammar_maker import GrammarMaker
+from models.engine.grammar_maker import GrammarMaker, find_tokens
 from models.engine.grammar_parameters import arguments_of
+from models.engine.tokenizer import Tokenizer
 from models.errors import InvalidRequest
 from models.markup import CallForm
 from models.model_family import ModelFamily, family_of
@@ -159,3 +160,29 @@ def test_and_else_such_a_call_is_free_and_others_are_not(maker: GrammarMaker, wo
     case = Case(family, as_tokens=False)
     assert case.allows("Hello", made.lark)
     assert not case.allows(f"{family.calls.begin}oops", made.lark, ended=False)
+
+
+class GemmaTokenizer:
+    """Of Gemma 4's vocabulary the tags alone."""
+
+    def encode(self, text: str) -> list[int]:
+        return {"<|channel>": [1], "<channel|>": [2]}.get(text, [7, 7])
+
+    def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self.encode(each) for each in texts]
+
+
+def test_a_thought_in_a_channel_comes_before_a_call() -> None:
+    tokenizer = cast("Tokenizer", GemmaTokenizer())
+    tokens = find_tokens(tokenizer, end=[3])
+    maker = GrammarMaker(lambda: tokens)
+    request = GenerateRequest(
+        model="x",
+        prompt=(chat.user("Hi"),),
+        tools=(Tool("ping"),),
+        tool_choice=ToolChoice("required"),
+        thinking=True,
+    )
+    made = maker.make(request, (9,), family_of("<|tool_call>"))
+    maker.close()
+    assert made and "(<[1]> THOUGHT (<[2]> GAP" in made.lark
