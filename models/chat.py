@@ -5,7 +5,7 @@ them. They are frozen, comparable, and know nothing of HTTP, Qt or the GPU.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
@@ -181,6 +181,8 @@ class GenerateRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     thinking: Thinking = None
+    # More variables of the model's chat template, which it must know.
+    template_variables: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
     constraint: Constraint | None = None  # what the answer must look like
     sampling: SamplingParams = SamplingParams()
     max_tokens: int | None = None  # None: until end of turn or full context

@@ -24,6 +24,7 @@ class Fields:
         self._read: set[str] = set()
         self._ignored: set[str] = set()
         self._children: list[Fields] = []
+        self._inner: dict[str, Fields] = {}  # by their names: who asks again gets the same
 
     def name(self, field: str) -> str:
         """The field as the caller would write it: ``messages[0].content``."""
@@ -118,7 +119,10 @@ class Fields:
             return None
         if not isinstance(value, dict):
             raise self.wrong(field, "an object", value)
-        return self._child(cast("Json", value), self.name(field), read_by or Fields)
+        if field not in self._inner:
+            child = self._child(cast("Json", value), self.name(field), read_by or Fields)
+            self._inner[field] = child
+        return self._inner[field]
 
     def objects(self, field: str) -> "list[Fields] | None":
         """A list of objects."""

@@ -1,10 +1,15 @@
 """What a chat template wants to be given, read once from its syntax tree."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from jinja2 import nodes
 from jinja2.meta import find_undeclared_variables
+
+from models.errors import InvalidRequest
+
+# What a request has other words for, or what is the model's.
+_OURS = frozenset({"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +20,19 @@ class Dialect:
     # Of a tool call: else they are an object, which the template writes out itself.
     arguments_as_text: bool
     one_call: bool  # a message has at the most
+
+    def refuse_unknown(self, names: Iterable[str]) -> None:
+        """Raises InvalidRequest where one of them says nothing to the template, or is ours."""
+        for name in names:
+            if name in _OURS or name not in self.variables:
+                raise no_such_variable(name)
+
+
+def no_such_variable(name: str) -> InvalidRequest:
+    field = f"chat_template_kwargs.{name[:80]}"
+    return InvalidRequest(
+        f'"{field}" is no variable that the model\'s chat template takes.', field=field
+    )
 
 
 def dialect_of(tree: nodes.Template) -> Dialect:

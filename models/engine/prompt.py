@@ -17,6 +17,7 @@ from models.engine.counted import (
     refuse_by_size,
     tokens_within,
 )
+from models.engine.dialect import no_such_variable
 from models.engine.grammar_maker import GrammarMaker
 from models.engine.history import History, room_for_cut, size_of, texts_of, without_middle
 from models.engine.infill import infill_tokens
@@ -198,10 +199,13 @@ class Prompter:
         self, request: GenerateRequest, messages: tuple[Message, ...], *, ask: bool = True
     ) -> str:
         template = self._template(request)
+        more = request.template_variables
         if template is None:
+            if more:
+                raise no_such_variable(next(iter(more)))
             return _joined(messages)
         tools = () if request.tool_choice.mode == "none" else request.tools
-        return template.render(messages, tools, request.thinking, ask=ask)
+        return template.render(messages, tools, request.thinking, ask=ask, more=more)
 
     def _template(self, request: GenerateRequest) -> ChatTemplate | None:
         if request.template is None:

@@ -7,7 +7,7 @@ again in another lawful form (``turns.py``).
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, lru_cache
@@ -47,6 +47,7 @@ _REFUSALS = (
 )
 
 JSON: TypeAlias = dict[str, Any]
+_NOTHING: Mapping[str, Any] = {}
 
 
 def _as_they_are(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -100,30 +101,38 @@ class ChatTemplate:
         thinking: Thinking = None,
         *,
         ask: bool = True,
+        more: Mapping[str, Any] = _NOTHING,
     ) -> str:
         """Return the prompt that asks for the next reply; without ``ask`` the messages alone.
 
         Where the last message is the assistant's, the prompt ends with its text, so
         that the model goes on from there. ``thinking`` is what templates know as
-        ``enable_thinking``, and its level as ``reasoning_effort``.
+        ``enable_thinking``, and its level as ``reasoning_effort``; ``more`` are other variables.
 
         Raises:
-            InvalidRequest: the template refuses these messages, or does not end.
+            InvalidRequest: it does not know one of ``more``, refuses these messages, or has no end.
         """
         last = messages[-1] if messages else None
         if ask and last and last.role == "assistant" and not _calls(last):
             begun = (*(part for part in last.parts if not isinstance(part, Text)), Text(_CONTINUED))
             marked = (*messages[:-1], replace(last, parts=begun))
-            text = self._render(marked, tools, thinking, ask=False)
+            text = self._render(marked, tools, thinking, ask=False, more=more)
             before, found, _ = text.rpartition(_CONTINUED)
             if not found:
                 raise InvalidRequest("The model's chat template cannot continue a reply.")
             return before + last.text
-        return self._render(tuple(messages), tools, thinking, ask=ask)
+        return self._render(tuple(messages), tools, thinking, ask=ask, more=more)
 
     def _render(
-        self, messages: tuple[Message, ...], tools: Sequence[Tool], thinking: Thinking, *, ask: bool
+        self,
+        messages: tuple[Message, ...],
+        tools: Sequence[Tool],
+        thinking: Thinking,
+        *,
+        ask: bool,
+        more: Mapping[str, Any],
     ) -> str:
+        self._dialect.refuse_unknown(more)
         if self._dialect.one_call:
             messages = one_call_each(messages)
         variables = {
@@ -131,6 +140,7 @@ class ChatTemplate:
             **self._thinking(thinking),
             "tools": [_tool(each) for each in tools] or None,
             "documents": None,
+            **more,
             "add_generation_prompt": ask,
         }
         alike = (any(each.role == "system" for each in messages), messages == lawful(messages))

@@ -16,6 +16,7 @@ from server.formats.anthropic.words import optional_word, word
 from server.keep_alive import read_keep_alive
 from server.overflow import read_overflow
 from server.sampling import read_limit, read_sampling
+from server.template_variables import read_template_variables
 
 _EFFORTS: dict[str, Thinking] = {
     "low": "low",
@@ -95,6 +96,7 @@ def _read_request(fields: Fields) -> _Read:
         tools=tools,
         tool_choice=choice,
         thinking=thinking,
+        template_variables=read_template_variables(fields),
         constraint=_read_constraint(fields, output),
     )
     return _Read(request, wish, shown, marks.lifetime)

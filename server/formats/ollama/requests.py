@@ -38,6 +38,7 @@ from server.formats.ollama.fields import (
     read_top_logprobs,
 )
 from server.keep_alive import read_keep_alive
+from server.template_variables import read_template_variables
 from server.tools import read_tool_calls, read_tools
 
 _ROLES: dict[str, Role] = {
@@ -116,6 +117,7 @@ def _request(
         model=model,
         prompt=prompt,
         thinking=read_thinking(fields),
+        template_variables=read_template_variables(fields),
         constraint=read_constraint(fields),
         sampling=options.sampling,
         max_tokens=options.max_tokens,

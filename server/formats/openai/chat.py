@@ -34,6 +34,7 @@ from server.openai_fields import (
 from server.overflow import read_overflow
 from server.sampling import read_stop
 from server.streams import Streams
+from server.template_variables import read_template_variables
 from server.tools import read_function_call, read_tool_calls
 from server.voices import Choices
 from server.wires import OPENAI_CHAT
@@ -71,6 +72,7 @@ def parse(body: Json) -> Asked:
         tools=tools,
         tool_choice=tool_choice,
         thinking=thinking,
+        template_variables=read_template_variables(fields),
         constraint=read_constraint(fields),
         sampling=read_drawing(fields),
         max_tokens=_limit(fields),

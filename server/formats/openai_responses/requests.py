@@ -15,6 +15,7 @@ from server.formats.openai_responses.tools import Tools, read_tools
 from server.keep_alive import read_keep_alive
 from server.overflow import read_overflow
 from server.sampling import read_limit, read_sampling, read_stop
+from server.template_variables import read_template_variables
 
 _VERBOSITIES = ("low", "medium", "high")
 
@@ -97,6 +98,7 @@ def read(draft: Draft, kept: Kept, route: Route = CREATE) -> Wanted:
             fields, conversation, tools, with_logprobs="message.output_text.logprobs" in includes
         ),
         thinking=thinking.thinking,
+        template_variables=read_template_variables(fields),
     )
     head = read_head(
         fields, request, tools, reasoning=thinking.told, conversation=draft.conversation

@@ -328,3 +328,16 @@ def test_a_begun_answer_goes_on_behind_what_was_thought(published: dict[str, Cha
     prompt = template.render([chat.user("a"), chat.assistant("b"), chat.assistant("Well, ")])
 
     assert prompt.endswith("b\n\nWell, ")
+
+
+def test_a_template_hears_the_variables_that_it_knows_and_others_are_refused() -> None:
+    template = ChatTemplate(
+        "{{ style or 'plain' }}:{% for m in messages %}{{ m.content }}{% endfor %}"
+    )
+    said = (chat.user("hi"),)
+
+    assert template.render(said) == "plain:hi"
+    assert template.render(said, more={"style": "loud"}) == "loud:hi"
+    for name in ("colour", "messages", "tools"):
+        with pytest.raises(InvalidRequest, match=f'"chat_template_kwargs.{name}" is no variable'):
+            template.render(said, more={name: "x"})

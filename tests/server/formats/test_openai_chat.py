@@ -542,3 +542,13 @@ def test_a_model_of_the_list():
         "state": "not-loaded",
     }
     assert openai_models.list_body([])["data"] == []
+
+
+def test_variables_of_the_template_go_to_it_and_thinking_is_read_of_them():
+    given = {"enable_thinking": False, "style": "loud", "n": [1]}
+
+    request = parse(chat_template_kwargs=given)
+
+    assert request.template_variables == {"style": "loud", "n": [1]}
+    assert request.thinking is False
+    assert asked(chat_template_kwargs=given).ignored == ()
