@@ -284,9 +284,9 @@ def test_a_vocabulary_tells_whether_a_model_fills_in(
         ("Qwen-Qwen2.5-7B-Instruct", True, False),
         ("HuggingFaceTB-SmolLM3-3B", False, True),
         ("deepseek-ai-DeepSeek-R1-Distill-Llama-8B", False, True),
-        ("mistralai-Ministral-3-14B-Reasoning-2512", False, True),
-        ("openai-gpt-oss-120b", False, False),  # in ways that are not known here
-        ("meta-llama-Llama-3.2-3B-Instruct", False, False),
+        ("mistralai-Ministral-3-14B-Reasoning-2512", True, True),
+        ("openai-gpt-oss-120b", True, True),
+        ("meta-llama-Llama-3.2-3B-Instruct", True, False),
         ("google-gemma-2-2b-it", False, False),
         ("chatml", False, False),
     ],
