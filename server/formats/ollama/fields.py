@@ -5,13 +5,23 @@ a wrong type; ours is 400, with the same sentence.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from models.chat import Constraint, Grammar, Image, JsonObject, JsonSchema, SamplingParams, Thinking
+from models.chat import (
+    Constraint,
+    Grammar,
+    Image,
+    JsonObject,
+    JsonSchema,
+    SamplingParams,
+    Text,
+    Thinking,
+)
 from models.errors import InvalidRequest
-from server.content import read_image
 from server.fields import Fields, Json
+from server.images import read_image
 from server.sampling import read_limit, read_sampling, read_stop
 
 # What Go calls the types that our sentences name.
@@ -30,6 +40,7 @@ _THINK_LEVELS: tuple[Literal["high", "medium", "low", "max"], ...] = (
     "max",
 )
 _MOST_TOP_LOGPROBS = 20
+_PLACE = "[img]"  # of a picture, in a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +145,25 @@ def read_images(fields: Fields) -> tuple[Image, ...]:
         read_image(each, f"{fields.name('images')}[{place}]")
         for place, each in enumerate(fields.texts("images"))
     )
+
+
+def placed(images: Sequence[Image], content: Sequence[Text | Image]) -> tuple[Text | Image, ...]:
+    """Put each image where ``[img]`` stands in the text; those for which it does not, in front.
+
+    As Ollama does (server/prompt.go).
+    """
+    left = list(images)
+    found: list[Text | Image] = []
+    for part in content:
+        pieces = part.text.split(_PLACE, len(left)) if isinstance(part, Text) else []
+        for place, piece in enumerate(pieces):
+            if place:
+                found.append(left.pop(0))
+            if piece or len(pieces) == 1:
+                found.append(Text(piece))
+        if not pieces:
+            found.append(part)
+    return (*left, *found)
 
 
 def read_thinking(fields: Fields) -> Thinking:
