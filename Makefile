@@ -51,7 +51,7 @@ test: venv $(JAVASCRIPT)
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	tests/xvfb.sh $(BIN)/python -m pytest -m xvfb
-	$(BIN)/python -m pytest -m 'not xvfb'
+	$(BIN)/python -m pytest -m 'not xvfb' --numprocesses=2 --dist=loadfile
 
 # A virtual environment for each lock: what is in two of them cannot be in one.
 CLIENTS := $(basename $(notdir $(wildcard tests/clients/*.lock)))
