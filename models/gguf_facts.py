@@ -1,7 +1,6 @@
 """What a GGUF file says of its model: architecture, size, quantisation, what it is able to do."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from models import gguf, pooling, projectors
 from models.counts import Counts, commonest_type

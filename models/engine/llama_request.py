@@ -19,7 +19,7 @@ from models.engine.llama_client import JSON
 from models.engine.llama_sight import LlamaSight
 from models.engine.prepared import FIRST_PLACE, refuse_unknown
 from models.engine.sampling import Sampling, check, resolve
-from models.errors import LoadFailed
+from models.errors import InvalidRequest, LoadFailed
 from models.gguf import TemplateSource
 from models.model_family import family_of
 

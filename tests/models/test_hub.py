@@ -472,8 +472,7 @@ def remote(*paths: str) -> list[RemoteFile]:
         (["a.gguf", "b.gguf"], "b", ["b.gguf"]),
         (["mmproj-Q4_K_M.gguf", "a-Q8_0.gguf"], "latest", ["a-Q8_0.gguf", "mmproj-Q4_K_M.gguf"]),
         (
-            ["mmproj-F32.gguf", "a-mmproj-f16.gguf", "mmproj-BF16.gguf", "other/mmproj-F16.gguf"]
-            + ["a-Q8_0.gguf"],
+            ["mmproj-F32.gguf", "a-mmproj-f16.gguf", "other/mmproj-F16.gguf", "a-Q8_0.gguf"],
             "latest",
             ["a-Q8_0.gguf", "a-mmproj-f16.gguf"],
         ),

@@ -165,7 +165,8 @@ def _message(fields: Fields) -> Message:
         known = ", ".join(_ROLES)
         raise InvalidRequest(f'"{name}" must be one of {known}, not {role[:40]!r}.', field=name)
     thought = fields.text("thinking")
-    content = (*read_images(fields), *(read_content(fields) or (Text(""),)))
+    # In Ollama's order, which here is another one than in a prompt of ``generate``.
+    content = (*(read_content(fields) or (Text(""),)), *read_images(fields))
     calls = read_tool_calls(fields)
     if _ROLES[role.lower()] == "tool":
         call_id, name = fields.text("tool_call_id"), fields.text("tool_name")
