@@ -1,6 +1,6 @@
 """The file beside a GGUF model that reads pictures for it: which it is, and what it needs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from models import gguf
@@ -88,6 +88,30 @@ def picture_bytes(files: Files) -> int:
         side = max(side, LONGEST_SIDE)
     patches = min(_MOST_PATCHES, (side // max(1, _number(said, "patch_size"))) ** 2)
     return patches * (between + _WIDTHS * width) * _NUMBER_BYTES
+
+
+def likely_tokens(files: Files) -> Callable[[int, int], int]:
+    """Return what says how many tokens a picture of some width and height will have.
+
+    It is exact where the picture is shrunk to one size, and within some percent elsewhere. A
+    loaded model counts by itself.
+
+    Raises:
+        LoadFailed: the file cannot be read.
+    """
+    said = gguf.read(files.folder / files.projector).metadata
+    kind = kind_of(said)
+    pooled = 4 if kind.startswith("gemma") else _number(said, "projector.scale_factor")
+    merged = 2 if kind.startswith(("qwen", "glm")) else _number(said, "spatial_merge_size")
+    cell = max(1, _number(said, "patch_size")) * max(1, pooled, merged)
+    own = _number(said, "image_size")
+
+    def count(width: int, height: int) -> int:
+        if kind in _ONE_SIZE:
+            return max(1, own // cell) ** 2
+        return max(1, round(width / cell)) * max(1, round(height / cell))
+
+    return count
 
 
 def read_at_once(model: Model) -> int:

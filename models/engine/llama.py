@@ -32,7 +32,7 @@ from models.engine.llama_process import LlamaProcess
 from models.engine.llama_recall import Recall
 from models.engine.llama_request import Asked, LlamaRequests
 from models.engine.llama_sequence import Sequence, run_of_seeds
-from models.engine.llama_sight import LlamaSight
+from models.engine.llama_sight import sight_of
 from models.engine.llama_slots import Slots, Turn
 from models.engine.llama_stream import LlamaStream
 from models.engine.llama_tokenizer import LlamaTokenizer
@@ -97,9 +97,7 @@ class LlamaBackend:
         )
         self._recall = Recall(disk, self._process) if disk else None
         tokenizer = LlamaTokenizer(self._process, source)
-        sight = None
-        if spec.model.files.projector:
-            sight = LlamaSight(self._process, tokenizer, source.bos_token)
+        sight = sight_of(spec.model, tokenizer, source.bos_token, self._process.media_marker)
         self._requests = LlamaRequests(spec.model.path, source, spec.context_length, sight)
         self._requests.always |= said_with_each(spec)
         self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)

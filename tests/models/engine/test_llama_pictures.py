@@ -37,7 +37,7 @@ from models.engine.llama_client import LlamaClient
 from models.engine.llama_config import child_config
 from models.engine.llama_disk import tokens_in
 from models.engine.llama_process import LlamaProcess
-from models.engine.llama_sight import LlamaSight, place_of
+from models.engine.llama_sight import LlamaSight, guessed_sight, place_of, sight_of
 from models.engine.llama_tokenizer import LlamaTokenizer
 from models.errors import ContextOverflow, InferenceError, InvalidRequest, LoadFailed
 from models.events import Failed, Finished, FinishReason, Started, TextDelta
@@ -122,7 +122,11 @@ def eyes() -> Iterator[Eyes]:
 
 @pytest.fixture(scope="module")
 def rocket() -> bytes:
-    return (TESTDATA / "media/rocket.jpg").read_bytes()
+    """The pixels as Ollama takes them, which passes over the profile of their colours."""
+    file = io.BytesIO()
+    with Pillow.open(TESTDATA / "media/rocket.jpg") as picture:
+        picture.save(file, "PNG", icc_profile=None)
+    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -369,13 +373,17 @@ def test_a_projector_that_will_not_do_is_told_in_a_sentence_and_others_are_serve
 # -- Other projectors, in a child alone ------------------------------------------------
 
 
+def of_folder(folder: Path) -> Model:
+    files = Files(folder, MODEL, "mmproj.gguf")
+    return replace(installed(FOLDER / MODEL), files=files)
+
+
 @contextmanager
 def child(folder: Path, kind: str, **changes: Any) -> Iterator[tuple[LlamaProcess, LlamaSight]]:
     """A child as it is started for a model with such a projector, but for ``changes``."""
     shutil.copyfile(FOLDER / MODEL, folder / MODEL)
     tiny_projectors.write(folder / "mmproj.gguf", kind)
-    files = Files(folder, MODEL, "mmproj.gguf")
-    spec = a_spec(replace(installed(FOLDER / MODEL), files=files), context_length=2048)
+    spec = a_spec(of_folder(folder), context_length=2048)
     ready = threading.Event()
     process = LlamaProcess(
         {**child_config(spec, None), **changes}, model_name="eyes", on_change=ready.set
@@ -383,9 +391,11 @@ def child(folder: Path, kind: str, **changes: Any) -> Iterator[tuple[LlamaProces
     try:
         assert ready.wait(30)
         assert process.ready()
-        source = read_template(files.path)
+        source = read_template(spec.model.path)
         tokenizer = LlamaTokenizer(process, source)
-        yield process, LlamaSight(process, tokenizer, source.bos_token)
+        sight = sight_of(spec.model, tokenizer, source.bos_token, process.media_marker)
+        assert sight is not None
+        yield process, sight
     finally:
         process.close()
 
@@ -414,6 +424,12 @@ def test_a_picture_counts_as_many_tokens_as_llama_cpp_reads(tmp_path: Path):
             tokens = sight.tokens(("See ", " there?"), (read_picture(picture),), tokenizer)
 
             assert len(tokens) == completed(process, sight, picture)["tokens_evaluated"]
+
+        guessed = guessed_sight(of_folder(tmp_path), tokenizer, "")
+        assert guessed is not None
+        large = (read_picture(drawn(600, 400)),)
+        told, known = (each.tokens(("", ""), large, tokenizer) for each in (guessed, sight))
+        assert len(told) == pytest.approx(len(known), rel=0.1)
 
 
 def test_a_picture_whose_tokens_look_at_each_other_is_read_at_once(tmp_path: Path, rocket: bytes):
