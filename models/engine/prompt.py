@@ -191,6 +191,8 @@ class Prompter:
             if most is None:
                 return Whole(all_tokens(self.tokenizer, text))
             return Whole(tokens_within(self.tokenizer, text, most))
+        if request.preceding_tokens:
+            raise InvalidRequest("A context cannot come before pictures: send the chat instead.")
         sight = self._sight()
         pieces = pieces_of(readable(text), sight, pictures)
         tokens = sight.tokens(pieces, pictures, self.tokenizer)

@@ -147,23 +147,27 @@ def read_images(fields: Fields) -> tuple[Image, ...]:
     )
 
 
-def placed(images: Sequence[Image], content: Sequence[Text | Image]) -> tuple[Text | Image, ...]:
-    """Put each image where ``[img]`` stands in the text; those for which it does not, in front.
+def placed(
+    images: Sequence[Image], content: Sequence[Text | Image]
+) -> tuple[Sequence[Image], Sequence[Text | Image]]:
+    """Put images where ``[img]`` stands in texts (ollama/ollama: server/prompt.go).
 
-    As Ollama does (server/prompt.go).
+    Return those for which it does not, and the content with the others in it.
     """
     left = list(images)
     found: list[Text | Image] = []
     for part in content:
-        pieces = part.text.split(_PLACE, len(left)) if isinstance(part, Text) else []
-        for place, piece in enumerate(pieces):
-            if place:
-                found.append(left.pop(0))
-            if piece or len(pieces) == 1:
-                found.append(Text(piece))
-        if not pieces:
+        if isinstance(part, Image):
             found.append(part)
-    return (*left, *found)
+            continue
+        first, *others = part.text.split(_PLACE, len(left))
+        if first or not others:
+            found.append(Text(first))
+        for text in others:
+            found.append(left.pop(0))
+            if text:
+                found.append(Text(text))
+    return left, found
 
 
 def read_thinking(fields: Fields) -> Thinking:

@@ -212,7 +212,7 @@ class TestRequests:
     def test_pictures(self):
         seen = [{"role": "user", "content": "hi", "images": ["iVBORw=="]}]
 
-        assert chat(messages=seen).prompt == (Message("user", (Image(b"\x89PNG"), Text("hi"))),)
+        assert chat(messages=seen).prompt == (Message("user", (Text("hi"), Image(b"\x89PNG"))),)
         assert generate(images=["iVBORw=="]).prompt == (
             Message("user", (Image(b"\x89PNG"), Text("hi"))),
         )
@@ -224,6 +224,8 @@ class TestRequests:
         [message] = chat(messages=[seen]).prompt
         assert message.parts == (Image(b"one"), Text(" or "), Image(b"other"), Text("?"))
         [message] = chat(messages=[{**seen, "content": "Is [img] red?"}]).prompt
+        assert message.parts == (Text("Is "), Image(b"one"), Text(" red?"), Image(b"other"))
+        [message] = generate(prompt="Is [img] red?", images=[one, other]).prompt
         assert message.parts == (Image(b"other"), Text("Is "), Image(b"one"), Text(" red?"))
         [message] = chat(messages=[{**seen, "images": [one]}]).prompt
         assert message.parts == (Image(b"one"), Text(" or [img]?"))
