@@ -5,6 +5,7 @@ Sizes are looked at before anything is decoded, and Pillow gives up the GIL whil
 
 import hashlib
 import logging
+import warnings
 from io import BytesIO
 from typing import Any
 
@@ -36,6 +37,8 @@ _SRGB = ImageCms.ImageCmsProfile(
     ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] (Pillow does not say)
 )
 
+# Of whatever is odd about a file that can be read all the same.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 # Our own limit is lower, and looked at before; Pillow's is a warning at first.
 Image.MAX_IMAGE_PIXELS = None
 
