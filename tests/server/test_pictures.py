@@ -4,6 +4,7 @@ import base64
 import io
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -31,6 +32,7 @@ from tests.fakes import (
 from tests.server.conftest import FakeStore, Serving
 
 CONTEXT_LENGTH = 1 << 16
+HELLO = {"role": "user", "content": "Hello"}
 WIDTH = 40  # of a picture, and its tokens
 
 
@@ -159,6 +161,31 @@ def test_300_pictures_are_too_many(serving):
 
     assert answer.status == 400
     assert f"300 pictures, and {MOST_PICTURES} are the most" in answer.json["error"]
+
+
+def test_pictures_that_do_not_come_keep_nobody_waiting_but_who_wants_them(serving):
+    server = serving(eyes())
+    assert server.ask("POST", "/api/chat", {"model": "eyes", "messages": [HELLO]}).status == 200
+
+    with socket.create_server((SITE, 0)) as silent, ThreadPoolExecutor(8) as threads:
+        address = f"http://{SITE}:{silent.getsockname()[1]}/"
+        waiting = [threads.submit(ask, server, n % 5, f"{address}{n}") for n in range(8)]
+        callers = [silent.accept()[0] for _ in waiting]  # all of them wait for an answer
+        answer = server.ask("POST", "/api/chat", {"model": "eyes", "messages": [HELLO]})
+        assert answer.status == 200
+        assert not any(each.done() for each in waiting)
+        for each in callers:
+            each.close()
+        assert {each.result()[0] for each in waiting} == {400}
+
+
+def test_of_several_pictures_it_is_told_which_cannot_be_read(serving):
+    images = [picture(), base64.b64encode(b"none").decode()]
+    asked = {"role": "user", "content": "What?", "images": images}
+    answer = serving(eyes()).ask("POST", "/api/chat", {"model": "eyes", "messages": [asked]})
+
+    assert answer.status == 400
+    assert answer.json["error"].startswith("Picture 2 of 2: This is no picture")
 
 
 def test_damaged_pictures_and_hostile_addresses_harm_nobody(serving):
