@@ -14,7 +14,8 @@ class Sequence:
     end of its next prompt, most of which llama.cpp still has.
 
     A sequence that would not go on as it began is written in one turn: one with a seed, since
-    the draws would begin anew, and one with a grammar, which would too.
+    the draws would begin anew, one with a grammar, which would too, and one with pictures, behind
+    which llama.cpp takes no ids.
     """
 
     TURN_TOKENS = 1024
@@ -26,7 +27,7 @@ class Sequence:
         self.order = order  # among all sequences; what was inserted earlier has less
         self.work = work
         self.begun = False
-        free = work.sampling.seed is None and work.grammar is None
+        free = work.sampling.seed is None and work.grammar is None and not work.pictures
         self._context_length = context_length
         self._shares_cells = shares_cells
         self._in_turns = shares_cells and free
@@ -63,7 +64,8 @@ class Sequence:
     def continued(self, body: JSON) -> JSON:
         """Return the request for its next turn; ``body`` is that for the first."""
         self.written = 0
-        return {**body, "prompt": self._prompt, "n_predict": self.turn_tokens}
+        prompt = self._prompt if self._in_turns else body["prompt"]
+        return {**body, "prompt": prompt, "n_predict": self.turn_tokens}
 
     def take(self, output: Output) -> Output | None:
         """Return what is to be told of what a turn has brought; None: nothing."""
