@@ -65,6 +65,8 @@ class Details:
     vision: bool = False  # has a part that reads images, in its files or beside them
     tools: bool = False  # its chat template knows tools
     thinking: bool = False  # its chat template knows reasoning
+    thinking_switch: bool = False  # and can be asked to go without
+    thinking_effort: bool = False  # and can be told how hard
     insert: bool = False  # its vocabulary has the tokens of fill-in-the-middle
 
 
