@@ -128,7 +128,9 @@ class ReplyRow(Row):
         for place, part in enumerate(self._turn.parts):
             aside = aside_of(self._turn, place)
             if aside is None:
-                growing = self._turn.outcome is Outcome.WRITING and place == len(self._turn.parts) - 1
+                growing = (
+                    self._turn.outcome is Outcome.WRITING and place == len(self._turn.parts) - 1
+                )
                 text = part.text if isinstance(part, Text) else ""
                 self._prose(place).show_text(text, growing=growing)
             else:
