@@ -27,11 +27,11 @@ def folds(desk: Desk) -> list[Fold]:
 
 
 def head(fold: Fold) -> QPushButton:
-    return fold.findChild(QPushButton)
+    return fold.findChildren(QPushButton)[0]
 
 
 def body(fold: Fold) -> TextBlock:
-    return fold.findChild(TextBlock)
+    return fold.findChildren(TextBlock)[0]
 
 
 def answered(*parts: Part, thought_seconds: float = 0.0) -> Turn:
@@ -240,7 +240,7 @@ def test_how_hard_to_think_is_chosen_from_a_menu(desk_of, qtbot) -> None:
     assert switch(desk).text() == "Think: medium"
 
     switch(desk).click()
-    menu = switch(desk).findChild(QMenu)
+    (menu,) = switch(desk).findChildren(QMenu)
     assert [each.text() for each in menu.actions()] == ["Low", "Medium", "High"]
     assert [each.isChecked() for each in menu.actions()] == [False, True, False]
     menu.actions()[2].trigger()
