@@ -5,7 +5,6 @@
 …
 """
 
-import logging
 import re
 import uuid
 from collections.abc import Iterator, Sequence
@@ -17,8 +16,6 @@ from models.engine.decoder import Held, Span, undecided
 from models.engine.json_scan import ObjectScan, is_object
 from models.events import Delta, ReasoningDelta, TextDelta, ToolCallDelta
 from models.markup import CallForm, Calls
-
-log = logging.getLogger(__name__)
 
 _HARMONY_ENDS = ("<|end|>", "<|return|>", "<|call|>", "<|start|>", "<|channel|>")
 _HARMONY_BEGINS = ("<|channel|>", "<|start|>", "to=")
@@ -62,8 +59,6 @@ class RoutedSpeech:
 
     def end(self) -> Iterator[Delta]:
         yield from self._go_on(last=True)
-        if self.unread_calls:
-            log.warning("%d tool calls of a model could not be read", self.unread_calls)
 
     def _go_on(self, *, last: bool) -> Iterator[Delta]:
         self._goes_on = bool(self._held.text) or (last and self._step == self._read_call)

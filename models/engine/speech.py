@@ -3,7 +3,6 @@
 Space around a tag belongs to the tag: models put line breaks there that nobody means.
 """
 
-import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -16,8 +15,6 @@ from models.engine.prepared import Prompt
 from models.engine.routed import RoutedSpeech
 from models.events import Delta, ReasoningDelta, TextDelta, ToolCallDelta
 from models.model_family import ModelFamily
-
-log = logging.getLogger(__name__)
 
 _SPACE = " \t\r\n"
 
@@ -71,8 +68,6 @@ class Speech:
 
     def end(self) -> Iterator[Delta]:
         yield from self._go_on(last=True)
-        if self.unread_calls:
-            log.warning("%d tool calls of a model could not be read", self.unread_calls)
 
     def _go_on(self, *, last: bool) -> Iterator[Delta]:
         while self._held.text or (last and self._reader):
