@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 
 from models.chat import Tool
 from models.engine.calls import skip_space
+from models.engine.coerced_arguments import CoercedArguments, by_name
 from models.engine.decoder import Held, Span, undecided
 from models.engine.json_scan import ObjectScan, is_object
 from models.events import Delta, ReasoningDelta, TextDelta, ToolCallDelta
@@ -52,6 +53,8 @@ class RoutedSpeech:
         self._first = True
         self._scan = ObjectScan("")
         self._arguments: list[str] = []
+        self._by_name = by_name(tools)
+        self._coerced = CoercedArguments({}, "")
 
     def feed(self, span: Span) -> Iterator[Delta]:
         self._held.add(span)
@@ -115,6 +118,7 @@ class RoutedSpeech:
         if self._step == self._read_call and self._to:
             self.calls += 1
             call_id = f"call_{uuid.uuid4().hex[:24]}"
+            self._coerced = CoercedArguments(self._by_name, self._to)
             yield ToolCallDelta(self.calls - 1, "", call_id, self._to)
         elif not self._harmony and header != "all":
             yield TextDelta(header + "\n")  # what a model calls without tools
@@ -183,9 +187,12 @@ class RoutedSpeech:
             span = self._held.take(self._scan.length)
             self._scan.length = 0
             self._arguments.append(said)
-            yield ToolCallDelta(self.calls - 1, said, tokens=span.tokens)
+            told = self._coerced.feed(said)
+            yield ToolCallDelta(self.calls - 1, told, tokens=span.tokens)
         if self._scan.closed or self._scan.broken or last:
             self.unread_calls += not is_object("".join(self._arguments))
+            if rest := self._coerced.rest():  # it was cut off
+                yield ToolCallDelta(self.calls - 1, rest)
             self._go_to(self._behind_call)
 
     def _behind_call(self, last: bool) -> Iterator[Delta]:
