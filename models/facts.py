@@ -17,7 +17,7 @@ from models.model import Details, Files, Kind, Model
 from models.names import ModelName
 from models.template_signs import knows_thinking, knows_tools
 
-VERSION = 5
+VERSION = 6
 """Raised whenever a fact is added or read in another way: what is older is read again."""
 
 _LARGEST_GROUP = 1 << 20  # weights with one scale; 32 to 128 are usual
