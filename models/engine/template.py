@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, lru_cache
+from itertools import product
 from typing import Any, TypeAlias
 
 from jinja2 import TemplateError
 
 from models.chat import Image, Message, Part, Reasoning, Text, Thinking, Tool, ToolCall, ToolResult
 from models.engine.dialect import dialect_of
+from models.engine.plain_tools import plain_tools
 from models.engine.sandbox import Sandbox, TooMuchWork
 from models.engine.turns import (
     Rewrite,
@@ -138,7 +140,6 @@ class ChatTemplate:
         variables = {
             **self._tokens,
             **self._thinking(thinking),
-            "tools": [_tool(each) for each in tools] or None,
             "documents": None,
             **more,
             "add_generation_prompt": ask,
@@ -147,9 +148,12 @@ class ChatTemplate:
         accepted = self._accepted.get(alike, _as_they_are)
         refusal: Exception | None = None
         incomplete: str | None = None
-        for form in (accepted, *(each for each in _FORMS if each is not accepted)):
+        forms = (accepted, *(each for each in _FORMS if each is not accepted))
+        offers = (tools, plain_tools(tools)) if tools else (tools,)
+        for offer, form in product(offers, forms):
+            offered = {"tools": [_tool(each) for each in offer] or None}
             try:
-                text = self._run(form(messages), variables)
+                text = self._run(form(messages), offered | variables)
             except _REFUSALS as error:
                 refusal = refusal or error
                 continue
