@@ -72,9 +72,15 @@ function told(calls) {
   return calls.map(({ toolName, input }) => [toolName, input])
 }
 
-async function streamed(asked) {
+async function called(model, each) {
+  const { toolCalls } = await generateText({ model, ...asked(each) })
+  return told(toolCalls)
+}
+
+async function streamed(model, each) {
   const { toolCalls } = streamText({
-    ...asked,
+    model,
+    ...asked(each),
     onError: ({ error }) => {
       throw error
     },
@@ -85,20 +91,11 @@ async function streamed(asked) {
 const answers = {}
 if (file) {
   const questions = JSON.parse(readFileSync(file, 'utf-8'))
-  for (const [wire, model] of Object.entries(models)) {
-    answers[wire] = []
-    for (const each of questions) {
-      // Ollama's wire cannot require a call.
-      if (wire === 'ollama' && each.choice !== 'auto') {
-        answers[wire].push(null)
-        continue
-      }
-      const { toolCalls } = await generateText({ model, ...asked(each) })
-      answers[wire].push(told(toolCalls))
-    }
-  }
-  answers.streamed = []
-  for (const each of questions) answers.streamed.push(await streamed({ model: models.chat, ...asked(each) }))
+  const all = (ask) => Promise.all(questions.map(ask))
+  answers.chat = await all((each) => streamed(models.chat, each))
+  answers.responses = await all((each) => called(models.responses, each))
+  // Ollama's wire cannot require a call.
+  answers.ollama = await all((each) => each.choice === 'auto' && called(models.ollama, each))
 } else {
   for (const [wire, model] of Object.entries(models)) answers[wire] = await loop(model)
 }
