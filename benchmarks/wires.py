@@ -237,13 +237,18 @@ def _anthropic(question: Question) -> JSON:
     return {
         "messages": [_blocks(turn) for turn in question.turns if turn.role != "system"],
         "max_tokens": question.max_tokens,
-        **({"system": "\n".join(system)} if system else {}),
+        **({"system": [_marked(text) for text in system]} if system else {}),
         **({"tools": tools} if tools else {}),
         **({"tool_choice": {"type": "any"}} if question.must_call else {}),
         **({"output_config": {"format": form}} if question.form else {}),
         **({} if question.thinking is None else {"thinking": {"type": kind}}),
         **question.sampling,
     }
+
+
+def _marked(text: str) -> JSON:
+    """What is cached is told only where it is marked, as agents do."""
+    return {"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}
 
 
 def _blocks(turn: Turn) -> JSON:
@@ -267,8 +272,9 @@ def _anthropic_whole(said: JSON, answer: Answer) -> None:
                 answer.calls.append([block["name"], json.dumps(block["input"])])
     answer.end = said["stop_reason"]
     usage = said["usage"]
-    answer.cached_tokens = usage.get("cache_read_input_tokens") or 0
-    answer.prompt_tokens = usage["input_tokens"] + answer.cached_tokens
+    answer.cached_tokens = usage["cache_read_input_tokens"] or 0
+    made = usage["cache_creation_input_tokens"] or 0
+    answer.prompt_tokens = usage["input_tokens"] + answer.cached_tokens + made
 
 
 def _anthropic_piece(said: JSON, answer: Answer) -> None:
