@@ -10,15 +10,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 from jinja2 import TemplateError
 
 from models.chat import Image, Message, Part, Reasoning, Text, Thinking, Tool, ToolCall, ToolResult
 from models.engine.dialect import dialect_of
-from models.engine.offered_tools import offers
-from models.engine.refusals import STUMBLES, Refused, place_of
 from models.engine.sandbox import Sandbox, TooMuchWork
 from models.engine.turns import (
     Rewrite,
@@ -36,6 +34,17 @@ _MOST_SOURCE = 1 << 20  # characters; the longest published template has some 30
 
 # Stands for the reply that is to be continued, to find where the template put it.
 _CONTINUED = "\ue000continue\ue000"
+
+# What a template may make of messages that it does not understand.
+_REFUSALS = (
+    TemplateError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)
 
 JSON: TypeAlias = dict[str, Any]
 _NOTHING: Mapping[str, Any] = {}
@@ -124,36 +133,24 @@ class ChatTemplate:
         more: Mapping[str, Any],
     ) -> str:
         self._dialect.refuse_unknown(more)
+        if self._dialect.one_call:
+            messages = one_call_each(messages)
         variables = {
             **self._tokens,
             **self._thinking(thinking),
+            "tools": [_tool(each) for each in tools] or None,
             "documents": None,
             **more,
             "add_generation_prompt": ask,
         }
-        render = partial(self._rendered, variables)
-        try:
-            return render(messages, tools)
-        except Refused as refusal:
-            place = place_of(render, messages, tools)
-            words = f"The model's chat template refuses {place}: {refusal}"
-        raise InvalidRequest(words)
-
-    def _rendered(
-        self, variables: JSON, messages: tuple[Message, ...], tools: Sequence[Tool]
-    ) -> str:
-        """Raises Refused where no form of them is accepted."""
-        if self._dialect.one_call:
-            messages = one_call_each(messages)
         alike = (any(each.role == "system" for each in messages), messages == lawful(messages))
         accepted = self._accepted.get(alike, _as_they_are)
         refusal: Exception | None = None
         incomplete: str | None = None
-        forms = (accepted, *(each for each in _FORMS if each is not accepted))
-        for offer, form in ((offer, form) for offer in offers(tools) for form in forms):
+        for form in (accepted, *(each for each in _FORMS if each is not accepted)):
             try:
-                text = self._run(form(messages), {"tools": offer, **variables})
-            except STUMBLES as error:
+                text = self._run(form(messages), variables)
+            except _REFUSALS as error:
                 refusal = refusal or error
                 continue
             if _has_late_system_messages(text, messages):
@@ -162,7 +159,7 @@ class ChatTemplate:
             incomplete = incomplete or text
         if incomplete is not None:
             return incomplete
-        raise Refused(str(refusal))
+        raise InvalidRequest(f"The model's chat template refuses these messages: {refusal}")
 
     def _run(self, messages: tuple[Message, ...], variables: JSON) -> str:
         entries = list(self._entries(messages))
@@ -268,6 +265,12 @@ def _has_late_system_messages(text: str, messages: tuple[Message, ...]) -> bool:
 
 def _calls(message: Message) -> list[ToolCall]:
     return [part for part in message.parts if isinstance(part, ToolCall)]
+
+
+def _tool(tool: Tool) -> JSON:
+    parameters = tool.parameters or {"type": "object", "properties": {}}
+    function = {"name": tool.name, "description": tool.description, "parameters": parameters}
+    return {"type": "function", "function": function}
 
 
 def template_of(source: TemplateSource) -> ChatTemplate | None:
