@@ -23,7 +23,8 @@ from benchmarks.agent_model import (
     write_agent_mlx,
 )
 from benchmarks.measure import JSON, machine, print_table
-from benchmarks.wires import WIRES, Question, Turn, Wire
+from benchmarks.wire_words import Question, Turn
+from benchmarks.wires import WIRES, Wire
 
 MODELS = {"agent": "llama.cpp", "agent-mlx": "MLX"}
 TOOLS = 30

@@ -26,6 +26,8 @@ MODELS = ("pocket:latest", "pocket:mlx")
 ENGINES = {"pocket:latest": "llama.cpp", "pocket:mlx": "MLX"}
 AT_ONCE = 8
 MAX_TOKENS = 500
+# The smallest of models goes round in circles, and then a call has no end.
+SAMPLING = {"temperature": 1.0, "frequency_penalty": 1.0}
 
 
 @dataclass(frozen=True, slots=True)

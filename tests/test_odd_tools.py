@@ -7,7 +7,8 @@ import jsonschema
 import pytest
 
 from app.services import api_server, open_everything
-from benchmarks.wires import WIRES, Answer, Question, Turn, Wire
+from benchmarks.wire_words import Answer, Question, Turn
+from benchmarks.wires import WIRES, Wire
 from models.engine.installed import has_mlx
 from tests.odd_tools import NAMES, SCHEMAS, tool
 

@@ -9,31 +9,13 @@ import jsonschema
 import pytest
 
 from app.services import api_server, open_everything
-from benchmarks.wires import WIRES, Answer, Question, Turn, Wire
+from benchmarks.forms import BERN, FORM, PARIS, WEATHER
+from benchmarks.wire_words import Answer, Question
+from benchmarks.wires import WIRES, Wire
 from models.engine.installed import has_mlx
 from tests.gguf_bytes import changed
 from tests.running import POCKET_GGUF, POCKET_MLX
 
-FORM: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "city": {"type": "string", "maxLength": 12},
-        "size": {"type": "integer", "minimum": 0, "maximum": 99},
-    },
-    "required": ["city", "size"],
-    "additionalProperties": False,
-}
-WEATHER: dict[str, Any] = {
-    "name": "get_weather",
-    "description": "Get the current weather in a city.",
-    "parameters": {
-        "type": "object",
-        "properties": {"city": {"type": "string", "maxLength": 20}},
-        "required": ["city"],
-    },
-}
-JSON_OF_PARIS = (Turn("user", "Give me JSON about Paris with city and size 7."),)
-BERN = (Turn("user", "What is the weather in Bern?"),)
 ASKS = '"<|im_start|>assistant\\n" if add_generation_prompt'
 THINKS = '"<|im_start|>assistant\\n<think>\\n" if add_generation_prompt'
 
@@ -79,7 +61,7 @@ def assert_of_the_form(answer: Answer) -> None:
 @every_wire
 @both_engines
 def test_it_has_the_form_behind_a_thought(port: int, wire: Wire, model: str) -> None:
-    asked = Question(turns=JSON_OF_PARIS, form=FORM, thinking=True)
+    asked = Question(turns=PARIS, form=FORM, thinking=True)
 
     answer = wire.ask(port, model, asked)
 
@@ -95,7 +77,7 @@ def test_with_tools_and_a_thought_it_has_the_form_or_calls(
     wish: dict[str, Any] = {"form": FORM, "tools": (WEATHER,), "thinking": True}
 
     called = wire.ask(port, model, Question(turns=BERN, **wish), stream=True)
-    said = wire.ask(port, model, Question(turns=JSON_OF_PARIS, **wish), stream=True)
+    said = wire.ask(port, model, Question(turns=PARIS, **wish), stream=True)
 
     assert called.thought and said.thought
     assert called.text == ""
@@ -115,7 +97,7 @@ def test_with_tools_and_a_thought_it_has_the_form_or_calls(
 def test_a_thought_that_the_template_begins_stays_out_of_it(
     port: int, wire: Wire, model: str
 ) -> None:
-    asked = Question(turns=JSON_OF_PARIS, form=FORM, tools=(WEATHER,))
+    asked = Question(turns=PARIS, form=FORM, tools=(WEATHER,))
 
     answer = wire.ask(port, model, asked, stream=True)
 
@@ -125,7 +107,7 @@ def test_a_thought_that_the_template_begins_stays_out_of_it(
 
 @every_wire
 def test_it_is_the_same_whole_and_as_a_stream(port: int, wire: Wire) -> None:
-    asked = Question(turns=JSON_OF_PARIS, form=FORM, sampling={"temperature": 1.0, "seed": 5})
+    asked = Question(turns=PARIS, form=FORM, sampling={"temperature": 1.0, "seed": 5})
 
     whole = wire.ask(port, "pocket", asked)
     stream = wire.ask(port, "pocket", asked, stream=True)

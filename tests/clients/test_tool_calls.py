@@ -96,7 +96,9 @@ def by_anthropic(
         for each in question.tools
     ]
     asked: Any = {"messages": question.messages, "tools": tools, "tool_choice": kind}
-    reply = client.messages.create(model=model, temperature=0, max_tokens=MAX_TOKENS, **asked)
+    reply = client.messages.create(
+        model=model, max_tokens=MAX_TOKENS, extra_body={"temperature": 0}, **asked
+    )
     return [[each.name, each.input] for each in reply.content if each.type == "tool_use"]
 
 
