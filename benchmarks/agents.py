@@ -8,7 +8,7 @@ has been read before is not read again up to the word that changed: where it sta
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ class Read:
 
 
 @contextmanager
-def agents(home: Path, models: Sequence[str]) -> Iterator[int]:
+def agents(home: Path, models: Sequence[str]) -> Generator[int]:
     """Yield the port of a server that has the model, on each engine under a name of its own."""
     with open_everything(home / "inglenook") as services:
         services.settings.change(context_length=CONTEXT_LENGTH)
@@ -92,7 +92,7 @@ def talk(port: int, model: str, wire: Wire, place: Place, tokens: int, turns: in
     """Hold a chat on one wire. Raises RuntimeError where a turn is not answered."""
     said: list[Turn] = []
     offered = tools()
-    read = cached = 0
+    last = read = cached = 0
     seconds: list[float] = []
     for turn in range(turns):
         said.append(Turn("user", f"Look at part {turn}."))
@@ -103,10 +103,11 @@ def talk(port: int, model: str, wire: Wire, place: Place, tokens: int, turns: in
         if answer.text != SENTENCE:
             raise RuntimeError(f"{wire.name}: {answer.status} {answer.error or answer.text}")
         said.append(Turn("assistant", answer.text))
+        last = answer.prompt_tokens
         if turn:
             read += answer.prompt_tokens
             cached += answer.cached_tokens
-    return Read(answer.prompt_tokens, cached / read, sum(seconds[1:]) / (turns - 1), seconds[0])
+    return Read(last, cached / read, sum(seconds[1:]) / (turns - 1), seconds[0])
 
 
 def rows(models: Sequence[str], tokens: int, turns: int) -> Iterator[list[str]]:

@@ -47,12 +47,18 @@ def choice_for(question: ToolQuestion, place: int) -> str | JSON:
 
 
 def ask(
-    client: openai.OpenAI, model: str, question: ToolQuestion, choice: str | JSON, **sampling: float
+    client: openai.OpenAI, model: str, question: ToolQuestion, choice: str | JSON, sampling: JSON
 ) -> Outcome:
     """Have one question answered, and judge the calls."""
-    asked: Any = {"messages": question.messages, "tools": question.tools, "tool_choice": choice}
+    asked: Any = {
+        "messages": question.messages,
+        "tools": question.tools,
+        "tool_choice": choice,
+        "max_tokens": MAX_TOKENS,
+        **sampling,
+    }
     try:
-        reply = client.chat.completions.create(model=model, **asked, **sampling)
+        reply = client.chat.completions.create(model=model, **asked)
     except openai.APIError as error:
         return Outcome(question, (), f"refused: {error}")
     (said,) = reply.choices
@@ -67,12 +73,12 @@ def ask(
 
 
 def answers(
-    client: openai.OpenAI, model: str, questions: list[ToolQuestion], **sampling: float
+    client: openai.OpenAI, model: str, questions: list[ToolQuestion], sampling: JSON
 ) -> list[Outcome]:
     def one(place: int) -> Outcome:
         question = questions[place]
         choice = choice_for(question, place)
-        return ask(client, model, question, choice, max_tokens=MAX_TOKENS, seed=place, **sampling)
+        return ask(client, model, question, choice, {**sampling, "seed": place})
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(one, range(len(questions))))

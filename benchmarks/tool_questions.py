@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jsonschema
 
@@ -85,13 +85,13 @@ def _lines(path: Path) -> list[Any]:
 
 
 def _question(kind: str, asked: JSON, answer: JSON | None) -> ToolQuestion:
-    truths = answer["ground_truth"] if answer else []
+    truths: list[dict[str, Any]] = answer["ground_truth"] if answer else []
     return ToolQuestion(
         id=asked["id"],
         kind=kind,
         messages=asked["question"][0],
         tools=[{"type": "function", "function": _function(each)} for each in asked["function"]],
-        right=tuple(pair for truth in truths for pair in truth.items()),
+        right=tuple((name, given) for truth in truths for name, given in truth.items()),
     )
 
 
@@ -100,13 +100,12 @@ def _function(found: JSON) -> JSON:
 
 
 def _schema(found: Any) -> Any:  # noqa: ANN401 - JSON is anything
-    match found:
-        case dict():
-            return {key: _type(key, each) for key, each in found.items() if each != "any"}
-        case list():
-            return [_schema(each) for each in found]
-        case _:
-            return found
+    if isinstance(found, list):
+        return [_schema(each) for each in cast("list[Any]", found)]
+    if not isinstance(found, dict):
+        return found
+    members = cast("JSON", found).items()
+    return {key: _type(key, each) for key, each in members if each != "any"}
 
 
 def _type(key: str, found: Any) -> Any:  # noqa: ANN401

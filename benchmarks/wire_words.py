@@ -100,8 +100,8 @@ def chat_whole(said: JSON, answer: Answer) -> None:
 
 
 def _openai_usage(usage: JSON, answer: Answer) -> None:
-    details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or {}
-    answer.cached_tokens = details.get("cached_tokens", 0)
+    details: JSON = usage.get("prompt_tokens_details") or usage["input_tokens_details"]
+    answer.cached_tokens = details["cached_tokens"]
     answer.prompt_tokens = usage.get("prompt_tokens") or usage.get("input_tokens") or 0
 
 

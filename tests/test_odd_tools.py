@@ -10,7 +10,7 @@ from app.services import api_server, open_everything
 from benchmarks.wire_words import Answer, Question, Turn
 from benchmarks.wires import WIRES, Wire
 from models.engine.installed import has_mlx
-from tests.odd_tools import NAMES, SCHEMAS, tool
+from tests.odd_tools import JSON, NAMES, SCHEMAS, tool
 
 HELLO = (Turn("user", "What is the weather in Bern?"),)
 WEATHER = tool(SCHEMAS["$ref"], "get_weather", "Get the current weather in a city.")
@@ -65,7 +65,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         server.stop()
 
 
-def assert_fits(answer: Answer, name: str, schema: object) -> None:
+def assert_fits(answer: Answer, name: str, schema: JSON) -> None:
     assert answer.status == 200, answer.error
     assert answer.calls and not answer.is_cut
     for called, given in answer.calls:
@@ -90,7 +90,7 @@ def test_a_call_that_is_required_fits_a_schema_of_any_kind(
 
 
 @pytest.mark.skipif(not has_mlx(), reason="MLX is not installed here")
-@pytest.mark.parametrize("what", ["recursion", "nullable", "Chinese"])
+@pytest.mark.parametrize("what", ["recursion", "nullable"])
 def test_on_mlx_too(port: int, what: str) -> None:
     schema = SCHEMAS[what]
     asked = Question(

@@ -95,6 +95,6 @@ def test_calls_are_as_the_request_allows_to_the_letter(
         choice = choice_for(question, place)
         wish: Any = SAMPLING if kind != IRRELEVANCE else {"temperature": 0}
 
-        outcome = ask(client, MODELS[engine], question, choice, seed=place, **wish)
+        outcome = ask(client, MODELS[engine], question, choice, {**wish, "seed": place})
 
         assert outcome.fault == "", question.id
