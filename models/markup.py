@@ -93,5 +93,7 @@ class Thoughts:
     signs: Signs
     begin: str
     end: str
+    # ``end`` as its models write it, with all that follows before they can say anything else.
+    closing: str
     around: tuple[str, ...] = ()  # tags around what is said, which are not shown
     token: str = ""  # the one that ``begin`` begins with, where it is more than a token

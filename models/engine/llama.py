@@ -268,7 +268,7 @@ class LlamaBackend:
         if isinstance(output, Decoded):
             self._slots.has_read(turn)
         told = sequence.take(output)
-        for each in self._slots.wrote(turn, sequence.written):
+        for each in (*self._slots.wrote(turn, sequence.written), *([turn] * sequence.leaves)):
             self._streams[each].cancel()  # and it stands in the queue again
         if isinstance(told, Prefilled):
             self._kept.read(sequence.work.tokens, told.cached_tokens)

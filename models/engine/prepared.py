@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.engine.grammar import CompiledGrammar
+from models.engine.thought_budget import ThoughtBudget
 from models.errors import InvalidRequest
 from models.model_family import UNMARKED, ModelFamily
 
@@ -22,6 +23,7 @@ class Prompt:
     cut: bool = False  # the middle of what alone was too long is missing
     family: ModelFamily = UNMARKED  # how what follows is marked
     in_thought: bool = False  # it ends where the model is to go on thinking
+    thought: ThoughtBudget | None = None  # see ``Work``
 
 
 def rounded_up(context: int) -> int:

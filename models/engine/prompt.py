@@ -23,6 +23,7 @@ from models.engine.history import History, room_for_cut, size_of, texts_of, with
 from models.engine.infill import infill_tokens
 from models.engine.prepared import Prompt, rounded_up
 from models.engine.template import ChatTemplate, in_place_of
+from models.engine.thought_budget import budget_of
 from models.engine.tokenizer import Tokenizer
 from models.errors import ContextOverflow, InvalidRequest
 from models.fill_in import FillIn
@@ -89,6 +90,7 @@ class Prompter:
         checkpoints = ()
         if self.marks and not fitted.cut:
             checkpoints = self._checkpoints(request, fitted.dropped_messages, tokens)
+        in_thought = family.thoughts is not None and self._ends_in(family.thoughts, tokens)
         return Prompt(
             tuple(tokens),
             min(whole, request.max_tokens or whole),
@@ -97,7 +99,8 @@ class Prompter:
             self.grammars.make(request, tokens, family) if self.grammars else None,
             fitted.cut,
             family,
-            family.thoughts is not None and self._ends_in(family.thoughts, tokens),
+            in_thought,
+            budget_of(request, family, self.tokenizer, begun=in_thought),
         )
 
     def count(self, request: GenerateRequest) -> int:

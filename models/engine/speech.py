@@ -3,7 +3,6 @@
 Space around a tag belongs to the tag: models put line breaks there that nobody means.
 """
 
-import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,13 +10,12 @@ from functools import partial
 from models.chat import GenerateRequest, Tool
 from models.engine.call_readers import reader_of
 from models.engine.calls import CallReader, Outcome
+from models.engine.coerced_arguments import CoercedArguments, by_name
 from models.engine.decoder import Channel, Held, PlainText, Span, undecided
 from models.engine.prepared import Prompt
 from models.engine.routed import RoutedSpeech
 from models.events import Delta, ReasoningDelta, TextDelta, ToolCallDelta
 from models.model_family import ModelFamily
-
-log = logging.getLogger(__name__)
 
 _SPACE = " \t\r\n"
 
@@ -43,6 +41,8 @@ class Speech:
         self.unread_calls = 0  # that are text, or whose arguments are no JSON
         self._calls = family.calls if calls else None
         self._tools = tools
+        self._by_name = by_name(tools)
+        self._arguments = CoercedArguments({}, "")  # of the call that is being read
         self._thoughts = family.thoughts
         self._around = family.thoughts.around if family.thoughts else ()
         self._ids: set[str] = set()
@@ -71,8 +71,6 @@ class Speech:
 
     def end(self) -> Iterator[Delta]:
         yield from self._go_on(last=True)
-        if self.unread_calls:
-            log.warning("%d tool calls of a model could not be read", self.unread_calls)
 
     def _go_on(self, *, last: bool) -> Iterator[Delta]:
         while self._held.text or (last and self._reader):
@@ -166,13 +164,17 @@ class Speech:
         for piece in reader.read(self._held, last=last):
             call_id = ""
             if piece.name:
+                yield from self._rest_of_arguments()
                 self._named = True
                 self.calls += 1
                 self._begin()
                 call_id = self._new_id(piece.call_id)
-            yield ToolCallDelta(self.calls - 1, piece.arguments, call_id, piece.name, piece.tokens)
+                self._arguments = CoercedArguments(self._by_name, piece.name)
+            said = self._arguments.feed(piece.arguments)
+            yield ToolCallDelta(self.calls - 1, said, call_id, piece.name, piece.tokens)
         if reader.outcome is Outcome.OPEN:
             return
+        yield from self._rest_of_arguments()
         self._reader = None
         if last and self._named:  # it was cut off: what is left is a piece of it
             self._held.take(len(self._held.text))
@@ -186,6 +188,10 @@ class Speech:
                 yield self._delta(self._opening)
             self._at_edge = False
         self.unread_calls += reader.faulty or (is_text and tagged)
+
+    def _rest_of_arguments(self) -> Iterator[Delta]:
+        if rest := self._arguments.rest():  # it was cut off
+            yield ToolCallDelta(self.calls - 1, rest)
 
     def _new_id(self, own: str) -> str:
         """Return the model's own id for a call, if it is one."""

@@ -16,6 +16,7 @@ from server.contract import (
     number,
     one_of,
 )
+from server.thinking_budget import BUDGET_ROWS
 
 _TEXTS = list_of(TEXT)
 _IDS = list_of(integer(0))
@@ -159,6 +160,7 @@ CHAT = Route(
         Row("reasoning_effort", _EFFORT, note="a model that cannot think answers without"),
         Row("reasoning", OBJECT, note="the same, as the Responses API has it"),
         Row("reasoning.effort", _EFFORT),
+        *BUDGET_ROWS,
         Row("think", either(FLAG, _EFFORT), note="ours: refused by a model that cannot think"),
         Row("chat_template_kwargs", OBJECT, note="ours"),
         Row("chat_template_kwargs.enable_thinking", FLAG),

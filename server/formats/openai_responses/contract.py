@@ -16,6 +16,7 @@ from server.contract import (
     number,
     one_of,
 )
+from server.thinking_budget import BUDGET_ROWS
 
 # What may be included in a response, and whether there can be any of it here.
 INCLUDES = {
@@ -146,6 +147,7 @@ CREATE = Route(
         Row("max_output_tokens", integer(1)),
         Row("top_logprobs", integer(0, 20)),
         Row("grammar", TEXT, note="ours: GBNF"),
+        *BUDGET_ROWS,
         Row("think", either(FLAG, TEXT), note="ours"),
         Row("chat_template_kwargs", OBJECT, note="ours"),
         Row("chat_template_kwargs.enable_thinking", FLAG),

@@ -27,18 +27,8 @@ COUNT = 200  # real calls
 CHAT = 40  # of them in one: some templates look at all messages for each
 TEMPLATES = sorted((TESTDATA / "chat-templates").glob("*.jinja"))
 FOUND = {path.stem: family_of(path.read_text(encoding="utf-8")) for path in TEMPLATES}
-# These write no calls of an earlier turn, or only with tools as nobody sends them.
-WRITE_NONE = {
-    "Kimi-K2-Instruct",  # ours keeps to what Jinja's sandbox allows
-    "Kimi-K2-Thinking",
-    "LFM2-8B-A1B",
-    "LFM2.5-Instruct",
-    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B",
-    "granite-3.0-instruct",
-    "ibm-granite-granite-3.3-2B-Instruct",
-    "llama-cpp-deepseek-r1",
-}
-WRITING = [name for name, family in FOUND.items() if family.calls and name not in WRITE_NONE]
+# These write no calls of an earlier turn: what we put into the text for them reads back, too.
+WRITING = [name for name, family in FOUND.items() if family.calls]
 TAG_ONCE = {"deepseek-ai-DeepSeek-R1-Distill-Qwen-32B"}  # that begins a call, in a whole chat
 # What ends a turn, in the text of the templates.
 _ENDS = re.compile(
