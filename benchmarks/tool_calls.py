@@ -1,6 +1,6 @@
 """Whether every call that is required names an allowed tool and fits its schema: on both engines.
 
-    python -m benchmarks.tool_calls [--count 50] [--temperature 0] [--models NAME ...]
+    python -m benchmarks.tool_calls [--count 50] [--greedy] [--models NAME ...]
 
 So many questions of each of four sets of the Berkeley leaderboard go to ``ingle serve`` through
 OpenAI's client. Where a tool fits, a call is required, in every other question of a tool by its
@@ -13,11 +13,13 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import openai
+from openai.types.chat import ChatCompletion
 
 from benchmarks.measure import JSON, machine, print_table, serve
 from benchmarks.tool_questions import IRRELEVANCE, SETS, Call, ToolQuestion, tool_questions
@@ -26,8 +28,9 @@ MODELS = ("pocket:latest", "pocket:mlx")
 ENGINES = {"pocket:latest": "llama.cpp", "pocket:mlx": "MLX"}
 AT_ONCE = 8
 MAX_TOKENS = 500
+GREEDY: JSON = {"temperature": 0}
 # The smallest of models goes round in circles, and then a call has no end.
-SAMPLING = {"temperature": 1.0, "frequency_penalty": 1.0}
+SAMPLING: JSON = {"temperature": 1.0, "frequency_penalty": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def ask(
         **sampling,
     }
     try:
-        reply = client.chat.completions.create(model=model, **asked)
+        reply: ChatCompletion = client.chat.completions.create(model=model, **asked)
     except openai.APIError as error:
         return Outcome(question, (), f"refused: {error}")
     (said,) = reply.choices
@@ -93,38 +96,30 @@ def row(model: str, kind: str, outcomes: list[Outcome], seconds: float) -> list[
     return [ENGINES[model], kind, share, str(called), as_wanted, f"{seconds:.0f}"]
 
 
-def rows(models: list[str], count: int, **sampling: float) -> Iterator[list[str]]:
+def rows(models: list[str], count: int, sampling: JSON) -> Iterator[list[str]]:
     with (
         tempfile.TemporaryDirectory() as folder,
         serve(Path(folder)) as server,
         openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none") as client,
     ):
-        for model in models:
-            for kind in SETS:
-                began = perf_counter()
-                outcomes = answers(client, model, tool_questions(kind, count), **sampling)
-                for each in outcomes:
-                    if each.fault:
-                        print(f"{model}: {each.question.id}: {each.fault[:400]}", flush=True)
-                yield row(model, kind, outcomes, perf_counter() - began)
+        for model, kind in product(models, SETS):
+            began = perf_counter()
+            drawn = GREEDY if kind == IRRELEVANCE else sampling
+            outcomes = answers(client, model, tool_questions(kind, count), drawn)
+            for each in outcomes:
+                if each.fault:
+                    print(f"{model}: {each.question.id}: {each.fault[:400]}", flush=True)
+            yield row(model, kind, outcomes, perf_counter() - began)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge tool calls by what was allowed.")
     parser.add_argument("--count", type=int, default=50, help="questions of each set")
-    parser.add_argument("--temperature", type=float, default=0.0)
-    parser.add_argument("--penalty", type=float, default=0.0)
+    parser.add_argument("--greedy", action="store_true", help="draw the likeliest tokens")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     asked = parser.parse_args()
     print(f"{machine()}; {asked.count} questions of each set\n", flush=True)
-    found = list(
-        rows(
-            asked.models,
-            asked.count,
-            temperature=asked.temperature,
-            frequency_penalty=asked.penalty,
-        )
-    )
+    found = list(rows(asked.models, asked.count, GREEDY if asked.greedy else SAMPLING))
     print_table(
         ["engine", "set", "lawful (goal 100 %)", "answers with calls", "as wanted", "seconds"],
         found,

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import openai
 import pytest
 
 from app.services import api_server, open_everything
-from benchmarks.tool_calls import SAMPLING, ask, choice_for
+from benchmarks.tool_calls import GREEDY, SAMPLING, ask, choice_for
 from benchmarks.tool_questions import FOLDER, IRRELEVANCE, SETS, tool_questions
 from models.engine.installed import has_mlx
 from models.model_family import family_of
@@ -93,8 +92,8 @@ def test_calls_are_as_the_request_allows_to_the_letter(
         pytest.skip("MLX is not installed here")
     for place, question in enumerate(tool_questions(kind, COUNT)):
         choice = choice_for(question, place)
-        wish: Any = SAMPLING if kind != IRRELEVANCE else {"temperature": 0}
+        drawn = GREEDY if kind == IRRELEVANCE else SAMPLING
 
-        outcome = ask(client, MODELS[engine], question, choice, {**wish, "seed": place})
+        outcome = ask(client, MODELS[engine], question, choice, {**drawn, "seed": place})
 
         assert outcome.fault == "", question.id
