@@ -135,7 +135,8 @@ _AROUND: list[tuple[str, str, Json]] = [
         {"tools": [{"type": "function", "name": "f", "parameters": {}}]}),
     (_RESPONSES, r"tools\[\]\.tools",
         {"tools": [{"type": "namespace", "name": "n", "description": "d", "tools": []}]}),
-    (_RESPONSES, r"tools\[\]\.format", {"tools": [{"type": "custom", "name": "f"}]}),
+    (_RESPONSES, r"tools\[\]\.format.*", {"tools": [{"type": "custom", "name": "f", "format": {
+        "type": "grammar", "syntax": "regex", "definition": "a"}}]}),
     (_RESPONSES, r"text\.format.*",
         {"text": {"format": {"type": "json_schema", "name": "a", "schema": {}}}}),
     (_RESPONSES, r"stream_options.*", {"stream": True}),
