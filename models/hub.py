@@ -62,6 +62,7 @@ class Hub:
         Raises:
             InvalidModelName: it cannot be a name.
             PullCancelled: soon after ``cancelled`` is set. What has arrived is kept.
+            DiskFull: there is no room for it, or none any more. Likewise.
             PullFailed: with one sentence that says why.
         """
         parsed = ModelName.parse(name)
