@@ -281,6 +281,7 @@ def test_what_is_said_to_a_tool_of_plain_text_matches_its_regex(port: int, model
         "input": "What is the weather in Bern?",
         "tools": [{"type": "custom", "name": "guess", "description": "a guess", "format": form}],
         "tool_choice": "required",
+        "store": False,  # no thread is to be begun for it
         "max_output_tokens": 100,
     }
 

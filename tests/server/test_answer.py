@@ -231,7 +231,7 @@ class StuckEngines(RecordedEngines):
             model=a_model("tiny"),
             names=frozenset({"tiny:latest"}),
             loading=False,
-            need=Need(0, 0, 0),
+            need=Need(weights_bytes=0, cache_bytes=0, working_bytes=0),
             loaded_bytes=0,
             context_length=1,
             expires_at=None,
