@@ -15,6 +15,7 @@ from models.downloads import Puller
 from models.errors import InferenceError
 from models.hub import Hub
 from models.records.passing import PassingRecords
+from models.registry import Registry
 from models.store import Store
 from models.version import own_version
 from models.worker import PYTHON, Command
@@ -85,7 +86,7 @@ def create_app(
     answered: metrics.Answered = Counter()
     app = Api(streams, LargeBodies(worker_command))
     for blueprint in (
-        ollama.routes(streams, shelf, store, hub or Hub(store)),
+        ollama.routes(streams, shelf, store, hub or Hub(store), Registry(store)),
         openai.routes(streams, shelf),
         openai_responses.routes(streams, shelf, records or app.passing_records),
         anthropic.routes(streams, tokens, shelf),

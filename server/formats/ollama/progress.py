@@ -78,13 +78,13 @@ async def _statuses(subject: str, work: Work) -> AsyncGenerator[Json, None]:
 
 
 def _body(subject: str, progress: PullProgress) -> Json:
-    """Clients have a bar for each digest: ours is of all the files together."""
+    """Clients have a bar for each digest: one of all the files together has a made-up one."""
     if not progress.total_bytes:
         return {"status": progress.status}
-    digest = hashlib.sha256(subject.encode()).hexdigest()
+    digest = progress.sha256 or hashlib.sha256(subject.encode()).hexdigest()
     status = progress.status
-    if status == "pulling":
-        status = f"pulling {digest[:12]}"
+    if status in ("pulling", "pushing"):
+        status = f"{status} {digest[:12]}"
     body: Json = {
         "status": status,
         "digest": f"sha256:{digest}",
