@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from models import proxies, registry_layers
 from models.errors import InferenceError
-from models.hub_errors import ProxyUnusable, PullCancelled
+from models.hub_errors import ProxyUnusable
 from models.hub_progress import PullProgress
 from models.registry_address import Address, host_in, parse
 from models.registry_upload import RegistryRefused, Upload
@@ -88,13 +88,9 @@ def _told(address: Address) -> Generator[None]:
 
     try:
         yield
-    except PullCancelled:
-        raise
     except RegistryRefused as error:
         raise PushFailed(_refusal(error, address.host)) from None
-    except (HTTPError, InvalidURL) as error:
-        if isinstance(error.__cause__, PullCancelled):
-            raise PullCancelled from None
+    except (HTTPError, InvalidURL):
         by = address.base.partition(":")[0]
         hint = "" if by == "http" else ", or push with 'insecure' if it has no certificate"
         raise PushFailed(
