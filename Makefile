@@ -24,12 +24,13 @@ help:
 venv: $(STAMP)
 
 # One hash for every file, and nothing fetched that is not in the lock: setuptools,
-# which builds our own editable install, is in it too.
+# which builds our own editable install, is in it too. The lock is all there is to install:
+# what its packages name beyond it is left out on purpose.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Inglenook needs Python 3.11 or later; say which with: make PYTHON=python3.12")'
 	packaging/system-packages venv $(PYTHON)
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index -e .
 	@touch $@
 
@@ -51,7 +52,7 @@ test: venv $(JAVASCRIPT)
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	tests/xvfb.sh $(BIN)/python -m pytest -m xvfb
-	$(BIN)/python -m pytest -m 'not xvfb'
+	$(BIN)/python -m pytest -m 'not xvfb' --numprocesses=2 --dist=loadfile
 
 # A virtual environment for each lock: what is in two of them cannot be in one.
 CLIENTS := $(basename $(notdir $(wildcard tests/clients/*.lock)))
@@ -97,7 +98,7 @@ docs: venv
 
 lock: venv
 	$(BIN)/uv pip compile pyproject.toml --output-file requirements.lock $(LOCKING) $(UPGRADE) \
-		--all-extras --group test --group bench --group build
+		--all-extras --group test --group bench --group build --excludes packaging/unused.txt
 	for name in $(CLIENTS) agents/aider; do $(BIN)/uv pip compile tests/clients/$$name.in \
 		--output-file tests/clients/$$name.lock $(LOCKING) $(UPGRADE) || exit; done
 	for folder in tests/javascript tests/clients tests/clients/agents; do \

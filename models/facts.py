@@ -16,7 +16,12 @@ from models.mlx_cache import WIDTH, cache_facts
 from models.model import Details, Files, Kind, Model
 from models.names import ModelName
 from models.quantization import SHARD
-from models.template_signs import knows_thinking, knows_tools
+from models.template_signs import (
+    knows_effort,
+    knows_thinking,
+    knows_tools,
+    may_skip_thinking,
+)
 
 VERSION = 6
 """Raised whenever a fact is added or read in another way: what is older is read again."""
@@ -129,6 +134,8 @@ def of_mlx(folder: Path) -> Details:
         vision=isinstance(config.get("vision_config"), dict),
         tools=knows_tools(template),
         thinking=knows_thinking(template),
+        thinking_switch=may_skip_thinking(template),
+        thinking_effort=knows_effort(template),
         insert=completes and _fills_in(folder),
     )
 

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -100,11 +101,22 @@ def test_what_is_declared_is_locked():
 def test_an_engine_has_one_version_on_every_platform():
     pins: dict[str, set[str]] = {}
     for requirement in declared():
-        if requirement.name in {"mlx", "mlx-lm", "transformers", "xllamacpp"}:
+        if requirement.name in {"mlx", "mlx-lm", "mlx-vlm", "transformers", "xllamacpp"}:
             pins.setdefault(requirement.name, set()).add(str(requirement.specifier))
 
-    assert len(pins) == 4
+    assert len(pins) == 5
     assert all(len(specifiers) == 1 for specifiers in pins.values()), pins
+
+
+def test_what_mlx_vlm_names_and_nobody_uses_is_not_installed():
+    lines = (REPOSITORY / "packaging/unused.txt").read_text(encoding="utf-8").splitlines()
+    unused = {line for line in lines if not line.startswith("#")}
+
+    assert {"datasets", "mlx-audio", "opencv-python"} <= unused
+    assert not unused & locked().keys()
+    assert not {"pyarrow", "torch", "torchvision"} & locked().keys()
+    modules = ("cv2", "datasets", "miniaudio", "mlx_audio", "pyarrow", "torch", "torchvision")
+    assert [name for name in modules if find_spec(name)] == []
 
 
 def test_every_make_command_in_the_readme_exists():

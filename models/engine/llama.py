@@ -176,8 +176,10 @@ class LlamaBackend:
                 stream.cancel()  # llama.cpp cannot end one of several
 
     def close(self) -> None:
-        for stream in self._streams.values():
+        for turn, stream in self._streams.items():
             stream.cancel()
+            if self._recall and not self._left_in(turn):  # all is told but its end
+                self._recall.end(turn, stream.slot)
         self._sequences.clear()
         self._grammars.close()
         if self._recall:
@@ -249,9 +251,7 @@ class LlamaBackend:
                 self._admitted.append(Admitted(sequence.ticket, sequence.prompt_tokens))
         body = first.continued(self._requests.completion(first.work))
         body["n_cmpl"] = len(turn.tickets)
-        return Asked(
-            work=first.work, body=body, requests=self._requests, asks_beside=turn.asks_beside
-        )
+        return Asked(first.work, body, self._requests, turn.asks_beside)
 
     def _left_in(self, turn: Turn) -> list[Sequence]:
         return [self._sequences[each] for each in turn.tickets if each in self._sequences]
@@ -266,7 +266,7 @@ class LlamaBackend:
         if isinstance(output, Decoded):
             self._slots.has_read(turn)
         told = sequence.take(output)
-        for each in self._slots.wrote(turn, sequence.written):
+        for each in (*self._slots.wrote(turn, sequence.written), *([turn] * sequence.leaves)):
             self._streams[each].cancel()  # and it stands in the queue again
         if isinstance(told, Prefilled):
             self._kept.read(sequence.work.tokens, told.cached_tokens)
