@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from models import adapters, facts
 from models.engine.backend import Counters, EmbedWork, LoadSpec, Output, Work
 from models.engine.hf_tokenizer import fill_in_of, tokenizer_of
+from models.engine.installed import has_mlx_vlm
 from models.engine.mlx_batch import Batches
 from models.engine.mlx_choice import Choice
 from models.engine.mlx_disk import open_mlx_disk
@@ -17,6 +18,7 @@ from models.engine.mlx_echo import Echo
 from models.engine.mlx_encoder import MlxEncoder, decoder_embeddings
 from models.engine.mlx_grammar import MlxGrammars
 from models.engine.mlx_layers import Layer, Layers, cost_of
+from models.engine.mlx_library import import_vision
 from models.engine.mlx_load import (
     Batch,
     Library,
@@ -25,18 +27,22 @@ from models.engine.mlx_load import (
     is_out_of_memory,
     template_of,
 )
+from models.engine.mlx_look import Look
 from models.engine.mlx_lookup import Drafting, Watch
 from models.engine.mlx_opening import Opening
 from models.engine.mlx_prefill import Grid, Reader, grid_for
 from models.engine.mlx_runner import Runner
+from models.engine.mlx_seeing import SeeingModel, with_shift
+from models.engine.mlx_seeing_load import SeeingFolder
 from models.engine.mlx_sequence import Sequence
+from models.engine.mlx_serial import SerialBatch
 from models.engine.mlx_vocabulary import Vocabulary
 from models.engine.pieces import pieces_of
 from models.engine.prefix_cache import PrefixCache
 from models.engine.prepared import refuse_unknown
 from models.engine.prompt import Prompter
 from models.engine.sampling import own_defaults, resolve
-from models.errors import InferenceError, ModelCrashed, OutOfMemory
+from models.errors import InferenceError, InvalidRequest, ModelCrashed, OutOfMemory
 from models.prompt_files import PromptFiles
 
 log = logging.getLogger(__name__)
@@ -70,9 +76,10 @@ class MlxBackend:
         self, spec: LoadSpec, wake: Callable[[], None], prompts: PromptFiles | None
     ) -> None:
         def start(library: Library, loaded: LoadedFolder) -> _Runnable:
-            return _Runnable(library, loaded, spec, prompts, wake)
+            return _Runnable(library, loaded, spec, prompts, wake, self._seeing)
 
-        self._opening = Opening(spec, wake, adapt=lambda library, _: library, start=start)
+        self._seeing: SeeingFolder | None = None
+        self._opening = Opening(spec, wake, adapt=self._adapt, start=start)
 
     # -- Loading --------------------------------------------------------------
 
@@ -98,6 +105,13 @@ class MlxBackend:
 
     def load(self) -> bool:
         return self._opening.go_on()
+
+    def _adapt(self, library: Library, spec: LoadSpec) -> Library:
+        # An adapter is for mlx_lm's side alone, so such a model reads texts only.
+        if not spec.model.details.vision or spec.adapters or not has_mlx_vlm():
+            return library
+        self._seeing = SeeingFolder(library, import_vision(), spec.model.path)
+        return self._seeing.library
 
     @property
     def _loaded(self) -> "_Runnable":
@@ -143,8 +157,11 @@ class _Runnable:
         spec: LoadSpec,
         prompts: PromptFiles | None,
         wake: Callable[[], None],
+        seeing: SeeingFolder | None,
     ) -> None:
         tokenizer = loaded.tokenizer
+        found = seeing and seeing.eyes(loaded, spec.features_bytes)
+        self._eyes, sight = found or (None, None)
         self._mx = library.mx
         self._name = str(spec.model.name)
         template = template_of(spec.model.path, tokenizer)
@@ -159,7 +176,8 @@ class _Runnable:
         handling = Layers(library.mx)
         on_cpu = library.mx.default_device() == library.mx.cpu
         grow = handling.grow(library.make_prompt_cache(loaded.model))
-        self._drafts = grow and (_DRAFTS_ON_CPU or not on_cpu)
+        drafts = not isinstance(loaded.model, SeeingModel)  # which may be alone in decoding
+        self._drafts = drafts and grow and (_DRAFTS_ON_CPU or not on_cpu)
         self.prompter = Prompter(
             template,
             ours,
@@ -167,6 +185,7 @@ class _Runnable:
             marks=not grow,
             fill_in=fill_in_of(tokenizer),
             grammars=self._grammars.maker,
+            sight=sight,
             get_ready=lambda asked: self._vocabulary.prepare(resolve(asked, self._own_defaults)),
         )
         self._weights_bytes = sum(
@@ -179,11 +198,13 @@ class _Runnable:
     def _new_runner(
         self, library: Library, loaded: LoadedFolder, spec: LoadSpec, handling: Layers, grid: Grid
     ) -> Runner:
-        model = loaded.model
+        model, eyes = loaded.model, self._eyes
         stop_tokens = sorted(loaded.tokenizer.eos_token_ids)
         cost = cost_of(library.mx, model, library.make_prompt_cache(model))
 
         def new_batch() -> Batch:
+            if eyes and not eyes.model.batches:
+                return SerialBatch(library.mx, eyes.model, stop_tokens)
             return library.new_batch(
                 model,
                 stop_tokens=[[token] for token in stop_tokens],
@@ -203,6 +224,7 @@ class _Runnable:
                 weights_bytes=self._weights_bytes,
                 stop_tokens=frozenset(stop_tokens),
                 new_drafting=new_drafting,
+                with_shift=with_shift if eyes and eyes.model.shifts else None,
             ),
             PrefixCache(
                 spec.prompt_cache_bytes, self._disk, handling=handling, least_gain=grid.chunk
@@ -244,7 +266,15 @@ class _Runnable:
             watchers=[*([watch] if watch else []), *(each.saw for each in grammars)],
             logprobs=choice.logprobs,
             watch=watch,
+            look=self._look(work),
         )
+
+    def _look(self, work: Work) -> Look | None:
+        if not work.pictures:
+            return None
+        if self._eyes is None:
+            raise InvalidRequest(f"'{self._name}' was loaded without its eyes: see the log.")
+        return self._eyes.look(work.tokens, work.pictures)
 
     def _new_echo(self, work: Work) -> Echo:
         return Echo(
@@ -256,6 +286,8 @@ class _Runnable:
         )
 
     def _explain(self, error: Exception) -> InferenceError:
+        if isinstance(error, InferenceError):
+            return error
         if is_out_of_memory(error):
             return OutOfMemory(
                 f"'{self._name}' ran out of memory: use a shorter context or a smaller model."

@@ -1,0 +1,358 @@
+"""Vision models on the MLX engine, of random weights, beside mlx_vlm by itself."""
+
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib import import_module
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tqdm import tqdm
+
+from benchmarks.seeing_models import AFTER, BEFORE, END_OF_TURN, FAMILIES, write_seeing
+from models.chat import SamplingParams
+from models.engine.backend import Decoded, LoadSpec, Output, Prefilled, SequenceFailed, Work
+from models.engine.installed import has_mlx_vlm
+from models.engine.mlx import open_mlx
+from models.engine.mlx_library import end_thread, import_vision
+from models.errors import InvalidRequest
+from models.images import Picture
+from models.ledger import Need
+from models.model import Details, Files, Kind, Model
+from models.names import ModelName
+
+pytestmark = pytest.mark.skipif(
+    not has_mlx_vlm(), reason="mlx-vlm is not installed: pip install -e '.[mlx,vision]'"
+)
+
+TOKENS = 10
+BATCHED = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "gemma3", "llava")
+
+
+def picture(number: int, width: int = 90, height: int = 70) -> Picture:
+    """A picture unlike those of other numbers."""
+    pixels = np.random.default_rng(number).random((height, width, 3)) * 255
+    file = BytesIO()
+    Image.fromarray(pixels.astype("uint8")).save(file, "PNG")
+    return Picture(file.getvalue(), width, height, f"{number}-{width}-{height}")
+
+
+class Machine:
+    """A backend on a thread of its own, and mlx_vlm's own way with the same folder."""
+
+    def __init__(self, thread: ThreadPoolExecutor, folder: Path, **options: Any) -> None:
+        self._thread = thread
+        self.folder = folder
+        details = Details(
+            architecture=folder.name,
+            parameter_count=1_000_000,
+            quantization="F32",
+            context_length=2048,
+            embedding_length=64,
+            kv_bytes_per_token=1024,
+            chat=True,
+            vision=True,
+        )
+        model = Model(
+            name=ModelName.parse(folder.name),
+            kind=Kind.MLX,
+            files=Files(folder, ""),
+            size_bytes=1_000_000,
+            digest=folder.name,
+            modified_at=datetime.now(UTC),
+            details=details,
+        )
+        values: dict[str, Any] = {"prompt_cache_bytes": 64 << 20, "features_bytes": 8 << 20}
+        spec = LoadSpec(
+            model=model,
+            context_length=2048,
+            max_sequences=4,
+            need=Need(weights_bytes=0, cache_bytes=256 << 20, working_bytes=0),
+            **values | options,
+        )
+        self.backend: Any = self.call(open_mlx, spec, lambda: None)
+        while not self.call(self.backend.load):
+            pass
+        self.running = self.backend._loaded
+
+    def call(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        return self._thread.submit(function, *arguments, **options).result()
+
+    def tokens(self, text: str, pictures: tuple[Picture, ...] = ()) -> tuple[int, ...]:
+        sight = self.running.prompter.sight
+        return tuple(
+            sight.tokens(self._around(text).split("@"), pictures, self.running.prompter.tokenizer)
+        )
+
+    def _around(self, text: str) -> str:
+        """The text with what Qwen's templates write around a picture."""
+        return text.replace("@", f"{BEFORE}@{AFTER}") if "qwen" in self.folder.name else text
+
+    def start(
+        self,
+        ticket: int,
+        text: str,
+        pictures: tuple[Picture, ...] = (),
+        max_tokens: int = TOKENS,
+        **sampling: Any,
+    ) -> None:
+        work = Work(
+            tokens=self.tokens(text, pictures),
+            pictures=pictures,
+            max_tokens=max_tokens,
+            sampling=SamplingParams(**{"temperature": 0.0} | sampling),
+        )
+        self.call(self.backend.insert, {ticket: work})
+
+    def run(self, until: Callable[[list[Output]], bool] = lambda _: False) -> list[Output]:
+        outputs: list[Output] = []
+        while self.backend.has_work() and not until(outputs):
+            outputs += self.call(self.backend.step)
+        return outputs
+
+    def answer(self, text: str, pictures: tuple[Picture, ...] = (), **more: Any) -> list[int]:
+        self.start(99, text, pictures, **more)
+        return said(self.run(), 99)
+
+    def by_itself(self, text: str, pictures: tuple[Picture, ...] = ()) -> list[int]:
+        """What mlx_vlm says."""
+        return self.call(self._by_itself, text, pictures)
+
+    def _by_itself(self, text: str, pictures: tuple[Picture, ...]) -> list[int]:
+        mx = import_module("mlx.core")
+        library = import_vision()
+        model = library.load_model(self.folder)
+        options = {"add_detokenizer": False, "trust_remote_code": False}
+        processor = library.load_processor(self.folder, **options)
+        mark = self.running.prompter.sight.marker
+        images = [Image.open(BytesIO(each.png)) for each in pictures]
+        made = processor(
+            text=[self._around(text).replace("@", mark)], images=images or None, return_tensors="np"
+        )
+        inputs = {name: mx.array(np.asarray(value)) for name, value in made.items()}
+        ids = inputs.pop("input_ids")
+        pixels = inputs.pop("pixel_values", None)
+        steps = import_module("mlx_vlm.generate.ar").generate_step(
+            ids,
+            model,
+            pixels,
+            inputs.pop("attention_mask"),
+            max_tokens=TOKENS,
+            temperature=0.0,
+            **inputs,
+        )
+        return until_the_end([token for token, _ in steps])
+
+
+def until_the_end(tokens: list[int]) -> list[int]:
+    if END_OF_TURN not in tokens:
+        return tokens
+    return tokens[: tokens.index(END_OF_TURN) + 1]
+
+
+def said(outputs: list[Output], ticket: int) -> list[int]:
+    failed = [each for each in outputs if isinstance(each, SequenceFailed)]
+    assert not failed
+    return [
+        token
+        for each in outputs
+        if isinstance(each, Decoded) and each.ticket == ticket
+        for token in each.ids or ()
+    ]
+
+
+def cached(outputs: list[Output], ticket: int) -> int:
+    (found,) = [e for e in outputs if isinstance(e, Prefilled) and e.ticket == ticket]
+    return found.cached_tokens
+
+
+@pytest.fixture(scope="module")
+def thread() -> Iterator[ThreadPoolExecutor]:
+    tqdm.monitor_interval = 0  # mlx_vlm by itself shows its progress, from a thread
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        yield pool
+        pool.submit(end_thread).result()
+
+
+@pytest.fixture(scope="module")
+def machines(
+    thread: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Machine]]:
+    made: dict[str, Machine] = {}
+    root = tmp_path_factory.mktemp("seeing")
+
+    def machine(family: str) -> Machine:
+        if family not in made:
+            thread.submit(write_seeing, root / family, family).result()
+            made[family] = Machine(thread, root / family)
+        return made[family]
+
+    yield machine
+    for each in made.values():
+        each.call(each.backend.close)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pictures_among_text_are_read_as_mlx_vlm_reads_them(
+    machines: Callable[[str], Machine], family: str
+):
+    machine = machines(family)
+    one, two = picture(1), picture(2, 60, 120)
+    asked = [
+        ("what is on this? @ tell me", (one,)),
+        ("compare @ with @ and see", (two, one)),
+        ("there is nothing to see", ()),
+    ]
+
+    for ticket, (text, pictures) in enumerate(asked):
+        machine.start(ticket, text, pictures)
+    outputs = machine.run()
+
+    for ticket, (text, pictures) in enumerate(asked):
+        assert said(outputs, ticket) == machine.by_itself(text, pictures)
+    assert machine.running._eyes.model.batches == (family in BATCHED)
+
+
+# One in mlx_lm's batch, with shifted positions; one whose rows decode one by one.
+BOTH = pytest.mark.parametrize("family", ["qwen2_vl", "smolvlm"])
+
+
+@BOTH
+def test_a_picture_that_was_read_costs_nothing_in_the_next_turn(
+    machines: Callable[[str], Machine], family: str
+):
+    machine = machines(family)
+    text, one = "a new chat, and here is @ to look at", picture(11)
+    first = machine.tokens(text, (one,))
+    machine.answer(text, (one,))
+    seen = machine.running._eyes.seen_pictures
+
+    more = text + " and tell me what is new"
+    machine.start(1, more, (one,))
+    outputs = machine.run()
+
+    assert machine.running._eyes.seen_pictures == seen
+    assert cached(outputs, 1) >= len(first) - 2
+    assert said(outputs, 1) == machine.by_itself(more, (one,))
+
+
+@BOTH
+def test_another_picture_in_the_same_place_is_not_taken_for_the_first(
+    machines: Callable[[str], Machine], family: str
+):
+    machine = machines(family)
+    text = "the same words round @ and behind it"
+    begin = machine.tokens(text, (picture(21),))
+    place = begin.index(machine.running._eyes.reader.image_token)
+    machine.answer(text, (picture(21),))
+
+    machine.start(1, text, (picture(22),))
+    outputs = machine.run()
+
+    assert cached(outputs, 1) <= place
+    assert said(outputs, 1) == machine.by_itself(text, (picture(22),))
+
+
+@BOTH
+def test_what_is_reused_never_ends_inside_a_picture(
+    machines: Callable[[str], Machine], family: str
+):
+    machine = machines(family)
+    text = "some words that come before @ and a few that come behind it to be read " * 2
+    pictures = (picture(31, 120, 120), picture(32, 140, 120))
+    tokens = machine.tokens(text, pictures)
+    asked: dict[str, Any] = {"temperature": 1.0, "seed": 7}
+    cold = machine.answer(text, pictures, **asked)
+
+    machine.start(1, text, pictures, **asked)
+    outputs = machine.run()
+
+    token = machine.running._eyes.reader.image_token
+    reused = cached(outputs, 1)
+    assert reused % 64 == 0  # the grid of a CPU
+    assert tokens[reused - 1] != token or tokens[reused] != token or not reused
+    assert said(outputs, 1) == cold
+
+
+def test_a_picture_whose_features_are_gone_is_seen_again(machines: Callable[[str], Machine]):
+    machine = machines("qwen2_vl")
+    eyes = machine.running._eyes
+    text, one = "what @ is, is soon forgotten", picture(41)
+    before = machine.answer(text, (one,))
+    machine.call(machine.running.runner.prefixes.clear)
+    eyes._kept.clear()
+    eyes.kept_bytes, seen = 0, eyes.seen_pictures
+
+    assert machine.answer(text, (one,)) == before
+    assert eyes.seen_pictures == seen + 1
+
+
+def test_what_is_kept_of_pictures_stays_within_its_bytes(machines: Callable[[str], Machine]):
+    machine = machines("qwen2_vl")
+    eyes = machine.running._eyes
+    most, eyes._most_bytes = eyes._most_bytes, 20_000
+    try:
+        for number in range(50, 58):
+            machine.answer("one @ more", (picture(number),), max_tokens=1)
+            assert eyes.kept_bytes <= 20_000
+            assert eyes.kept_bytes == sum(each.size_bytes for each in eyes._kept.values())
+    finally:
+        eyes._most_bytes = most
+
+
+@BOTH
+def test_one_who_leaves_while_pictures_are_seen_disturbs_nobody(
+    machines: Callable[[str], Machine], family: str
+):
+    machine = machines(family)
+    text, pictures = "a @ b @ c @ d", (picture(61), picture(62), picture(63))
+    machine.start(1, text, pictures)
+    machine.start(2, "somebody else looks at @", (picture(64),))
+    seen = machine.running._eyes.seen_pictures
+    outputs = machine.run(lambda _: machine.running._eyes.seen_pictures > seen)
+
+    machine.call(machine.backend.remove, 1)
+    outputs += machine.run()
+
+    assert said(outputs, 2) == machine.by_itself("somebody else looks at @", (picture(64),))
+    assert said(outputs, 1) == []
+    assert not machine.running.runner._batches.count
+
+
+@BOTH
+def test_a_seed_says_the_same_again_beside_others(machines: Callable[[str], Machine], family: str):
+    machine = machines(family)
+    text, one = "draw what you see on @ for me", picture(71)
+    asked: dict[str, Any] = {"temperature": 1.5, "seed": 3}
+    alone = machine.answer(text, (one,), **asked)
+
+    for ticket, number in enumerate((72, 73), 1):
+        machine.start(ticket, "others see @", (picture(number),), temperature=1.5)
+    machine.start(4, text, (one,), **asked)
+
+    assert said(machine.run(), 4) == alone
+
+
+def test_a_broken_picture_fails_by_itself(machines: Callable[[str], Machine]):
+    machine = machines("qwen2_vl")
+    one = picture(81)
+    tokens = machine.tokens("see @ now", (one,))
+    work = Work(
+        tokens=tokens[:-6], pictures=(one,), max_tokens=3, sampling=SamplingParams(temperature=0.0)
+    )
+
+    with pytest.raises(InvalidRequest, match="cut within its pictures"):
+        machine.call(machine.backend.insert, {1: work})
+    assert machine.answer("and this is text", max_tokens=3)
+
+
+def test_nothing_is_imported_that_the_lock_leaves_out():
+    unused = {"cv2", "datasets", "mlx_audio", "miniaudio", "pyarrow", "torch", "torchvision"}
+    assert "mlx_vlm.utils" in sys.modules
+    assert unused & sys.modules.keys() == set()
