@@ -14,7 +14,7 @@ from importlib import import_module
 from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 from mlx.utils import tree_flatten
@@ -234,7 +234,7 @@ def write_seeing(folder: Path, family: str, changes: Mapping[str, Any] | None = 
     weights: dict[str, mx.array] = {
         # Else they would hardly look at what is where.
         name: value * (_SHARPER if "q_proj" in name or "k_proj" in name else 1)
-        for name, value in tree_flatten(model.parameters())
+        for name, value in cast("list[tuple[str, mx.array]]", tree_flatten(model.parameters()))
     }
     mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
 

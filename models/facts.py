@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from models import pooling, safetensors
+from models import mlx_families, pooling, safetensors
 from models.counts import Counts, commonest_type
 from models.errors import InvalidRequest, LoadFailed
 from models.fill_in import SPELLINGS
@@ -73,6 +73,7 @@ def read(path: Path) -> Found:
     """
     if path.is_dir():
         _refuse_other_folders(path)
+        mlx_families.refuse_unknown(read_object(path / "config.json"), path.name)
         return Found(Kind.MLX, Files(path, ""), of_mlx(path))
     if not path.is_file():
         raise InvalidRequest(f"There is no file or folder {path}.")

@@ -248,14 +248,16 @@ class Look:
         return [run.grid for run in runs if run.grid]
 
     def _placed(self) -> tuple[Array, Array]:
-        """Return the positions (3, 1, tokens) and what follows them is shifted by."""
-        if self._positions is None:
+        """Return the positions (3, 1, tokens), and by how much later ones are shifted."""
+        positions = self._positions
+        if positions is None:
             mx = self._eyes.mx
             ids = mx.array([list(self._tokens)])
-            self._positions = self._eyes.model.language.get_rope_index(
+            positions = self._eyes.model.language.get_rope_index(
                 ids, mx.array(self._grids()), None, mx.ones_like(ids)
             )
-        return self._positions
+            self._positions = positions
+        return positions
 
 
 def _put(array: Array, where: Array, rows: Array) -> None:

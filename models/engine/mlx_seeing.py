@@ -164,8 +164,9 @@ def _shifted(layer: Layer, shift: int) -> Layer:
 @cache
 def _shifting(plain: type[Any]) -> type[Any]:
     def merge(cls: type[Any], rows: list[Layer]) -> Layer:
-        merged = plain.merge(rows)
-        merged.offset = merged.offset + type(merged.offset)([row.shift for row in rows])
+        merged: Layer = plain.merge(rows)
+        array: Callable[[list[int]], Array] = type(merged.offset)
+        merged.offset = merged.offset + array([row.shift for row in rows])
         return merged
 
     return type("ShiftedKVCache", (plain,), {"merge": classmethod(merge)})

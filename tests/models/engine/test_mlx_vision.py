@@ -15,7 +15,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from benchmarks.seeing_models import AFTER, BEFORE, END_OF_TURN, FAMILIES, write_seeing
-from models.chat import SamplingParams
+from models.chat import GenerateRequest, Message, SamplingParams, Text
+from models.chat import Image as Image_
 from models.engine.backend import Decoded, LoadSpec, Output, Prefilled, SequenceFailed, Work
 from models.engine.installed import has_mlx_vlm
 from models.engine.mlx import open_mlx
@@ -25,6 +26,7 @@ from models.images import Picture
 from models.ledger import Need
 from models.model import Details, Files, Kind, Model
 from models.names import ModelName
+from models.pictures import Pictures
 
 pytestmark = pytest.mark.skipif(
     not has_mlx_vlm(), reason="mlx-vlm is not installed: pip install -e '.[mlx,vision]'"
@@ -101,11 +103,12 @@ class Machine:
         max_tokens: int = TOKENS,
         **sampling: Any,
     ) -> None:
+        sampling = {"temperature": 0.0} | sampling
         work = Work(
             tokens=self.tokens(text, pictures),
             pictures=pictures,
             max_tokens=max_tokens,
-            sampling=SamplingParams(**{"temperature": 0.0} | sampling),
+            sampling=SamplingParams(**sampling),
         )
         self.call(self.backend.insert, {ticket: work})
 
@@ -123,12 +126,16 @@ class Machine:
         """What mlx_vlm says."""
         return self.call(self._by_itself, text, pictures)
 
+    def processor(self) -> Any:
+        return import_vision().load_processor(
+            self.folder, add_detokenizer=False, trust_remote_code=False
+        )
+
     def _by_itself(self, text: str, pictures: tuple[Picture, ...]) -> list[int]:
         mx = import_module("mlx.core")
         library = import_vision()
         model = library.load_model(self.folder)
-        options = {"add_detokenizer": False, "trust_remote_code": False}
-        processor = library.load_processor(self.folder, **options)
+        processor = self.processor()
         mark = self.running.prompter.sight.marker
         images = [Image.open(BytesIO(each.png)) for each in pictures]
         made = processor(
@@ -219,6 +226,37 @@ def test_pictures_among_text_are_read_as_mlx_vlm_reads_them(
     assert machine.running._eyes.model.batches == (family in BATCHED)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_chat_with_pictures_has_the_tokens_that_its_processor_gives_it(
+    machines: Callable[[str], Machine], family: str
+):
+    machine = machines(family)
+    prompter = machine.backend.prompter
+    files = [Image_(picture(number, 90, 60 + number).png) for number in (1, 2)]
+    parts = (Text("compare"), files[0], Text("with"), files[1], Text("please"))
+    request = Pictures().seen(GenerateRequest(model="x", prompt=(Message("user", parts),)))
+
+    prompt = prompter.prepare(request)
+
+    images = [Image.open(BytesIO(each.png)) for each in prompt.pictures]
+    processor = machine.call(machine.processor)
+    made = processor(text=[prompter.text(request)], images=images, return_tensors="np")
+    assert list(prompt.tokens) == np.asarray(made["input_ids"]).ravel().tolist()
+    assert prompter.count(request) == len(prompt.tokens)
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "gemma3"])
+def test_who_writes_the_mark_of_a_picture_shows_none(
+    machines: Callable[[str], Machine], family: str
+):
+    prompter = machines(family).backend.prompter
+    text = f"I write {prompter.sight.marker} here"
+    parts = (Text(text), Image_(picture(1).png))
+    request = Pictures().seen(GenerateRequest(model="x", prompt=(Message("user", parts),)))
+
+    assert len(prompter.prepare(request).pictures) == 1
+
+
 # One in mlx_lm's batch, with shifted positions; one whose rows decode one by one.
 BOTH = pytest.mark.parametrize("family", ["qwen2_vl", "smolvlm"])
 
@@ -264,8 +302,8 @@ def test_what_is_reused_never_ends_inside_a_picture(
     machines: Callable[[str], Machine], family: str
 ):
     machine = machines(family)
-    text = "some words that come before @ and a few that come behind it to be read " * 2
-    pictures = (picture(31, 120, 120), picture(32, 140, 120))
+    text = "look at @ and then at @ so"
+    pictures = (picture(31, 300, 280), picture(32, 280, 300))
     tokens = machine.tokens(text, pictures)
     asked: dict[str, Any] = {"temperature": 1.0, "seed": 7}
     cold = machine.answer(text, pictures, **asked)
@@ -273,10 +311,11 @@ def test_what_is_reused_never_ends_inside_a_picture(
     machine.start(1, text, pictures, **asked)
     outputs = machine.run()
 
-    token = machine.running._eyes.reader.image_token
-    reused = cached(outputs, 1)
-    assert reused % 64 == 0  # the grid of a CPU
-    assert tokens[reused - 1] != token or tokens[reused] != token or not reused
+    eyes, reused = machine.running._eyes, cached(outputs, 1)
+    places = machine.call(eyes.look, tokens, pictures).places
+    assert reused == places.uncut((len(tokens) - 1) // 64 * 64, 64)  # the grid of a CPU
+    assert not any(each.begin < reused < each.end for each in places.found)
+    assert any(each.begin < (len(tokens) - 1) // 64 * 64 < each.end for each in places.found)
     assert said(outputs, 1) == cold
 
 
