@@ -77,6 +77,7 @@ def _vision_library() -> VisionLibrary:
         cache_classes={
             name: vars(caches)[name] for name in ("KVCache", "RotatingKVCache", "ArraysCache")
         },
+        arrays_cache=import_module("mlx_vlm.models.cache").ArraysCache,
     )
 
 

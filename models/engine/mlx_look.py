@@ -4,7 +4,7 @@ What a tower makes of a picture is kept by the picture's digest, so a chat pays 
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -185,14 +185,15 @@ class Look:
         """Return the logits of some tokens, and have ``layers`` remember them."""
         inputs = self._whole()
         more = {name: value for name, value in inputs.items() if name != "inputs_embeds"}
-        said = self._eyes.model.language(
+        for name in self._types:
+            more[name] = more[name][:, :end]  # as long as the mask that is made of it
+        return self._eyes.model.read(
             self._eyes.mx.array([list(self._tokens[begin:end])]),
+            layers,
             inputs_embeds=inputs["inputs_embeds"][:, begin:end],
-            cache=layers,
             n_to_process=end - begin,
             **more,
         )
-        return said.logits
 
     # -- What mlx_vlm's language part is given of the prompt, beside its tokens ----------
 
@@ -211,7 +212,7 @@ class Look:
                 if features.per_layer is not None:
                     _put(inputs["per_layer_inputs"], where, features.per_layer)
         inputs |= self._deepstack()
-        for name, number in eyes.reader.run(self._pictures[0]).types.items():
+        for name, number in self._types.items():
             inputs[name] = self._shown() * number
         if eyes.model.shifts and self._grids():
             inputs["position_ids"], inputs["rope_deltas"] = self._placed()
@@ -242,6 +243,10 @@ class Look:
         shown = self._eyes.mx.zeros((1, len(self._tokens)), self._eyes.mx.int32)
         shown[:, self._eyes.mx.array([at for each in self.places.found for at in each.places])] = 1
         return shown
+
+    @property
+    def _types(self) -> Mapping[str, int]:
+        return self._eyes.reader.run(self._pictures[0]).types
 
     def _grids(self) -> list[tuple[int, ...]]:
         runs = [self._eyes.reader.run(each) for each in self._pictures]

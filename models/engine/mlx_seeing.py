@@ -42,6 +42,7 @@ class VisionLibrary:
     load_model: Callable[..., Module]
     load_processor: Callable[..., Any]
     cache_classes: Mapping[str, type[Any]]  # of mlx_lm, by the names that mlx_vlm's have too
+    arrays_cache: type[Any]  # mlx_vlm's own, which mlx_lm's cannot take the place of
 
 
 _TRIED_TOKENS = 12
@@ -54,16 +55,23 @@ class SeeingModel:
     Args:
         vision: mlx_vlm's model, whose weights are the ones that count.
         text: mlx_lm's; None: it does not know the model.
+        arrays_cache: see ``VisionLibrary``.
     """
 
     def __init__(
-        self, mx: ModuleType, flatten: Flatten, vision: Module, text: Module | None
+        self,
+        mx: ModuleType,
+        flatten: Flatten,
+        vision: Module,
+        text: Module | None,
+        arrays_cache: type[Any],
     ) -> None:
         self.vision = vision
         self.language: Module = vision.language_model
         self._mx = mx
         self._flatten = flatten
         self._text = text
+        self._arrays_cache = arrays_cache
         self._share()
 
     # -- What mlx_lm and our loading use of a model -------------------------------
@@ -109,7 +117,24 @@ class SeeingModel:
             mx, count = self._mx, inputs.shape[1]
             begin = shift + next(layer.offset for layer in cache if hasattr(layer, "offset"))
             more["position_ids"] = mx.broadcast_to(mx.arange(begin, begin + count), (3, 1, count))
-        return self.language(inputs, cache=cache, **more).logits
+        return self.read(inputs, cache, **more)
+
+    def read(self, inputs: Array, cache: list[Layer], **more: Any) -> Array:  # noqa: ANN401
+        """The same, with ``more`` of what mlx_vlm's language part is given."""
+        twins = [self._twin(layer) for layer in cache]
+        logits = self.language(inputs, cache=twins, **more).logits
+        for layer, twin in zip(cache, twins, strict=True):
+            if twin is not layer:
+                layer.cache = list(twin.cache)
+        return logits
+
+    def _twin(self, layer: Layer) -> Layer:
+        """What mlx_vlm's side can write to: mostly the layer itself."""
+        if type(layer).__name__ != "ArraysCache":
+            return layer
+        twin = self._arrays_cache(len(layer.cache))
+        twin.cache = list(layer.cache)
+        return twin
 
     def check(self, new_layers: Callable[[], list[Layer]], vocabulary_size: int) -> None:
         """Compare the sides on a few tokens, once the weights are there."""

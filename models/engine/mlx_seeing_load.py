@@ -4,10 +4,13 @@ It adapts the ``Library`` that ``Loading`` works with: weights come bit by bit, 
 """
 
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, cast
+
+import numpy
 
 from models import facts
 from models.engine.mlx_load import Library, LoadedFolder, MlxTokenizer, Module, is_out_of_memory
@@ -52,7 +55,13 @@ class SeeingFolder:
         model, processor = self._model, self._processor
         if model is None or processor is None:
             return None
-        model.check(lambda: self.new_layers(model), loaded.vocabulary_size)
+        try:
+            model.check(lambda: self.new_layers(model), loaded.vocabulary_size)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            log.exception("mlx_vlm's side of %s does not run, mlx_lm's does", self._folder)
+            return None
         config = model.vision.config
         names = ("image_token_id", "image_token_index")
         found = [getattr(config, name) for name in names if getattr(config, name, None) is not None]
@@ -72,7 +81,9 @@ class SeeingFolder:
                 raise ValueError("the model comes with a program of its own, which is not run")
             vision = self._vision.load_model(folder, lazy=lazy)
             text = self._load_text(folder, lazy=lazy)
-            model = SeeingModel(self._plain.mx, self._plain.flatten, vision, text)
+            model = SeeingModel(
+                self._plain.mx, self._plain.flatten, vision, text, self._vision.arrays_cache
+            )
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -97,8 +108,8 @@ class SeeingFolder:
         tokenizer = self._plain.load_tokenizer(folder, options, eos_token_ids=eos_token_ids)
         if self._model is not None:
             try:
-                self._processor = self._vision.load_processor(
-                    folder, add_detokenizer=False, **options
+                self._processor = _off_mlx(
+                    self._vision.load_processor(folder, add_detokenizer=False, **options)
                 )
             except Exception as error:
                 log.warning("%s has no processor that works here: %s", folder, error)
@@ -117,6 +128,15 @@ class SeeingFolder:
                 return own(len(layer.cache))
             case _:
                 return own()
+
+
+def _off_mlx(processor: Processor) -> Processor:
+    """Have it reckon with numpy where it would with mlx, which only the lane may call."""
+    for part in (processor, getattr(processor, "image_processor", None)):
+        names = vars(sys.modules[type(part).__module__])
+        if getattr(names.get("mx"), "__name__", "") == "mlx.core":
+            names["mx"] = numpy
+    return processor
 
 
 def _text_of(config: Mapping[str, Any]) -> dict[str, Any]:

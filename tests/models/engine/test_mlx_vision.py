@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 from tqdm import tqdm
 
-from benchmarks.seeing_models import AFTER, BEFORE, END_OF_TURN, FAMILIES, write_seeing
+from benchmarks.seeing_configs import AFTER, BEFORE, END_OF_TURN
+from benchmarks.seeing_models import FAMILIES, write_seeing
 from models.chat import GenerateRequest, Message, SamplingParams, Text
 from models.chat import Image as Image_
 from models.engine.backend import Decoded, LoadSpec, Output, Prefilled, SequenceFailed, Work
@@ -28,12 +29,16 @@ from models.model import Details, Files, Kind, Model
 from models.names import ModelName
 from models.pictures import Pictures
 
-pytestmark = pytest.mark.skipif(
-    not has_mlx_vlm(), reason="mlx-vlm is not installed: pip install -e '.[mlx,vision]'"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not has_mlx_vlm(), reason="mlx-vlm is not installed: pip install -e '.[mlx,vision]'"
+    ),
+    # Gemma 4's processor is one of sound too.
+    pytest.mark.filterwarnings("ignore:At least one mel filter"),
+]
 
 TOKENS = 10
-BATCHED = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "gemma3", "llava")
+SERIAL = ("idefics3", "smolvlm", "internvl_chat")
 
 
 def picture(number: int, width: int = 90, height: int = 70) -> Picture:
@@ -141,7 +146,7 @@ class Machine:
         made = processor(
             text=[self._around(text).replace("@", mark)], images=images or None, return_tensors="np"
         )
-        inputs = {name: mx.array(np.asarray(value)) for name, value in made.items()}
+        inputs = {name: _as_arrays(mx, value) for name, value in made.items()}
         ids = inputs.pop("input_ids")
         pixels = inputs.pop("pixel_values", None)
         steps = import_module("mlx_vlm.generate.ar").generate_step(
@@ -154,6 +159,13 @@ class Machine:
             **inputs,
         )
         return until_the_end([token for token, _ in steps])
+
+
+def _as_arrays(mx: Any, value: Any) -> Any:
+    try:
+        return mx.array(np.asarray(value))
+    except ValueError:  # pictures of several sizes
+        return [mx.array(np.asarray(each)) for each in value]
 
 
 def until_the_end(tokens: list[int]) -> list[int]:
@@ -214,8 +226,9 @@ def test_pictures_among_text_are_read_as_mlx_vlm_reads_them(
     asked = [
         ("what is on this? @ tell me", (one,)),
         ("compare @ with @ and see", (two, one)),
-        ("there is nothing to see", ()),
     ]
+    if family != "internvl_chat":  # mlx_vlm's processor of it needs a picture
+        asked.append(("there is nothing to see", ()))
 
     for ticket, (text, pictures) in enumerate(asked):
         machine.start(ticket, text, pictures)
@@ -223,10 +236,10 @@ def test_pictures_among_text_are_read_as_mlx_vlm_reads_them(
 
     for ticket, (text, pictures) in enumerate(asked):
         assert said(outputs, ticket) == machine.by_itself(text, pictures)
-    assert machine.running._eyes.model.batches == (family in BATCHED)
+    assert machine.running._eyes.model.batches == (family not in SERIAL)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["qwen3_vl", "gemma3", "smolvlm", "llava", "mistral3"])
 def test_a_chat_with_pictures_has_the_tokens_that_its_processor_gives_it(
     machines: Callable[[str], Machine], family: str
 ):
