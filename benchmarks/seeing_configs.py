@@ -169,7 +169,7 @@ _TILED = {
     "do_image_splitting": True,
 }
 _SOFT = {"image_seq_length": 70, "max_soft_tokens": 70, "patch_size": 16, "pooling_kernel_size": 3}
-CONFIGS |= {
+_MORE: dict[str, dict[str, Any]] = {
     "qwen3_5": {
         **_QWEN_IDS,
         "text_config": {
@@ -240,6 +240,7 @@ CONFIGS |= {
         "vision_config": {**_TOWER, "model_type": "intern_vit_6b"},
     },
 }
+CONFIGS.update(_MORE)
 PROCESSORS: dict[str, dict[str, Any]] = {
     "qwen2_vl": {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 14},
     "qwen2_5_vl": {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 14},

@@ -179,7 +179,7 @@ def _spec(
     working = _WORKING_BYTES + int(weights * _WORKING_SHARE) + _attention(model, context)
     sees = model.kind is Kind.MLX and Ability.VISION in abilities.of(model)
     features = _FEATURES_BYTES if sees else 0
-    working += features + _TOWER_BYTES if sees else 0
+    working += features + _TOWER_BYTES if sees else model.details.picture_bytes
     need = Need(
         weights_bytes=weights,
         cache_bytes=sequences_bytes + prompt_cache_bytes,

@@ -74,6 +74,7 @@ def _vision_library() -> VisionLibrary:
     return VisionLibrary(
         load_model=utils.load_model,
         load_processor=utils.load_processor,
+        family=utils.get_model_and_args,
         cache_classes={
             name: vars(caches)[name] for name in ("KVCache", "RotatingKVCache", "ArraysCache")
         },

@@ -8,7 +8,7 @@ chat.
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Protocol, TypeAlias
@@ -16,7 +16,6 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.engine.tokenizer import Tokenizer
 from models.errors import InvalidRequest
 from models.images import Picture
 
@@ -137,38 +136,3 @@ class PictureReader:
 
 def _size(arrays: Arrays) -> int:
     return sum(each.nbytes for each in arrays.values())
-
-
-class MlxSight:
-    """A ``Sight`` over a processor.
-
-    Args:
-        by_template: whether the model's chat template writes its mark.
-    """
-
-    def __init__(self, reader: PictureReader, *, by_template: bool) -> None:
-        self.reader = reader
-        self._by_template = by_template
-
-    @property
-    def marker(self) -> str:
-        return self.reader.mark
-
-    @property
-    def by_template(self) -> bool:
-        return self._by_template
-
-    def tokens(
-        self, pieces: Sequence[str], pictures: Sequence[Picture], tokenizer: Tokenizer
-    ) -> list[int]:
-        """As ``Sight.tokens``. The text is tokenised as a whole, as the processor does it."""
-        runs = [self.reader.run(each) for each in pictures]
-        text = pieces[0]
-        for run, piece in zip(runs, pieces[1:], strict=True):
-            text += run.text + piece
-        tokens = tokenizer.encode(text)
-        if tokens.count(self.reader.image_token) != sum(run.count for run in runs):
-            raise InvalidRequest(
-                "A message has the model's own mark for a picture in its text: leave it out."
-            )
-        return tokens

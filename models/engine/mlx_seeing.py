@@ -12,7 +12,7 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class VisionLibrary:
 
     load_model: Callable[..., Module]
     load_processor: Callable[..., Any]
+    family: Callable[[dict[str, Any]], tuple[Any, str]]  # the package of a configuration
     cache_classes: Mapping[str, type[Any]]  # of mlx_lm, by the names that mlx_vlm's have too
     arrays_cache: type[Any]  # mlx_vlm's own, which mlx_lm's cannot take the place of
 
@@ -181,7 +182,8 @@ def _shifted(layer: Layer, shift: int) -> Layer:
     if type(layer).__name__ != "KVCache":
         return layer
     own = copy(layer)
-    own.__class__ = _shifting(type(layer))
+    plain: type[Any] = type(layer)
+    own.__class__ = _shifting(plain)
     own.shift = shift
     return own
 
@@ -190,7 +192,7 @@ def _shifted(layer: Layer, shift: int) -> Layer:
 def _shifting(plain: type[Any]) -> type[Any]:
     def merge(cls: type[Any], rows: list[Layer]) -> Layer:
         merged: Layer = plain.merge(rows)
-        array: Callable[[list[int]], Array] = type(merged.offset)
+        array = cast("Callable[[list[int]], Array]", type(merged.offset))
         merged.offset = merged.offset + array([row.shift for row in rows])
         return merged
 

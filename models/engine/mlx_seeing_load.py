@@ -4,19 +4,17 @@ It adapts the ``Library`` that ``Loading`` works with: weights come bit by bit, 
 """
 
 import logging
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-import numpy
-
-from models import facts
 from models.engine.mlx_load import Library, LoadedFolder, MlxTokenizer, Module, is_out_of_memory
 from models.engine.mlx_look import Eyes
-from models.engine.mlx_processor import MlxSight, PictureReader, Processor
+from models.engine.mlx_processor import Processor
 from models.engine.mlx_seeing import Layer, SeeingModel, VisionLibrary
+from models.engine.mlx_sight import MlxSight, processor_of, sight_of
+from models.errors import LoadFailed
 from models.json_file import read_object
 
 log = logging.getLogger(__name__)
@@ -62,17 +60,12 @@ class SeeingFolder:
                 raise
             log.exception("mlx_vlm's side of %s does not run, mlx_lm's does", self._folder)
             return None
-        config = model.vision.config
-        names = ("image_token_id", "image_token_index")
-        found = [getattr(config, name) for name in names if getattr(config, name, None) is not None]
-        if not found:
-            log.warning("%s has no token for pictures", self._folder)
+        try:
+            sight = sight_of(processor, model.vision.config, self._folder)
+        except LoadFailed as error:
+            log.warning("No pictures: %s", error)
             return None
-        source = facts.mlx_chat_template(self._folder) or ""
-        mark, by_template = _mark(processor, source)
-        reader = PictureReader(processor, int(found[0]), mark)
-        eyes = Eyes(self._plain.mx, model, reader, most_bytes)
-        return eyes, MlxSight(reader, by_template=by_template)
+        return Eyes(self._plain.mx, model, sight.reader, most_bytes), sight
 
     def _load_model(self, folder: Path, *, lazy: bool) -> tuple[Module, dict[str, Any]]:
         config = dict(read_object(folder / "config.json"))
@@ -108,9 +101,7 @@ class SeeingFolder:
         tokenizer = self._plain.load_tokenizer(folder, options, eos_token_ids=eos_token_ids)
         if self._model is not None:
             try:
-                self._processor = _off_mlx(
-                    self._vision.load_processor(folder, add_detokenizer=False, **options)
-                )
+                self._processor = processor_of(self._vision, folder, options)
             except Exception as error:
                 log.warning("%s has no processor that works here: %s", folder, error)
         return tokenizer
@@ -130,28 +121,8 @@ class SeeingFolder:
                 return own()
 
 
-def _off_mlx(processor: Processor) -> Processor:
-    """Have it reckon with numpy where it would with mlx, which only the lane may call."""
-    for part in (processor, getattr(processor, "image_processor", None)):
-        names = vars(sys.modules[type(part).__module__])
-        if getattr(names.get("mx"), "__name__", "") == "mlx.core":
-            names["mx"] = numpy
-    return processor
-
-
 def _text_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """What the configuration says of its language part alone."""
     text = config.get("text_config")
     found = cast("dict[str, Any]", text) if isinstance(text, dict) else {}
     return {"vocab_size": found["vocab_size"]} if "vocab_size" in found else {}
-
-
-def _mark(processor: Processor, template: str) -> tuple[str, bool]:
-    """Return what stands for a picture in a text, and whether the chat template writes it."""
-    names = ("boi_token", "image_token")
-    marks = [getattr(processor, name, None) for name in names]
-    known = [mark for mark in marks if isinstance(mark, str) and mark]
-    for mark in known:
-        if mark in template:
-            return mark, True
-    return (known or ["<image>"])[0], False
