@@ -1,6 +1,6 @@
 """How long a picture keeps its reader waiting, and others, and whether it leaves memory behind.
 
-    python -m benchmarks.vision [--engines llama] [--model small] [--rounds 3] [--pictures 100]
+    python -m benchmarks.vision [--engines llama mlx] [--model small] [--rounds 3] [--pictures 100]
 
 First token with a picture of 1,024 x 1,024 pixels: cold, the same chat a second time, and the
 same picture in a chat that begins in another way, which the engine finds nowhere. Then two
@@ -44,8 +44,24 @@ def write_llama(folder: Path, shape: Shape) -> Path:
     return folder / "eyes.gguf"
 
 
+def write_mlx(folder: Path, shape: Shape) -> Path:
+    # mlx comes with it, which llama.cpp's side has no use for.
+    from benchmarks.seeing_models import write_seeing  # noqa: PLC0415
+
+    changes = {
+        "hidden_size": shape.width,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "intermediate_size": shape.feed_forward,
+        "rope_scaling": {"type": "mrope", "mrope_section": [8, 12, 12]},
+        "vision_config": {"depth": 2, "embed_dim": 64, "hidden_size": shape.width, "num_heads": 2},
+    }
+    write_seeing(folder / "eyes", "qwen2_vl", changes)
+    return folder / "eyes"
+
+
 # Each writes a model that sees into a folder, and says what is to be imported.
-MODELS: Mapping[str, Callable[[Path, Shape], Path]] = {"llama": write_llama}
+MODELS: Mapping[str, Callable[[Path, Shape], Path]] = {"llama": write_llama, "mlx": write_mlx}
 
 
 def picture(number: int) -> bytes:
