@@ -114,16 +114,28 @@ def tool_entry(tool: Tool) -> JSON:
     return {"type": "function", "function": function}
 
 
-def described(entry: JSON) -> JSON:
-    """Return a tool of which each parameter has what some templates take for granted."""
+def plain_entry(entry: JSON) -> JSON:
+    """Return a tool in the plainest JSON Schema, for templates that stumble over what else it has.
+
+    Each of its parameters has a description and, where one will do, a single type. That it may be
+    null is not said: what is lawful, a grammar knows from the tool itself.
+    """
     function: JSON = entry["function"]
-    parameters: Mapping[str, Any] = function["parameters"]
-    properties = parameters.get("properties")
-    if not isinstance(properties, dict):
-        return entry
-    usual = {"type": "string", "description": ""}
-    made = {
-        name: usual | cast("JSON", each) if isinstance(each, dict) else usual
-        for name, each in cast("JSON", properties).items()
-    }
-    return {**entry, "function": function | {"parameters": {**parameters, "properties": made}}}
+    return {**entry, "function": {**function, "parameters": _plain(function["parameters"])}}
+
+
+def _plain(schema: object) -> JSON:
+    if not isinstance(schema, Mapping):
+        return {}  # true: anything
+    found: JSON = {**cast("Mapping[str, Any]", schema)}
+    if isinstance(kinds := found.get("type"), list):
+        said = [each for each in cast("list[object]", kinds) if each != "null"]
+        found["type"] = said[0] if len(said) == 1 else said
+    if isinstance(properties := found.get("properties"), dict):
+        found["properties"] = {
+            name: {"description": "", **_plain(each)}
+            for name, each in cast("JSON", properties).items()
+        }
+    if "items" in found:
+        found["items"] = _plain(found["items"])
+    return found

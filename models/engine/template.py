@@ -13,11 +13,11 @@ from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
-from jinja2 import TemplateError, UndefinedError
+from jinja2 import TemplateError
 
 from models.chat import Message, Reasoning, Text, Thinking, Tool, ToolCall, ToolResult
 from models.engine.dialect import dialect_of
-from models.engine.entries import Entries, described, plain_words, tool_entry
+from models.engine.entries import Entries, plain_entry, plain_words, tool_entry
 from models.engine.paired import new_id, paired
 from models.engine.sandbox import Sandbox, TooMuchWork
 from models.engine.turns import (
@@ -99,6 +99,11 @@ class ChatTemplate:
         except (TemplateError, SyntaxError, RecursionError, ValueError, TypeError) as error:
             raise LoadFailed(f"The model's chat template cannot be read: {error}.") from None
 
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether it writes the places of pictures itself."""
+        return self._dialect.takes_parts
+
     def beside(self, source: str) -> "ChatTemplate":
         """Return another template of the same model. Raises LoadFailed."""
         return ChatTemplate(source, **self._tokens)
@@ -158,10 +163,10 @@ class ChatTemplate:
             return self._in_some_form(messages, variables)
         except _REFUSALS as error:
             refusal = error
-        if offered and isinstance(refusal, UndefinedError):
+        if offered:
             with suppress(*_REFUSALS):
-                more_told = [described(each) for each in offered]
-                return self._in_some_form(messages, {**variables, "tools": more_told})
+                plain = [plain_entry(each) for each in offered]
+                return self._in_some_form(messages, {**variables, "tools": plain})
         raise InvalidRequest(
             f"The model's chat template refuses these messages{self._where(messages, variables)}: "
             f"{refusal}"
@@ -205,7 +210,9 @@ class ChatTemplate:
                 low = middle
             except _REFUSALS:
                 high = middle
-        return f", the {messages[low].role}'s at place {low + 1}" if low else ""
+        # The first may stand for all: but what a tool says is no beginning.
+        named = low or (messages and messages[0].role == "tool")
+        return f", the {messages[low].role}'s at place {low + 1}" if named else ""
 
     def _new_id(self, name: str, number: int) -> str:
         row = self.family.calls
