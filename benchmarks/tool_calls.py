@@ -73,8 +73,9 @@ def ask(
         "max_tokens": MAX_TOKENS,
         **sampling,
     }
+    create: Any = client.chat.completions.create  # of which of its kinds, the body tells
     try:
-        reply: ChatCompletion = client.chat.completions.create(model=model, **asked)
+        reply: ChatCompletion = create(model=model, **asked)
     except openai.APIError as error:
         return Outcome(question, (), f"refused: {error}")
     (said,) = reply.choices
