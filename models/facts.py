@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from models import pooling, projectors, safetensors
+from models import mlx_families, pooling, projectors, safetensors
 from models.counts import Counts, commonest_type
 from models.errors import InvalidRequest, LoadFailed
 from models.fill_in import SPELLINGS
@@ -16,7 +16,12 @@ from models.mlx_cache import WIDTH, cache_facts
 from models.model import Details, Files, Kind, Model
 from models.names import ModelName
 from models.quantization import SHARD
-from models.template_signs import knows_thinking, knows_tools
+from models.template_signs import (
+    knows_effort,
+    knows_thinking,
+    knows_tools,
+    may_skip_thinking,
+)
 
 VERSION = 6
 """Raised whenever a fact is added or read in another way: what is older is read again."""
@@ -73,6 +78,7 @@ def read(path: Path) -> Found:
         LoadFailed: as ``of_gguf`` and ``of_mlx``.
     """
     if (path / "config.json").is_file():
+        mlx_families.refuse_unknown(read_object(path / "config.json"), path.name)
         return Found(Kind.MLX, Files(path, ""), of_mlx(path))
     if path.is_dir():
         path = _only_gguf(path)
@@ -129,6 +135,8 @@ def of_mlx(folder: Path) -> Details:
         vision=isinstance(config.get("vision_config"), dict),
         tools=knows_tools(template),
         thinking=knows_thinking(template),
+        thinking_switch=may_skip_thinking(template),
+        thinking_effort=knows_effort(template),
         insert=completes and _fills_in(folder),
     )
 

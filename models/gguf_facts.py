@@ -8,7 +8,12 @@ from models.errors import LoadFailed
 from models.gguf_cache import cache_facts
 from models.gguf_header import Value
 from models.model import Details, Files
-from models.template_signs import knows_thinking, knows_tools
+from models.template_signs import (
+    knows_effort,
+    knows_thinking,
+    knows_tools,
+    may_skip_thinking,
+)
 
 # llama.cpp ends the whole process over these (llama-model.cpp: no memory for a decoder
 # that reads an encoder's output).
@@ -104,6 +109,8 @@ def of_gguf(files: Files) -> Details:
         picture_bytes=projectors.picture_bytes(files),
         tools=knows_tools(template),
         thinking=knows_thinking(template),
+        thinking_switch=may_skip_thinking(template),
+        thinking_effort=knows_effort(template),
         insert=completes and gguf.fill_in(path, headers[0]) is not None,
     )
 

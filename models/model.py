@@ -66,6 +66,8 @@ class Details:
     picture_bytes: int = 0  # that part needs so much to read one, beside its weights
     tools: bool = False  # its chat template knows tools
     thinking: bool = False  # its chat template knows reasoning
+    thinking_switch: bool = False  # and can be asked to go without
+    thinking_effort: bool = False  # and can be told how hard
     insert: bool = False  # its vocabulary has the tokens of fill-in-the-middle
 
 

@@ -22,6 +22,7 @@ from server.framing import Chunk, reply
 from server.ignored import ignored_headers
 from server.overflow import overflow_headers
 from server.streams import Streams
+from server.unread_calls import unread_headers, with_unread
 from server.voices import ENDS, Choices, Encoder, End, Voices, open_choices
 from server.wires import Wire
 
@@ -88,7 +89,7 @@ async def _answer(wire: Wire, asked: Asked, voices: Voices, headers: dict[str, s
     replies = [Reply() for _ in voices.running]
     with voices:
         body = await _whole(asked, voices, replies)
-    told = headers | overflow_headers(replies[0].started)
+    told = headers | overflow_headers(replies[0].started) | unread_headers(replies)
     return reply(body, wire.content_type, headers=told)
 
 
@@ -190,7 +191,7 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
                     raise event.error
                 if isinstance(event, Started):
                     self.started = event
-                for chunk in self._encoders[place].encode(event):
+                for chunk in with_unread(self._encoders[place].encode(event), event):
                     self._ready.append(self._frame(chunk))
                 if isinstance(event, ENDS):
                     self._left -= 1
@@ -221,10 +222,10 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
         )
 
     def tick(self) -> None:
-        """Time has passed: say that we are still there, if nothing else was said."""
+        """Time has passed: say that it goes on, if nothing else was said and it does."""
         if self._over:
             return
-        if self._quiet and not self._ready:
+        if self._quiet and not self._ready and not self._voices.are_stuck():
             self._ready.append(self._frame(self._ping()) if self._ping else self._wire.ping)
             self._voices.nudge()
         self._quiet = True

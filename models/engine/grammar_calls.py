@@ -79,16 +79,18 @@ class _Rules:
         more = self._rest_of_calls()
         calls = f"{self._begin} {more}"
         if mode == "none":
-            return CompiledGrammar(lark=self._lark(self._behind_thought("REST", "")))
+            return CompiledGrammar(
+                lark=self._lark(self._behind_thought("REST", "")), answer=self._lark("REST")
+            )
         if mode == "required":
             answer = f"GAP {calls}"
         elif constraint:
             answer = f"GAP (body | {calls})"
         else:
             answer = f"(REST | lead {more})"
-        trigger, tail = None, ""
+        trigger, tail, tag = None, "", ""
         if mode == "auto" and not constraint and self._trigger is not None:
-            trigger, tail = self._trigger, self._lark(more)
+            trigger, tail, tag = self._trigger, self._lark(more), self._offer.calls.begin
         elif self._offer.thought == "begun" and self._tokens.think_end is not None:
             trigger, tail = self._tokens.think_end, self._lark(answer)
         return CompiledGrammar(
@@ -96,6 +98,8 @@ class _Rules:
             text=self._text(),
             trigger=trigger,
             tail=tail,
+            tag=tag,
+            answer=self._lark(answer),
         )
 
     def _harmony(self) -> str:

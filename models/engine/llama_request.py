@@ -40,7 +40,7 @@ _LAST_FIELDS = ["index", "content", "tokens", "tokens_predicted", "stop", "stop_
 _NO_BREAKER = "\U0010ffff"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Asked:
     """Sequences of one prompt, ready to be asked for: ``body`` is that of a POST to /completion.
 

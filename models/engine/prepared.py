@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.engine.grammar import CompiledGrammar
+from models.engine.thought_budget import ThoughtBudget
 from models.errors import InvalidRequest
 from models.images import Picture
 from models.model_family import UNMARKED, ModelFamily
@@ -36,6 +37,7 @@ class Prompt:
     in_thought: bool = False  # it ends where the model is to go on thinking
     pictures: tuple[Picture, ...] = ()  # in the order of their places
     pieces: tuple[str, ...] = ()  # the texts round them, one more; empty where there are none
+    thought: ThoughtBudget | None = None  # see ``Work``
 
 
 def rounded_up(context: int) -> int:

@@ -16,10 +16,12 @@ from server.contract import (
     number,
     one_of,
 )
+from server.openai_fields import EFFORTS
+from server.thinking_budget import BUDGET_ROWS
 
 _TEXTS = list_of(TEXT)
 _IDS = list_of(integer(0))
-_EFFORT = one_of("none", "minimal", "low", "medium", "high", "xhigh", "ultra", "max")
+_EFFORT = one_of(*EFFORTS)
 
 
 def _hint(name: str, schema: dict[str, object], note: str) -> Row:
@@ -161,6 +163,7 @@ CHAT = Route(
         Row("reasoning_effort", _EFFORT, note="a model that cannot think answers without"),
         Row("reasoning", OBJECT, note="the same, as the Responses API has it"),
         Row("reasoning.effort", _EFFORT),
+        *BUDGET_ROWS,
         Row("think", either(FLAG, _EFFORT), note="ours: refused by a model that cannot think"),
         Row("chat_template_kwargs", OBJECT, note="ours"),
         Row("chat_template_kwargs.enable_thinking", FLAG),
