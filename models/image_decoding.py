@@ -119,11 +119,11 @@ def _orientation(image: Image.Image) -> int:
 
 def _plain(image: Image.Image) -> Image.Image:
     """Return it in a mode that can be shrunk: a colour for each pixel, 8 bits a channel."""
-    if image.has_transparency_data:
-        return image.convert("RGBA")
     if image.mode.startswith("I;16"):
         # Pillow would make white of whatever is above 255.
         return image.convert("I").point(_by_256).convert("L")
+    if image.has_transparency_data:
+        return image.convert("RGBA")
     if image.mode in ("I", "F"):
         return _scaled(image)
     if image.mode in ("1", "P", "PA"):

@@ -169,10 +169,18 @@ def test_pictures_that_do_not_come_keep_nobody_waiting_but_who_wants_them(servin
 
     with socket.create_server((SITE, 0)) as silent, ThreadPoolExecutor(8) as threads:
         address = f"http://{SITE}:{silent.getsockname()[1]}/"
-        waiting = [threads.submit(ask, server, n % 5, f"{address}{n}") for n in range(8)]
+        waiting = [threads.submit(ask, server, n % 5, f"{address}{n}") for n in range(5)]
+        path, body = WIRES[2](f"{address}count")
+        asked = {"model": "eyes", **body}
+        waiting += [
+            threads.submit(lambda: (server.ask("POST", f"{path}/count_tokens", asked).status,))
+            for _ in range(2)
+        ]
         callers = [silent.accept()[0] for _ in waiting]  # all of them wait for an answer
         answer = server.ask("POST", "/api/chat", {"model": "eyes", "messages": [HELLO]})
         assert answer.status == 200
+        count = {"model": "eyes", "messages": [HELLO], "max_tokens": 1}
+        assert server.ask("POST", "/v1/messages/count_tokens", count).status == 200
         assert not any(each.done() for each in waiting)
         for each in callers:
             each.close()
