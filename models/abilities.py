@@ -99,7 +99,7 @@ def _needed_to_generate(request: GenerateRequest) -> frozenset[Ability]:
         Ability.TOOLS: bool(request.tools) and request.tool_choice.mode != "none",
         Ability.THINKING: request.thinking not in (None, False),
         Ability.VISION: _has_images(request.prompt),
-        Ability.INSERT: bool(request.suffix),
+        Ability.INSERT: bool(request.suffix or request.snippets),
         Ability.GRAMMAR: request.constraint is not None,
         Ability.LOGPROBS: request.top_logprobs is not None or request.prompt_logprobs,
         Ability.LOGIT_BIAS: bool(request.sampling.logit_bias),
