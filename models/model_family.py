@@ -67,6 +67,13 @@ THOUGHTS: tuple[Thoughts, ...] = (
         end="</seed:think>",
         closing="\n</seed:think>\n",
     ),
+    Thoughts(  # Solar Open
+        Signs(all_of=("<|think|>", "<|tool_calls|>")),
+        begin="<|think|>",
+        end="<|end|>",
+        closing="<|end|><|begin|>assistant",
+        around=("<|begin|>assistant", "<|content|>", "<|end|>"),
+    ),
 )
 
 
@@ -78,10 +85,9 @@ class ModelFamily:
     @property
     def tags(self) -> tuple[str, ...]:
         """All markup. Where a vocabulary has special tokens for it, they are text all the same."""
-        found = self.calls.tags if self.calls else ()
-        if thoughts := self.thoughts:
-            found = (thoughts.begin, thoughts.end, *thoughts.around, thoughts.token, *found)
-        return tuple(dict.fromkeys(filter(None, found)))
+        of_calls = self.calls.tags if self.calls else ()
+        of_thoughts = self.thoughts.tags if self.thoughts else ()
+        return tuple(dict.fromkeys((*of_thoughts, *of_calls)))
 
 
 UNMARKED = ModelFamily()  # all that it writes is said

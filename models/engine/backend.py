@@ -12,6 +12,7 @@ from models.engine.grammar import CompiledGrammar
 from models.engine.thought_budget import ThoughtBudget
 from models.errors import InferenceError
 from models.events import FinishReason, TokenLogprob
+from models.images import Picture
 from models.ledger import Need
 from models.model import Adapter, KvType, Model
 
@@ -33,6 +34,7 @@ class LoadSpec:
     adapters: tuple[Adapter, ...] = ()
     drafts: Drafts | None = None
     prompt_cache_bytes: int = 0  # for prompts whose sequences have ended, of need.cache_bytes
+    features_bytes: int = 0  # for what was made of pictures, of need.working_bytes
 
     @property
     def key(self) -> str:
@@ -58,6 +60,8 @@ class Work:
     thought: ThoughtBudget | None = None  # None: it may think as long as it likes
     top_logprobs: int | None = None  # None: none at all; 0: of the sampled token alone
     prompt_logprobs: bool = False  # ``Prefilled.logprobs``
+    pictures: tuple[Picture, ...] = ()  # as ``Prompt`` has them
+    pieces: tuple[str, ...] = ()
     urgent: bool = False  # a person watches it: before those that are not
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count, groupby
 
-from models import adapters, drafts
+from models import adapters, drafts, projectors
 from models.engine.backend import (
     Admitted,
     Counters,
@@ -22,16 +22,16 @@ from models.engine.backend import (
     SequenceFailed,
     Work,
 )
-from models.engine.llama_config import child_config, said_with_each
+from models.engine.llama_config import child_of, said_with_each
 from models.engine.llama_disk import LlamaDisk
 from models.engine.llama_drafts import DraftCount
 from models.engine.llama_embed import LlamaEmbeddings, LlamaQuestion
 from models.engine.llama_grammar import LlamaGrammars
 from models.engine.llama_kept import Kept
-from models.engine.llama_process import LlamaProcess
 from models.engine.llama_recall import Recall
 from models.engine.llama_request import Asked, LlamaRequests
 from models.engine.llama_sequence import Sequence, run_of_seeds
+from models.engine.llama_sight import sight_of
 from models.engine.llama_slots import Slots, Turn
 from models.engine.llama_stream import LlamaStream
 from models.engine.llama_tokenizer import LlamaTokenizer
@@ -55,8 +55,9 @@ def open_llama(
     """
     adapters.check(spec.model, spec.adapters)
     drafts.check(spec.model, spec.drafts)
-    disk = LlamaDisk(prompts, spec) if prompts else None
-    return LlamaBackend(spec, read_template(spec.model.path), wake, command, disk)
+    projectors.check(spec.model)
+    source = read_template(spec.model.path)
+    return LlamaBackend(spec, source, wake, command, LlamaDisk(prompts, spec) if prompts else None)
 
 
 class LlamaBackend:
@@ -87,15 +88,11 @@ class LlamaBackend:
         self._embeddings = LlamaEmbeddings(spec.model.details)
         self._kept = Kept(spec)
         self._drafts = DraftCount(spec)
-        self._process = LlamaProcess(
-            child_config(spec, disk),
-            model_name=str(spec.model.name),
-            on_change=wake,
-            command=command,
-        )
+        self._process = child_of(spec, disk, wake, command)
         self._recall = Recall(disk, self._process) if disk else None
         tokenizer = LlamaTokenizer(self._process, source)
-        self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
+        sight = sight_of(spec.model, tokenizer, source.bos_token, self._process.media_marker)
+        self._requests = LlamaRequests(spec.model.path, source, spec.context_length, sight)
         self._requests.always |= said_with_each(spec)
         self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
         self._prompter = Prompter(
@@ -104,6 +101,7 @@ class LlamaBackend:
             spec.context_length,
             fill_in=source.fill_in,
             grammars=self._grammars.maker,
+            sight=sight,
         )
 
     @property
@@ -178,8 +176,10 @@ class LlamaBackend:
                 stream.cancel()  # llama.cpp cannot end one of several
 
     def close(self) -> None:
-        for stream in self._streams.values():
+        for turn, stream in self._streams.items():
             stream.cancel()
+            if self._recall and not self._left_in(turn):  # all is told but its end
+                self._recall.end(turn, stream.slot)
         self._sequences.clear()
         self._grammars.close()
         if self._recall:
@@ -190,9 +190,9 @@ class LlamaBackend:
 
     def _is_stuck(self) -> bool:
         pulse = self._process.pulse
-        # Of a long text to embed nothing comes before it is done.
-        embeds = any(turn.places for turn in self._streams)
-        return pulse.is_idle() if embeds else pulse.is_stuck()
+        # Of a long text to embed nothing comes before it is done, nor of a picture.
+        is_silent = any(turn.places or turn.looks for turn in self._streams)
+        return pulse.is_idle() if is_silent else pulse.is_stuck()
 
     def _sequence(self, ticket: int, work: Work) -> Sequence:
         sequence = Sequence(
@@ -215,7 +215,8 @@ class LlamaBackend:
             ahead_tokens=first.ahead_tokens,
             order=first.order,
             urgent=first.work.urgent,
-            asks_beside=first.work.top_logprobs is not None,
+            asks_beside=first.work.top_logprobs is not None and not first.work.pictures,
+            looks=bool(first.work.pictures),
         )
         if self._recall and (cells := self._recall.cells(first.work.tokens)):
             self._slots.keep(cells)
@@ -251,9 +252,7 @@ class LlamaBackend:
                 self._admitted.append(Admitted(sequence.ticket, sequence.prompt_tokens))
         body = first.continued(self._requests.completion(first.work))
         body["n_cmpl"] = len(turn.tickets)
-        return Asked(
-            work=first.work, body=body, requests=self._requests, asks_beside=turn.asks_beside
-        )
+        return Asked(first.work, body, self._requests, turn.asks_beside)
 
     def _left_in(self, turn: Turn) -> list[Sequence]:
         return [self._sequences[each] for each in turn.tickets if each in self._sequences]

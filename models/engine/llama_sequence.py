@@ -16,7 +16,8 @@ class Sequence:
     end of its next prompt, most of which llama.cpp still has.
 
     A sequence that would not go on as it began is written in one turn: one with a seed, since
-    the draws would begin anew, and one with a grammar, which would too.
+    the draws would begin anew, one with a grammar, which would too, and one with pictures, behind
+    which llama.cpp takes no ids.
     """
 
     TURN_TOKENS = 1024
@@ -29,12 +30,13 @@ class Sequence:
         self.work = work
         self.begun = False
         self.leaves = False  # its turn has to end, for there is more to be read than was written
-        free = work.sampling.seed is None and work.grammar is None
+        free = work.sampling.seed is None and work.grammar is None and not work.pictures
         self._context_length = context_length
         self._shares_cells = shares_cells
         self._in_turns = shares_cells and free
         # Token ids; text, where llama.cpp did not tell the ids.
         self._prompt: list[int | str] = list(work.tokens)
+        self._said = b""  # behind pictures
         self._cells = len(work.tokens)  # at most
         self._left = work.max_tokens
         self._prefilled = False
@@ -68,7 +70,13 @@ class Sequence:
         """Return the request for its next turn; ``body`` is that for the first."""
         self.written = 0
         self.leaves = False
-        return {**body, "prompt": self._prompt, "n_predict": self.turn_tokens}
+        prompt = self._prompt
+        if self.work.pictures:  # no ids, but a text: what was written is the end of it
+            first = body["prompt"]
+            prompt = first | {
+                "prompt_string": first["prompt_string"] + self._said.decode(errors="replace")
+            }
+        return {**body, "prompt": prompt, "n_predict": self.turn_tokens}
 
     def take(self, output: Output) -> Output | None:
         """Return what is to be told of what a turn has brought; None: nothing."""
@@ -119,6 +127,8 @@ class Sequence:
     def _count(self, output: Decoded) -> None:
         self._left -= output.count
         self.written += output.count
+        if self.work.pictures:
+            self._said += output.piece
         self._note(output)
 
     def _note(self, output: Decoded) -> None:

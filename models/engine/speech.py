@@ -91,7 +91,9 @@ class Speech:
             return (self._thoughts.end, *tags)  # models forget to end a thought before a call
         if self._calls and self._calls.bare and not self._begun:
             tags = (*tags, self._calls.begin)
-        return (self._thoughts.begin, *tags) if self._thoughts and not self._begun else tags
+        if self._thoughts and not self._begun:  # or its end, where the prompt has ended it
+            return (self._thoughts.begin, self._thoughts.end, *tags)
+        return tags
 
     def _speak(self, last: bool) -> Iterator[Delta]:
         text = self._held.text
@@ -122,7 +124,8 @@ class Speech:
 
     def _counts(self, text: str, found: tuple[int, str]) -> bool:
         place, tag = found
-        begins_thought = not self.thinking and self._thoughts and tag == self._thoughts.begin
+        of_thought = self._thoughts and tag in (self._thoughts.begin, self._thoughts.end)
+        begins_thought = not self.thinking and of_thought and tag not in self._around
         is_bare = self._calls and self._calls.bare and tag == self._calls.begin
         return not ((begins_thought or is_bare) and text[:place].strip(_SPACE))
 
@@ -149,7 +152,9 @@ class Speech:
         self._at_edge = True
         if self._calls and tag in self._calls.begins:
             self._read_call(tag, written)
-        elif tag not in self._around:
+        elif self._thoughts and tag == (
+            self._thoughts.end if self.thinking else self._thoughts.begin
+        ):
             self.thinking = not self.thinking
             self._sought = self._tags()
 

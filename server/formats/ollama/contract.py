@@ -113,7 +113,7 @@ GENERATE = Route(
         Row("template", TEXT, note="in Go's words, or in Jinja's"),
         Row("context", list_of(integer(0, (1 << 31) - 1)), note="token ids of an earlier turn"),
         Row("raw", FLAG, note="the prompt goes to the model as it stands"),
-        Row("images", list_of(TEXT), note="base64"),
+        Row("images", list_of(TEXT), note="base64; ours: `data:` and public addresses too"),
     ),
     streams=True,
 )
@@ -122,7 +122,7 @@ _MESSAGES = (
     Row("messages[].role", one_of("system", "user", "assistant", "tool"), required=True),
     Row("messages[].content", either(TEXT, list_of(OBJECT))),
     Row("messages[].thinking", TEXT),
-    Row("messages[].images", list_of(TEXT), note="base64"),
+    Row("messages[].images", list_of(TEXT), note="base64; ours: `data:` and public addresses too"),
     Row("messages[].tool_calls", list_of(OBJECT)),
     Row("messages[].tool_calls[].id", TEXT),
     Row("messages[].tool_calls[].function", OBJECT, required=True),
@@ -261,11 +261,17 @@ PULL = Route(
     ),
     streams=True,
 )
-# All of it is refused, whatever is asked.
 PUSH = Route(
     method="POST",
     path="/api/push",
-    summary="Is refused: there is no registry to send a model to.",
+    summary="Send a model in GGUF to a registry of Ollama's protocol.",
+    rows=(
+        replace(_NAME, note="HOST/NAMESPACE/MODEL[:TAG]: here it is called what follows HOST"),
+        _OLD_NAME,
+        _STREAM,
+        Row("insecure", FLAG, note="true: by http, without a certificate"),
+    ),
+    streams=True,
 )
 HEAD_BLOB = Route(
     method="HEAD", path="/api/blobs/{digest}", summary="Tell whether a file is here by its digest."

@@ -1,7 +1,6 @@
 """Calls and their results as clients send them, by every published template that calls tools."""
 
 import json
-from functools import cache
 
 import pytest
 
@@ -10,12 +9,8 @@ from models.chat import Message, Reasoning, Text, Tool, ToolCall, ToolResult
 from models.engine.template import ChatTemplate
 from models.errors import InvalidRequest
 from models.model_family import family_of
-from tests.conftest import TESTDATA
+from tests.models.engine.published import SOURCES, compiled
 
-SOURCES = {
-    path.stem: path.read_text(encoding="utf-8")
-    for path in sorted((TESTDATA / "chat-templates").glob("*.jinja"))
-}
 CALLING = [name for name, source in SOURCES.items() if family_of(source).calls]
 TOOLS = (
     Tool("look", "", {"properties": {"city": {"type": "string"}, "n": {}}, "type": "object"}),
@@ -117,17 +112,12 @@ WORDS_BEHIND = {
 pytestmark = pytest.mark.skipif(not SOURCES, reason="no chat templates here")
 
 
-@cache
-def template(name: str) -> ChatTemplate:
-    return ChatTemplate(SOURCES[name], bos_token="<s>", eos_token="</s>")
-
-
 @pytest.mark.parametrize("name", CALLING)
 def test_a_history_is_written_with_every_result_behind_its_call(name: str):
     for what, (messages, expected) in HISTORIES.items():
         if what == "no result" and name in NEED_RESULTS:
             continue
-        text = template(name).render(messages, TOOLS)
+        text = compiled(name).render(messages, TOOLS)
         text = text[text.index("Well?") :]
         if name in ONE_BY_ONE and "RB" in expected:
             assert all(
@@ -146,12 +136,12 @@ def test_a_history_is_written_with_every_result_behind_its_call(name: str):
 @pytest.mark.parametrize("name", NEED_RESULTS)
 def test_what_a_template_refuses_is_named_by_its_place(name: str):
     with pytest.raises(InvalidRequest, match=r"the (assistant's at place 2|user's at place 3)"):
-        template(name).render(HISTORIES["no result"][0], TOOLS)
+        compiled(name).render(HISTORIES["no result"][0], TOOLS)
 
 
 def test_calls_of_kimi_without_ids_have_the_ids_of_its_own():
     messages, _ = HISTORIES["no ids"]
-    text = template("moonshotai-Kimi-K2").render(messages, TOOLS)
+    text = compiled("moonshotai-Kimi-K2").render(messages, TOOLS)
 
     assert "<|tool_call_begin|>functions.look:1<|tool_call_argument_begin|>" in text
     assert "## Return of functions.look:1" in text
@@ -172,11 +162,11 @@ def test_calls_of_kimi_without_ids_have_the_ids_of_its_own():
 )
 def test_a_thought_before_a_call_is_kept_or_dropped_as_the_template_has_it(name: str, kept: bool):
     messages = (ASK, calls(Reasoning("THOUGHT"), look("AAA", "1")), says("RA", id="1"))
-    assert ("THOUGHT" in template(name).render(messages, TOOLS)) == kept
+    assert ("THOUGHT" in compiled(name).render(messages, TOOLS)) == kept
 
 
 def test_a_template_that_takes_descriptions_for_granted_is_given_them():
-    command_r = template("CohereForAI-c4ai-command-r-plus-tool_use")
+    command_r = compiled("CohereForAI-c4ai-command-r-plus-tool_use")
     assert "def look(" in command_r.render((ASK,), TOOLS)
 
 
