@@ -1,9 +1,14 @@
 """How sizes, addresses and errors are written, in the window and in the terminal alike."""
 
+import json
+from typing import cast
+
+from models.chat import ToolCall, ToolResult
 from models.errors import ContextOverflow, InferenceError
 
 _THOUSAND = 1000
 _THREE_DIGITS = 100  # from here on a decimal says nothing
+_SCREEN_WIDTH = 1000  # characters
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -59,6 +64,40 @@ def left_out(dropped_messages: int) -> str:
             return f"The {count:,} oldest messages no longer fit and were left out"
 
 
+def thought(seconds: float) -> str:
+    """As ``Thought for 12 s``; without a time where it is not known, or was none to speak of."""
+    return f"Thought for {_time(seconds)}" if seconds >= 1 else "Thought"
+
+
+def thinking(seconds: float) -> str:
+    return f"Thinking for {_time(seconds)}" if seconds >= 1 else "Thinking"
+
+
+def asked_for(call: ToolCall) -> str:
+    """As ``Asked for get_weather(city="Paris")``, on one line."""
+    try:
+        arguments = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
+        arguments = None
+    if isinstance(arguments, dict):
+        pairs = cast("dict[str, object]", arguments).items()
+        said = ", ".join(f"{key}={json.dumps(each, ensure_ascii=False)}" for key, each in pairs)
+    else:
+        said = call.arguments
+    return f"Asked for {call.name}({one_line(said)})"
+
+
+def answered(result: ToolResult) -> str:
+    """As ``get_weather answered: 12 °C``, on one line."""
+    does = "failed" if result.is_error else "answered"
+    return f"{result.name or 'A tool'} {does}: {one_line(result.text)}"
+
+
+def one_line(text: str) -> str:
+    """Return its beginning on one line, no longer than any screen is wide."""
+    return " ".join(text[:_SCREEN_WIDTH].split())
+
+
 def in_a_chat(error: InferenceError) -> str:
     """Return an error as who reads it in the window can act on it: they see no prompt."""
     if isinstance(error, ContextOverflow):
@@ -67,6 +106,11 @@ def in_a_chat(error: InferenceError) -> str:
             "room for: shorten it, or choose another context length in the settings."
         )
     return str(error)
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _is_bytes(error: UnicodeEncodeError) -> bool:

@@ -26,6 +26,7 @@ from models.health import STUCK_SECONDS, Health, Watch, health_of
 from models.ledger import Ledger
 from models.model import Kind, Model
 from models.names import ModelName
+from models.pictures import Pictures
 from models.planner import Planner
 from models.profiles import filled
 from models.resident import Resident, Running
@@ -62,6 +63,7 @@ class Residency:
         runners: by kind of model; a kind without one is refused with a sentence.
         context_length: the default for every model, in tokens; None: by model and memory.
         make_counter: makes what counts tokens of models that are not loaded, at first need.
+        pictures: reads those of requests; None: from the public web, or as they come.
         stuck_seconds: after so long without a step, whoever has work counts as stuck.
     """
 
@@ -74,6 +76,7 @@ class Residency:
         context_length: int | None = None,
         ledger: Ledger | None = None,
         make_counter: Callable[[], "Counting"] | None = None,
+        pictures: Pictures | None = None,
         stuck_seconds: float = STUCK_SECONDS,
     ) -> None:
         self._find = find
@@ -87,6 +90,7 @@ class Residency:
         )
         self._make_counter = make_counter
         self._stuck_seconds = stuck_seconds
+        self._pictures = pictures or Pictures()
         self._counter: Counting | None = None  # once something is to be counted
         self._tickets = count(1)
         self._tally = Tally()
@@ -135,7 +139,7 @@ class Residency:
         """
         model = self._find(request.model)
         (request,) = filled((request,), model.profile)
-        return self._counting().prompter(model).count(request)
+        return self._counting().prompter(model).count(self._pictures.seen(request))
 
     def spelling(self, model: str) -> Spelling:
         """Return what shows the tokens of a model, which is not loaded for that.
@@ -277,7 +281,7 @@ class Residency:
                 raise EngineClosed("The program is shutting down.")
             self._watch = self._watch or Watch(self.health)
             if name not in self._lanes:
-                self._lanes[name] = Lane(name, runner, self._planner)
+                self._lanes[name] = Lane(name, runner, self._planner, self._pictures)
             return self._lanes[name]
 
     def _evict_one(self) -> None:

@@ -41,6 +41,13 @@ TEMPLATE = ChatTemplate(
     "{% if add_generation_prompt %}[assistant]{% endif %}"
 )
 
+THINKING_TEMPLATE = ChatTemplate(
+    "{% for m in messages %}[{{ m.role }}]"
+    "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}"
+    "{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% if enable_thinking %}<think>{% endif %}{% endif %}"
+)
+
 
 class ByteTokenizer:
     """Each byte is a token. ``read`` are the texts that it has been given."""
@@ -70,7 +77,13 @@ class ScriptedBackend:
     length and the sum of its bytes, and there is one a step.
     """
 
-    def __init__(self, *pieces: str, context_length: int = 256, loading_steps: int = 0) -> None:
+    def __init__(
+        self,
+        *pieces: str,
+        context_length: int = 256,
+        loading_steps: int = 0,
+        template: ChatTemplate = TEMPLATE,
+    ) -> None:
         self.closed = False
         self.running: dict[int, deque[str]] = {}
         self.prompts: list[bytes] = []
@@ -80,7 +93,7 @@ class ScriptedBackend:
         self.fail_load: InferenceError | None = None
         self.loading_steps = loading_steps
         self.hold = False
-        self.prompter = Prompter(TEMPLATE, ByteTokenizer(), context_length)
+        self.prompter = Prompter(template, ByteTokenizer(), context_length)
         self._new: list[int] = []
         self.pieces = pieces
 

@@ -86,6 +86,7 @@ class TextBlock(QTextBrowser):
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
+        self._plain = ""  # that ``show_more`` has shown
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -112,6 +113,16 @@ class TextBlock(QTextBrowser):
         cursor = QTextCursor(self.document())
         cursor.select(QTextCursor.SelectionType.Document)
         cursor.mergeBlockFormat(_line_height(_LINE_HEIGHT))
+
+    def show_more(self, text: str) -> None:
+        """Show plain text; of one that goes on from what is shown only the rest is laid out."""
+        if self._plain and text.startswith(self._plain):
+            cursor = QTextCursor(self.document())
+            cursor.movePosition(QTextCursor.MoveOperation.End)
+            cursor.insertText(text[len(self._plain) :])
+        elif text != self._plain:
+            self.show_plain(text)
+        self._plain = text
 
     def natural_width(self, most: int) -> int:
         """Return the width that the text takes up where it may have this much."""

@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from app import background
 from app.chat.session import ChatSession, State
+from models.model import Model
 from models.records.records import Records
 from models.records.values import ChatEntry, new_id
 from models.residency import Residency
@@ -31,6 +32,7 @@ class Chats(QObject):
         self._residency = residency
         self._records = records
         self._model = model
+        self._known: Model | None = None  # what is known of it
         self._search = ""
         self._reading: Future[list[ChatEntry]] | None = None
         self._entries: list[ChatEntry] = []
@@ -54,10 +56,10 @@ class Chats(QObject):
         """The words that a title must have; empty where all chats are listed."""
         return self._search.strip()
 
-    def use_model(self, model: str) -> None:
-        """Let this model answer from now on."""
-        self._model = model
-        self._current.model = model
+    def use_model(self, name: str, model: Model | None = None) -> None:
+        """Let this model answer from now on. None: nothing is known of it."""
+        self._model, self._known = name, model
+        self._current.use_model(name, model)
 
     def new(self) -> None:
         """Begin a chat, if the one that is open has anything in it."""
@@ -108,6 +110,7 @@ class Chats(QObject):
 
     def _make(self, chat: str) -> ChatSession:
         session = ChatSession(self._residency, self._records, chat, self._model, self)
+        session.use_model(self._model, self._known)
         session.began.connect(self._reread)
         session.turn_ended.connect(partial(self._on_turn_ended, session))
         self._sessions[chat] = session
@@ -115,7 +118,7 @@ class Chats(QObject):
 
     def _show(self, session: ChatSession) -> None:
         left, self._current = self._current, session
-        session.model = self._model
+        session.use_model(self._model, self._known)
         self.current_changed.emit(session)
         if not left.busy:
             self._forget(left)

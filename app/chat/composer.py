@@ -4,14 +4,16 @@ import math
 
 from PySide6.QtCore import QMimeData, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout
 
 from app.chat.blocks import wrap_mode_of
+from app.chat.think_switch import ThinkSwitch
 from app.icons import icon
 from app.theme import Theme
 
 _MOST_LINES = 8
 _SEND_SIZE = 34
+_CHIP_LIFT = 3  # so that its middle is the button's
 _MARGIN = 7  # of the document, above and below
 
 
@@ -33,10 +35,15 @@ class Composer(QFrame):
         self.button.setFixedSize(_SEND_SIZE, _SEND_SIZE)
         self.button.setIconSize(QSize(20, 20))
         self.button.clicked.connect(self._on_button)
+        self.think = ThinkSwitch()
         line = QHBoxLayout(self)
         line.setContentsMargins(12, 6, 7, 6)
         line.setSpacing(8)
         line.addWidget(self.input, 1)
+        beside = QVBoxLayout()
+        beside.setContentsMargins(0, 0, 0, _CHIP_LIFT)
+        beside.addWidget(self.think, 0, Qt.AlignmentFlag.AlignBottom)
+        line.addLayout(beside)
         line.addWidget(self.button, 0, Qt.AlignmentFlag.AlignBottom)
         self.setFocusProxy(self.input)
         self._refresh()

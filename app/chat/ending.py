@@ -21,23 +21,26 @@ class Status(QLabel):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.setObjectName("muted")
-        self._words = ""
+        self._words = self._share = ""
         self._dots = 0
         self._timer = QTimer(self)
         self._timer.setInterval(_DOTS_MS)
         self._timer.timeout.connect(self._tick)
         self.hide()
 
-    def say(self, what: str) -> None:
-        self._words = what
-        self._dots = 0
-        self.setVisible(bool(what))
-        self.setAccessibleName(what)
-        if what:
-            self._timer.start()
-        else:
-            self._timer.stop()
-        self._tick()
+    def say(self, what: str, share: float | None = None) -> None:
+        """Say it, and how far that is; ``share`` is from 0 to 1."""
+        if what != self._words:
+            self._words = what
+            self._dots = 1
+            self.setVisible(bool(what))
+            self.setAccessibleName(what)
+            if what:
+                self._timer.start()
+            else:
+                self._timer.stop()
+        self._share = "" if share is None else f"{share:.0%} "
+        self._show()
 
     def fit(self, width: int) -> int:
         return self.fontMetrics().height() + 2
@@ -45,7 +48,10 @@ class Status(QLabel):
     @Slot()
     def _tick(self) -> None:
         self._dots = self._dots % 3 + 1
-        self.setText(self._words + " " + "." * self._dots)
+        self._show()
+
+    def _show(self) -> None:
+        self.setText(f"{self._words} {self._share}{'.' * self._dots}")
 
 
 class Note(QLabel):

@@ -5,6 +5,7 @@ from concurrent.futures import Future
 
 from models.records.records import Records
 from models.records.values import Turn, title_of
+from models.thinking import Choice
 
 
 class Keeper:
@@ -15,14 +16,25 @@ class Keeper:
         self._records = records
         self._chat = chat
         self._kept = 0  # so many turns, from the first, are known to be safe
+        self._thinking: Choice | None = None  # as it was chosen here
 
     def read(self) -> Future[list[Turn]]:
         return self._records.turns(self._chat)
+
+    def read_thinking(self) -> Future[Choice | None]:
+        return self._records.thinking(self._chat)
+
+    def choose_thinking(self, chosen: Choice) -> None:
+        """Written at once, or with the first turn of a chat that is not on the disk yet."""
+        self._thinking = chosen
+        self._records.choose_thinking(self._chat, chosen)
 
     def save(self, turns: Sequence[Turn]) -> Future[None]:
         """Write the last turn; the Future tells when it is safe."""
         if not self._kept:
             self._records.add(self._chat, title_of(turns[0].text))
+            if self._thinking is not None:
+                self._records.choose_thinking(self._chat, self._thinking)
         last = len(turns) - 1
         for position in range(min(self._kept, last), last):
             self._put(turns, position)

@@ -13,6 +13,7 @@ from app.chat.rows import COLUMN_WIDTH
 from app.chat.session import ChatSession, State
 from app.chat.transcript import Transcript
 from app.theme import Theme
+from models.thinking import Choice
 
 _COMPOSER_WIDTH = COLUMN_WIDTH + 32  # so that its text lines up with the replies
 _SIDE = 20
@@ -36,6 +37,7 @@ class ChatPage(QWidget):
         self.composer = Composer(theme)
         self.composer.sent.connect(self._on_sent)
         self.composer.stopped.connect(self._on_stopped)
+        self.composer.think.chosen.connect(self._on_thinking_chosen)
         self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.transcript)
@@ -72,6 +74,7 @@ class ChatPage(QWidget):
         self._show_turns()
         self._on_state_changed()
         self._on_share_changed()
+        self._on_thinking_changed()
         self.composer.setFocus()
 
     def _connections(
@@ -83,6 +86,7 @@ class ChatPage(QWidget):
             (session.share_changed, self._on_share_changed),
             (session.turn_added, self._on_turn_added),
             (session.unsaved, self.unsaved),
+            (session.thinking.changed, self._on_thinking_changed),
         )
 
     def set_theme(self, theme: Theme) -> None:
@@ -124,6 +128,15 @@ class ChatPage(QWidget):
             self.progress.setValue(round(share * _BAR_STEPS))
             does = "Loading the model" if session.state is State.LOADING else "Reading"
             self.progress.setAccessibleName(f"{does}: {share:.0%}")
+
+    @Slot(object)
+    def _on_thinking_chosen(self, chosen: Choice) -> None:
+        self._chats.current.thinking.choose(chosen)
+
+    @Slot()
+    def _on_thinking_changed(self) -> None:
+        thinking = self._chats.current.thinking
+        self.composer.think.show_choices(thinking.choices, thinking.chosen)
 
     @Slot()
     def _on_turn_added(self) -> None:

@@ -1,35 +1,29 @@
 """The rows of the transcript: what the user said, and what a model replied."""
 
-from dataclasses import dataclass
+from functools import partial
 
-from PySide6.QtCore import QRect, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QWidget
 
 from app import words
-from app.chat.blocks import (
-    LIST_INDENT,
-    QUOTE_INDENT,
-    CodeBlock,
-    RuleBlock,
-    TextBlock,
-    widget_for,
-)
+from app.chat.asides import aside_of, spoken
+from app.chat.blocks import TextBlock
 from app.chat.ending import Failure, Footer, Note, Status, stats_of
-from app.chat.markdown import Block, Blocks
+from app.chat.fold import Fold
+from app.chat.prose import BLOCK_GAP, Prose
 from app.chat.session import State
 from app.theme import Theme
+from models.chat import Text
 from models.records.values import Outcome, Turn
 
 COLUMN_WIDTH = 760  # pixels: some 95 characters, as wide as reads well
 _SIDE = 24
 _ROW_GAP = 14  # above and below a row
-_BLOCK_GAP = 12
-_HEADING_GAP = 8  # more, above a heading
 _BUBBLE_PAD_X, _BUBBLE_PAD_TOP, _BUBBLE_PAD_BOTTOM = 16, 8, 12  # letters hang low in a line
 _BUBBLE_SHARE = 0.85  # of the column, at most
 _FOOTER_HEIGHT = 28
-_BAR_WIDTH = 3  # beside a quote
+_FOLD_GAP = 6  # below one
 
 
 class Row(QWidget):
@@ -80,158 +74,147 @@ class UserRow(Row):
         return height + 2 * _ROW_GAP
 
 
-@dataclass(slots=True)
-class _Shown:
-    block: Block
-    growing: bool
-    widget: TextBlock | CodeBlock | RuleBlock
-    fitted: tuple[int, int] | None = None  # width and height; None: to be asked again
-
-    def fit(self, width: int) -> int:
-        if self.fitted is None or self.fitted[0] != width:
-            self.fitted = (width, self.widget.fit(width))
-        return self.fitted[1]
-
-
 class ReplyRow(Row):
-    """A reply: its blocks, what is happening while it grows, and what came of it."""
+    """What a model or a tool said: its parts in their order, and what came of it.
+
+    ``opened`` are the folds that are open, by turn and place: they stay so when the row goes.
+    """
 
     retry_asked = Signal()
 
-    def __init__(self, turn: Turn, theme: Theme) -> None:
+    def __init__(self, turn: Turn, theme: Theme, opened: set[tuple[str, int]]) -> None:
         super().__init__()
         self._theme = theme
         self._turn = turn
-        self._parser = Blocks()
-        self._shown: list[_Shown] = []
-        self._bars: list[QRect] = []  # beside quotes
+        self._opened = opened
+        self._parts: list[Prose | Fold] = []
         self._left_out = Note(self)
         self._status = Status(self)
         self._failure = Failure(self.retry_asked.emit, self)
         self._footer = Footer(theme, self)
         self._footer.copy.clicked.connect(self._copy)
         self._footer.retry.clicked.connect(self.retry_asked)
-        self._show_text()
+        self._show_parts()
         self._show_outcome(last=False)
 
     def grow(self, turn: Turn) -> None:
-        """Show more of the reply. Blocks that have not changed are not touched."""
+        """Show more of the reply."""
         self._turn = turn
         self._left_out.say(words.left_out(turn.dropped_messages))
         self._status.say("")
-        self._show_text()
+        self._show_parts()
         self._touch()
 
     def end(self, turn: Turn, *, last: bool) -> None:
         """Show how it ended; only the last reply can be asked for again."""
         self._turn = turn
         self._status.say("")
-        self._show_text()
+        self._show_parts()
         self._show_outcome(last=last)
         self._touch()
 
-    def wait(self, state: State) -> None:
-        """Say what is happening before the first word."""
+    def wait(self, state: State, share: float | None) -> None:
+        """Say what is happening before the first word, and how far it is where that is known."""
         match state:
             case State.LOADING:
-                self._status.say(f"Loading {self._turn.model.removesuffix(':latest')}")
+                self._status.say(f"Loading {self._turn.model.removesuffix(':latest')}", share)
             case State.READING:
-                self._status.say("Reading")
+                self._status.say("Reading", share)
             case _:
                 self._status.say("")
         self._touch()
 
-    def _show_text(self) -> None:
-        blocks = self._parser.of(self._turn.text)
-        for index, block in enumerate(blocks):
-            growing = self._turn.outcome is Outcome.WRITING and index == len(blocks) - 1
-            if not self._update(index, block, growing=growing):
-                self._drop_from(index)
-                widget = widget_for(block, self._theme)
-                widget.setParent(self)
-                widget.show_block(block, growing=growing)
-                widget.show()
-                self._shown.append(_Shown(block, growing, widget))
-        self._drop_from(len(blocks))
+    def _show_parts(self) -> None:
+        for place, part in enumerate(self._turn.parts):
+            aside = aside_of(self._turn, place)
+            if aside is None:
+                growing = (
+                    self._turn.outcome is Outcome.WRITING and place == len(self._turn.parts) - 1
+                )
+                text = part.text if isinstance(part, Text) else ""
+                self._prose(place).show_text(text, growing=growing)
+            else:
+                self._fold(place).show_aside(aside)
+        self._drop_from(len(self._turn.parts))
 
-    def _update(self, index: int, block: Block, *, growing: bool) -> bool:
-        """Bring the widget at this place up to date. False: it cannot show the block."""
-        if index >= len(self._shown):
-            return False
-        shown = self._shown[index]
-        if (shown.block.kind, shown.block.language) != (block.kind, block.language):
-            return False
-        if shown.block != block or (block.kind == "code" and shown.growing != growing):
-            shown.widget.show_block(block, growing=growing)
-            self._shown[index] = _Shown(block, growing, shown.widget)
-        return True
+    def _prose(self, place: int) -> Prose:
+        shown = self._parts[place] if place < len(self._parts) else None
+        if not isinstance(shown, Prose):
+            self._drop_from(place)
+            shown = Prose(self._theme, self)
+            self._parts.append(shown)
+        return shown
 
-    def _drop_from(self, index: int) -> None:
-        for shown in self._shown[index:]:
-            shown.widget.hide()
-            shown.widget.deleteLater()
-        del self._shown[index:]
+    def _fold(self, place: int) -> Fold:
+        shown = self._parts[place] if place < len(self._parts) else None
+        if not isinstance(shown, Fold):
+            self._drop_from(place)
+            shown = Fold(self._theme, self)
+            shown.set_open((self._turn.id, place) in self._opened)
+            shown.toggled.connect(partial(self._on_toggled, place))
+            shown.show()
+            self._parts.append(shown)
+        return shown
+
+    def _drop_from(self, place: int) -> None:
+        for shown in self._parts[place:]:
+            if isinstance(shown, Prose):
+                shown.drop()
+            else:
+                shown.hide()
+                shown.deleteLater()
+        del self._parts[place:]
+
+    def _on_toggled(self, place: int, open_: bool) -> None:
+        (self._opened.add if open_ else self._opened.discard)((self._turn.id, place))
+        self._touch()
 
     def _show_outcome(self, *, last: bool) -> None:
         turn = self._turn
         self._left_out.say(words.left_out(turn.dropped_messages))
-        self.setAccessibleName(f"{turn.model}: {turn.text}")
-        writing = turn.outcome is Outcome.WRITING
-        self._footer.setVisible(not writing and bool(turn.text or not turn.error))
+        self.setAccessibleName(spoken(turn))
+        ended = turn.outcome is not Outcome.WRITING and turn.role == "assistant"
+        self._footer.setVisible(ended and bool(turn.text or not turn.error))
         self._footer.say(stats_of(turn))
         self._footer.copy.setVisible(bool(turn.text))
         self._footer.retry.setVisible(last and not turn.error)
         self._failure.say(turn.error, last=last)
 
     def _place(self, left: int, width: int) -> int:
-        y = self._place_blocks(left, width)
+        y = _ROW_GAP
+        if not self._left_out.isHidden():
+            height = self._left_out.fit(width)
+            self._left_out.setGeometry(left, y, width, height)
+            y += height + BLOCK_GAP
+        y = self._place_parts(left, y, width)
         for part in (self._status, self._failure):
             if not part.isHidden():
                 height = part.fit(width)
                 part.setGeometry(left, y, width, height)
-                y += height + _BLOCK_GAP
+                y += height + BLOCK_GAP
         if not self._footer.isHidden():
             self._footer.setGeometry(left - 4, y - 4, width + 4, _FOOTER_HEIGHT)
             y += _FOOTER_HEIGHT
-        return y + _ROW_GAP - _BLOCK_GAP
-
-    def _place_blocks(self, left: int, width: int) -> int:
-        self._bars = []
-        y, bottom = _ROW_GAP, 0
-        if not self._left_out.isHidden():
-            height = self._left_out.fit(width)
-            self._left_out.setGeometry(left, y, width, height)
-            y += height + _BLOCK_GAP
-        above: list[int] = []  # where the block above has bars: they go on without a gap
-        for shown in self._shown:
-            y += _HEADING_GAP if y > _ROW_GAP and shown.block.heading else 0
-            indent, bars = _indent(shown.block)
-            height = shown.fit(width - indent)
-            shown.widget.setGeometry(left + indent, y, width - indent, height)
-            for x in bars:
-                top = bottom if x in above else y
-                self._bars.append(QRect(left + x, top, _BAR_WIDTH, y + height - top))
-            above, bottom = bars, y + height
-            y = bottom + _BLOCK_GAP
         self.update()
+        return y + _ROW_GAP - BLOCK_GAP
+
+    def _place_parts(self, left: int, y: int, width: int) -> int:
+        top = y
+        for shown in self._parts:
+            if isinstance(shown, Prose):
+                y = shown.place(left, y, width, first=y == top)
+            else:
+                height = shown.fit(width)
+                shown.setGeometry(left, y, width, height)
+                y += height + (BLOCK_GAP if shown.open else _FOLD_GAP)
         return y
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        for bar in self._bars:
-            painter.fillRect(bar, QColor(self._theme.line))
+        for shown in self._parts:
+            for bar in shown.bars if isinstance(shown, Prose) else ():
+                painter.fillRect(bar, QColor(self._theme.line))
 
     @Slot()
     def _copy(self) -> None:
         self._footer.copy.copy(self._turn.text)
-
-
-def _indent(block: Block) -> tuple[int, list[int]]:
-    """Return how far in a block stands, and where the bars of its quotes are."""
-    x = 0
-    bars: list[int] = []
-    for container in block.inside:
-        if container == "quote":
-            bars.append(x)
-        x += QUOTE_INDENT if container == "quote" else LIST_INDENT
-    return x, bars

@@ -6,16 +6,17 @@ from enum import Enum, auto
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from app import background, words
+from app import background
 from app.bridge import Generation
+from app.chat.answer import Answer
 from app.chat.keeper import Keeper
+from app.chat.thinking_choice import ThinkingChoice
 from models.chat import GenerateRequest, Message, Overflow
 from models.errors import InvalidModelName
 from models.events import (
     Event,
     Failed,
     Finished,
-    FinishReason,
     Progress,
     ReasoningDelta,
     Stage,
@@ -23,18 +24,13 @@ from models.events import (
     TextDelta,
     ToolCallDelta,
 )
+from models.model import Model
 from models.names import ModelName
 from models.records.records import Records
 from models.records.values import Outcome, Turn, user_turn
-from models.reply import Reply
 from models.residency import Residency
 
 _SAVE_EVERY_MS = 500  # a killed program loses no more of a reply than this
-
-_OUTCOMES = {
-    FinishReason.CANCELLED: Outcome.STOPPED,
-    FinishReason.MAX_TOKENS: Outcome.CUT,
-}
 
 
 class State(Enum):
@@ -42,7 +38,8 @@ class State(Enum):
     OPENING = auto()  # what was said before is on its way from the disk
     SAVING = auto()  # the message is on its way to the disk; it is sent from there
     LOADING = auto()  # the model is on its way into memory
-    READING = auto()  # the model reads the prompt, or thinks
+    READING = auto()  # the model reads the prompt
+    THINKING = auto()
     WRITING = auto()
 
 
@@ -54,6 +51,7 @@ class ChatSession(QObject):
     turn_ended = Signal(int)
     turns_dropped = Signal(int)  # this position, and all after it
     reply_grew = Signal(str)  # the new piece, not the whole reply
+    aside_grew = Signal()  # what is not said: a thought, a call
     state_changed = Signal(object)  # State
     share_changed = Signal()
     failed = Signal(str)  # a sentence for the user; the reply so far is kept
@@ -73,13 +71,14 @@ class ChatSession(QObject):
         self.model = model
         self._residency = residency
         self._keeper = Keeper(records, chat)
+        self.thinking = ThinkingChoice(self._keeper, self)
         self._turns: list[Turn] = []
         self._waiting = ""  # a message that was written before the turns had come
         self._unreadable = False
         self._state = State.IDLE
         self._share: float | None = None
         self._generation: Generation | None = None
-        self._reply = Reply()
+        self._answer = Answer(model)  # that is being written, or was last
         self._save_timer = QTimer(self)
         self._save_timer.setInterval(_SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self._save_reply)
@@ -102,10 +101,16 @@ class ChatSession(QObject):
         """Whether a message is being answered, or will be once the turns have come."""
         return self._state not in (State.IDLE, State.OPENING) or bool(self._waiting)
 
+    def use_model(self, name: str, model: Model | None) -> None:
+        """Let another model answer. None: nothing is known of it."""
+        self.model = name
+        self.thinking.use_model(model)
+
     def open(self) -> None:
         """Read what was said before; ``opened`` tells when it is there."""
         self._set_state(State.OPENING)
         self._unreadable = False
+        self.thinking.read()
         background.deliver(self._keeper.read(), self._on_turns, self, self._on_unreadable)
 
     def send(self, text: str) -> None:
@@ -140,7 +145,8 @@ class ChatSession(QObject):
         """Stop, and keep what was said: nothing is shown of it any more."""
         if self._generation:
             self._generation.cancel()
-            self._end_turn(replace(self._turns[-1], outcome=Outcome.STOPPED))
+            self._answer.stop()
+            self._end_turn()
 
     # -- The disk -------------------------------------------------------------
 
@@ -191,11 +197,13 @@ class ChatSession(QObject):
 
     def _submit(self) -> None:
         request = GenerateRequest(
-            model=self.model, prompt=_messages(self._turns), overflow=Overflow.DROP
+            model=self.model,
+            prompt=_messages(self._turns),
+            thinking=self.thinking.chosen,
+            overflow=Overflow.DROP,
         )
-        turn = Turn(role="assistant", parts=(), outcome=Outcome.WRITING, model=self.model)
-        self._turns.append(turn)
-        self._reply = Reply()
+        self._answer = Answer(self.model)
+        self._turns.append(self._answer.turn)
         self._generation = Generation(self._residency, request, self)
         self._generation.happened.connect(self._on_events)
         self._set_state(State.READING if self._is_loaded() else State.LOADING)
@@ -214,54 +222,45 @@ class ChatSession(QObject):
 
     @Slot(object)
     def _on_events(self, events: list[Event]) -> None:
+        self._answer.take(events)
+        self._turns[-1] = self._answer.turn
         for event in events:
-            self._reply.take(event)
             match event:
                 case Progress():
                     self._on_progress(event)
-                case Started(dropped_messages=dropped):
-                    self._turns[-1] = replace(self._turns[-1], dropped_messages=dropped)
+                case Started():
                     self._set_state(State.READING)
                 case _:
                     pass
-        self._grow(events)
+        self._tell_growth(events)
         match events[-1]:
-            case Finished() as finished:
-                self._finish(finished)
-            case Failed(error):
-                told = words.in_a_chat(error)
-                self._end_turn(replace(self._turns[-1], outcome=Outcome.FAILED, error=told))
-                self.failed.emit(told)
+            case Finished():
+                self._end_turn()
+            case Failed():
+                self._end_turn()
+                self.failed.emit(self._answer.turn.error)
             case _:
                 pass
 
     def _on_progress(self, progress: Progress) -> None:
-        if self._state is State.WRITING:
+        if self._state in (State.THINKING, State.WRITING):
             return
         loading = progress.stage is Stage.LOADING
         self._set_state(State.LOADING if loading else State.READING)
         self._set_share(progress.done / progress.total if progress.total else None)
 
-    def _grow(self, events: Sequence[Event]) -> None:
+    def _tell_growth(self, events: Sequence[Event]) -> None:
         if not any(isinstance(each, TextDelta | ReasoningDelta | ToolCallDelta) for each in events):
             return
-        self._turns[-1] = replace(self._turns[-1], parts=tuple(self._reply.whole()))
+        self._set_state(State.THINKING if self._answer.thinking else State.WRITING)
+        if any(isinstance(each, ReasoningDelta | ToolCallDelta) for each in events):
+            self.aside_grew.emit()
         if text := "".join(each.text for each in events if isinstance(each, TextDelta)):
-            self._set_state(State.WRITING)
             self.reply_grew.emit(text)
 
-    def _finish(self, finished: Finished) -> None:
-        reply = replace(
-            self._turns[-1],
-            outcome=_OUTCOMES.get(finished.reason, Outcome.DONE),
-            completion_tokens=finished.usage.completion_tokens,
-            decode_seconds=finished.usage.decode_seconds,
-        )
-        self._end_turn(reply)
-
-    def _end_turn(self, reply: Turn) -> None:
+    def _end_turn(self) -> None:
         """Keep what was said, even of a turn that was stopped or failed."""
-        self._turns[-1] = reply
+        self._turns[-1] = self._answer.turn
         self._save_timer.stop()
         self._save_reply()
         if self._generation:

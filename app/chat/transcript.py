@@ -8,9 +8,10 @@ from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame
 
 from app.chat.heights import Heights
 from app.chat.rows import ReplyRow, Row, UserRow
-from app.chat.session import ChatSession, State
+from app.chat.session import ChatSession
 from app.icons import IconButton
 from app.theme import Theme
+from models.chat import Text, ToolResult
 from models.records.values import Turn
 
 _MARGIN = 400  # pixels beyond the edges in which rows are kept ready
@@ -19,7 +20,7 @@ _STEP = 48
 _ROUNDS = 6  # measuring a row moves those below it, which may bring others in sight
 _JUMP_SIZE = 34
 _BY_KEYBOARD = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
-_GUESS_CHARACTERS, _GUESS_LINE, _GUESS_ROW = 90, 22, 70
+_GUESS_CHARACTERS, _GUESS_LINE, _GUESS_ROW, _GUESS_FOLD = 90, 22, 70, 34
 
 
 class Transcript(QAbstractScrollArea):
@@ -38,6 +39,7 @@ class Transcript(QAbstractScrollArea):
         self._session: ChatSession | None = None
         self._heights = Heights()
         self._rows: dict[int, Row] = {}
+        self._opened: set[tuple[str, int]] = set()  # folds, by turn and place
         self._following = True
         self._placing = False
         self._framed = False  # the keyboard has come here
@@ -76,7 +78,9 @@ class Transcript(QAbstractScrollArea):
             (session.turn_ended, self._on_turn_ended),
             (session.turns_dropped, self._on_turns_dropped),
             (session.reply_grew, self._on_reply_grew),
-            (session.state_changed, self._on_state_changed),
+            (session.aside_grew, self._on_reply_grew),
+            (session.state_changed, self._on_waiting),
+            (session.share_changed, self._on_waiting),
         )
 
     def set_theme(self, theme: Theme) -> None:
@@ -119,16 +123,17 @@ class Transcript(QAbstractScrollArea):
             self._drop(row)
         self._place()
 
-    @Slot(str)
-    def _on_reply_grew(self, _text: str) -> None:
+    @Slot()
+    def _on_reply_grew(self) -> None:
         position = len(self._heights) - 1
         if isinstance(row := self._rows.get(position), ReplyRow):
             row.grow(self._turns()[position])
 
-    @Slot(object)
-    def _on_state_changed(self, state: State) -> None:
-        if isinstance(row := self._rows.get(len(self._heights) - 1), ReplyRow):
-            row.wait(state)
+    @Slot()
+    def _on_waiting(self) -> None:
+        row = self._rows.get(len(self._heights) - 1)
+        if self._session and isinstance(row, ReplyRow):
+            row.wait(self._session.state, self._session.share)
 
     def _turns(self) -> tuple[Turn, ...]:
         return self._session.turns if self._session else ()
@@ -209,14 +214,14 @@ class Transcript(QAbstractScrollArea):
 
     def _make(self, position: int) -> Row:
         turn = self._turns()[position]
-        if turn.role == "user":
+        if turn.role == "user" and not any(isinstance(part, ToolResult) for part in turn.parts):
             row: Row = UserRow(turn, self._theme)
         else:
-            row = ReplyRow(turn, self._theme)
+            row = ReplyRow(turn, self._theme, self._opened)
             row.retry_asked.connect(self.retry_asked)
             row.end(turn, last=self._is_last(position))
             if self._session and self._session.busy and position == len(self._heights) - 1:
-                row.wait(self._session.state)
+                row.wait(self._session.state, self._session.share)
         row.setParent(self.viewport())
         row.changed.connect(self._on_row_changed)
         self._rows[position] = row
@@ -279,4 +284,5 @@ class Transcript(QAbstractScrollArea):
 
 def _guess(turn: Turn) -> int:
     lines = len(turn.text) // _GUESS_CHARACTERS + turn.text.count("\n")
-    return _GUESS_ROW + lines * _GUESS_LINE
+    folds = sum(not isinstance(part, Text) for part in turn.parts)
+    return _GUESS_ROW + lines * _GUESS_LINE + folds * _GUESS_FOLD

@@ -106,8 +106,8 @@ class MainWindow(QMainWindow):
 
     @Slot(str)
     def _on_model_chosen(self, name: str) -> None:
-        self._chats.use_model(name)
         model = next((each for each in self._library.chat_models if str(each.name) == name), None)
+        self._chats.use_model(name, model)
         self.chat.composer.set_model(name.removesuffix(":latest"))
         missing = model is None and self._library.known
         self.chat.empty.set_enabled(not missing)

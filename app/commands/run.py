@@ -6,18 +6,27 @@ from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
-from app import words
 from app.commands import INTERRUPTED, CommandFailed, terminal
+from app.commands.printer import Printer, Thoughts, show_thoughts, write
 from app.services import open_everything
-from models import chat, paths
-from models.chat import GenerateRequest, Message, Origin, Overflow, SamplingParams
+from models import chat, paths, thinking
+from models.chat import GenerateRequest, Message, Origin, Overflow, Part, SamplingParams
 from models.errors import InferenceError
-from models.events import Event, Failed, Finished, Started, TextDelta
+from models.events import Event, Failed, Finished
 from models.residency import Residency
+from models.thinking import Choice
 
 _CHECK_SECONDS = 0.2
-# What a model writes must not move the cursor or rename the window.
-_HARMLESS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_CHOICES: dict[str, Choice] = {
+    "on": True,
+    "true": True,
+    "off": False,
+    "false": False,
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "max": "max",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +35,15 @@ class Question:
     system: str | None
     sampling: SamplingParams
     max_tokens: int | None
+    thinking: Choice | None = None  # None: it is to think where it can
+    thoughts: Thoughts = Thoughts.FOLD
+
+
+def choice_of(word: str) -> Choice:
+    """Read how a person says whether, or how hard, a model is to think. Raises ValueError."""
+    if word not in _CHOICES:
+        raise ValueError(word)
+    return _CHOICES[word]
 
 
 def run(question: Question, prompt: str) -> int:
@@ -38,8 +56,8 @@ def run(question: Question, prompt: str) -> int:
             f"'ingle run {question.model} \"Hello\"', or pipe it in."
         )
     with open_everything(paths.home()) as services:
-        services.store.find(question.model)  # before anything is typed
-        conversation = Conversation(services.residency, question)
+        model = services.store.find(question.model)  # before anything is typed
+        conversation = Conversation(services.residency, question, thinking.choices(model))
         if prompt:
             return 0 if conversation.say(prompt) else INTERRUPTED
         return _converse(conversation)
@@ -51,6 +69,8 @@ def _converse(conversation: "Conversation") -> int:
         import readline  # noqa: F401, PLC0415  # pyright: ignore[reportUnusedImport]
 
     print("Ask away. /bye or Ctrl-D leaves, /new forgets what was said, Ctrl-C stops a reply.")
+    if conversation.choices:
+        print("/think off has it answer at once, /thoughts shows what it thought last.")
     while True:
         try:
             line = input(">>> ").strip()
@@ -60,26 +80,44 @@ def _converse(conversation: "Conversation") -> int:
         except KeyboardInterrupt:  # what was being typed is dropped
             print()
             continue
-        match line:
-            case "":
-                continue
-            case "/bye":
-                return 0
-            case "/new":
-                conversation.forget()
-            case _:
-                try:
-                    conversation.say(line)
-                except InferenceError as error:
-                    print(f"ingle: {error}", file=sys.stderr)
+        if line == "/bye":
+            return 0
+        if line:
+            obey(conversation, line)
+
+
+def obey(conversation: "Conversation", line: str) -> None:
+    """Do what a line of a conversation says; what is no command is said to the model."""
+    match line.split():
+        case ["/new"]:
+            conversation.forget()
+        case ["/thoughts"]:
+            show_thoughts(conversation.last)
+        case ["/think", *rest] | ["/set", "think", *rest] if len(rest) <= 1:  # Ollama's is /set
+            print(conversation.choose_thinking(rest[0] if rest else "on"))
+        case ["/set", "nothink"]:
+            print(conversation.choose_thinking("off"))
+        case _:
+            try:
+                conversation.say(line)
+            except InferenceError as error:
+                print(f"ingle: {error}", file=sys.stderr)
 
 
 class Conversation:
-    def __init__(self, residency: Residency, question: Question) -> None:
+    """``choices`` are those that a person has of the model's thinking."""
+
+    def __init__(
+        self, residency: Residency, question: Question, choices: tuple[Choice, ...] = ()
+    ) -> None:
+        self.choices = choices
         self._residency = residency
+        self._thoughts = question.thoughts
+        wanted = question.thinking
         self._request = GenerateRequest(
             model=question.model,
             prompt="",
+            thinking=thinking.nearest(None, choices) if wanted is None else wanted,
             sampling=question.sampling,
             max_tokens=question.max_tokens,
             overflow=Overflow.DROP,
@@ -87,8 +125,26 @@ class Conversation:
         self._system = (chat.system(question.system),) if question.system else ()
         self._messages: tuple[Message, ...] = ()
 
+    @property
+    def last(self) -> tuple[Part, ...]:
+        """The parts of the last reply."""
+        return self._messages[-1].parts if self._messages else ()
+
     def forget(self) -> None:
         self._messages = ()
+
+    def choose_thinking(self, word: str) -> str:
+        """Have the model think, or not, from now on; return what to say of it."""
+        if not self.choices:
+            return "There is nothing to choose of this model's thinking."
+        try:
+            chosen = thinking.nearest(choice_of(word), self.choices)
+        except ValueError:
+            return f"{word!r} is none of on, off, low, medium, high."
+        self._request = replace(self._request, thinking=chosen)
+        if isinstance(chosen, str):
+            return f"It thinks as hard as this from now on: {chosen}."
+        return "It thinks before it answers now." if chosen else "It answers at once now."
 
     def say(self, text: str) -> bool:
         """Print the reply as it comes; return whether it was not interrupted.
@@ -98,74 +154,44 @@ class Conversation:
         """
         messages = (*self._messages, chat.user(text))
         request = replace(self._request, prompt=(*self._system, *messages))
-        pieces: list[str] = []
+        printer = Printer(self._thoughts)
         whole = True
         try:
             with closing(_events(self._residency, request)) as events:
                 for event in events:
-                    match event:
-                        case Started(dropped_messages=dropped) if dropped:
-                            print(f"ingle: {words.left_out(dropped)}.", file=sys.stderr)
-                        case TextDelta(text):
-                            pieces.append(text)
-                            _write(text)
-                        case _:
-                            pass
+                    if event is None:
+                        printer.wait()
+                    else:
+                        printer.take(event)
         except KeyboardInterrupt:
             whole = False
-        _write("\n")
-        if pieces:
-            self._messages = (*messages, chat.assistant("".join(pieces)))
+        finally:
+            printer.end()
+        write("\n")
+        if printer.parts:
+            self._messages = (*messages, Message("assistant", printer.parts))
         return whole
 
 
-def _events(residency: Residency, request: GenerateRequest) -> Generator[Event]:
-    """Yield one reply's events; leaving early cancels it.
+def _events(residency: Residency, request: GenerateRequest) -> Generator[Event | None]:
+    """Yield one reply's events, and None while nothing comes; leaving early cancels it.
 
     Raises:
         InferenceError: where the stream would have had ``Failed``.
     """
     arrived: queue.SimpleQueue[Event] = queue.SimpleQueue()
     ticket = residency.submit(request, arrived.put, origin=Origin("command"))
-    waiting = _Waiting()
     try:
         while True:
             try:
                 event = arrived.get(timeout=_CHECK_SECONDS)
             except queue.Empty:
-                waiting.show()
+                yield None
                 continue
-            waiting.end()
             if isinstance(event, Failed):
                 raise event.error
             yield event
             if isinstance(event, Finished):
                 return
     finally:
-        waiting.end()
         residency.cancel(ticket)
-
-
-class _Waiting:
-    """Says on a terminal that the model is being loaded, until something arrives."""
-
-    def __init__(self) -> None:
-        self._shown = False
-        self._over = not sys.stderr.isatty()
-
-    def show(self) -> None:
-        if not self._over and not self._shown:
-            self._shown = True
-            sys.stderr.write("loading ...")
-            sys.stderr.flush()
-
-    def end(self) -> None:
-        if self._shown:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
-        self._shown, self._over = False, True
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text.translate(_HARMLESS) if sys.stdout.isatty() else text)
-    sys.stdout.flush()

@@ -199,10 +199,17 @@ def _dropped_messages(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE messages ADD COLUMN dropped_messages INTEGER NOT NULL DEFAULT 0")
 
 
+def _thoughts(db: sqlite3.Connection) -> None:
+    """``thinking`` is JSON: what was chosen for the chat. NULL: nothing was."""
+    db.execute("ALTER TABLE messages ADD COLUMN thought_seconds REAL NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE chats ADD COLUMN thinking TEXT")
+
+
 _MIGRATIONS: tuple[tuple[str, Callable[[sqlite3.Connection], None]], ...] = (
     ("chats", _chats),
     ("messages_in_a_tree", _messages_in_a_tree),
     ("responses", _responses),
     ("dropped_messages", _dropped_messages),
+    ("thoughts", _thoughts),
 )
 _NAMES = [name for name, _change in _MIGRATIONS]

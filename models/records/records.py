@@ -1,5 +1,6 @@
 """Records: every chat, in one SQLite file that survives whatever happens to the program."""
 
+import json
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -16,8 +17,12 @@ from models.records.database import blobs_of, open_database
 from models.records.responses import Responses
 from models.records.thread import DatabaseThread
 from models.records.values import ChatEntry, Outcome, Turn
+from models.thinking import EFFORTS, Choice
 
-_MESSAGE = "id, role, model, outcome, error, completion_tokens, decode_seconds, dropped_messages"
+_MESSAGE = (
+    "id, role, model, outcome, error, completion_tokens, decode_seconds, dropped_messages,"
+    " thought_seconds"
+)
 
 # The messages of a chat as it is shown: from its leaf up to the one that has no parent.
 _PATH = """
@@ -63,14 +68,35 @@ class Records:
 
         def insert(db: sqlite3.Connection) -> None:
             now = time.time()
-            row = (chat, title, now, now)
-            db.execute("INSERT OR IGNORE INTO chats VALUES (?, ?, ?, ?, NULL, NULL)", row)
+            db.execute(
+                "INSERT OR IGNORE INTO chats (id, title, created_at, updated_at)"
+                " VALUES (?, ?, ?, ?)",
+                (chat, title, now, now),
+            )
 
         return self._do(insert)
 
     def rename(self, chat: str, title: str) -> Future[None]:
         def update(db: sqlite3.Connection) -> None:
             db.execute("UPDATE chats SET title = ? WHERE id = ?", (title, chat))
+
+        return self._do(update)
+
+    def thinking(self, chat: str) -> Future[Choice | None]:
+        """Whether, or how hard, models are to think in this chat; None: nothing was chosen."""
+
+        def select(db: sqlite3.Connection) -> Choice | None:
+            row = db.execute("SELECT thinking FROM chats WHERE id = ?", (chat,)).fetchone()
+            chosen = json.loads(row[0]) if row and row[0] else None
+            return chosen if chosen in (True, False, *EFFORTS) else None
+
+        return self._do(select)
+
+    def choose_thinking(self, chat: str, chosen: Choice) -> Future[None]:
+        """Harmless where the chat has not begun."""
+
+        def update(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE chats SET thinking = ? WHERE id = ?", (json.dumps(chosen), chat))
 
         return self._do(update)
 
@@ -115,16 +141,18 @@ class Records:
                 turn.completion_tokens,
                 turn.decode_seconds,
                 turn.dropped_messages,
+                turn.thought_seconds,
                 chat,
                 parent,
             )
             db.execute(
                 f"INSERT INTO messages ({_MESSAGE}, chat, parent)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
                 " outcome = excluded.outcome, error = excluded.error,"
                 " completion_tokens = excluded.completion_tokens,"
                 " decode_seconds = excluded.decode_seconds,"
-                " dropped_messages = excluded.dropped_messages",
+                " dropped_messages = excluded.dropped_messages,"
+                " thought_seconds = excluded.thought_seconds",
                 row,
             )
             db.execute("DELETE FROM parts WHERE message = ?", (turn.id,))
@@ -174,16 +202,17 @@ class Records:
 
 
 def _turn(said: Mapping[str, tuple[Part, ...]], row: Sequence[Any]) -> Turn:
-    id_, role, model, outcome, error, completion_tokens, decode_seconds, dropped_messages = row
+    id_, role, model, outcome, error, tokens, decode_seconds, dropped, thought_seconds = row
     return Turn(
         role=role,
         parts=said.get(id_, ()),
         outcome=_outcome(outcome),
         model=model,
         error=error,
-        completion_tokens=completion_tokens,
+        completion_tokens=tokens,
         decode_seconds=decode_seconds,
-        dropped_messages=dropped_messages,
+        dropped_messages=dropped,
+        thought_seconds=thought_seconds,
         id=id_,
     )
 

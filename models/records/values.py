@@ -38,6 +38,7 @@ class Turn:
     error: str = ""  # one sentence, where it failed
     completion_tokens: int = 0
     decode_seconds: float = 0.0
+    thought_seconds: float = 0.0  # before, and between, what it said
     dropped_messages: int = 0  # the oldest, that it was not shown for want of room
     id: str = field(default_factory=new_id)
 
@@ -45,6 +46,9 @@ class Turn:
     def text(self) -> str:
         """What is said in it, without pictures, reasoning and tools."""
         return self.message.text
+
+    def ends_in(self, kind: type[Part]) -> bool:
+        return bool(self.parts) and isinstance(self.parts[-1], kind)
 
     @property
     def message(self) -> Message:

@@ -22,6 +22,7 @@ from app.menubar import MenuBarIcon
 from app.program import Program
 from app.settings import Settings
 from app.theme import DARK
+from models.chat import Reasoning
 from tests.conftest import REPOSITORY, free_port
 
 
@@ -90,6 +91,9 @@ def test_a_person_asks_and_llama_cpp_answers_in_the_window(program: Program, qtb
     assert "Paris" in answer_of(program, qtbot, name)
     rows = program.window.chat.transcript.rows
     assert "Paris" in rows[1].accessibleName()
+    # It has been told to think, as every model is that can and may be told.
+    assert "Thought" in rows[1].accessibleName()
+    assert isinstance(program.chats.current.turns[1].parts[0], Reasoning)
 
 
 @pytest.mark.skipif(find_spec("mlx_lm") is None, reason="MLX is not installed here")

@@ -180,7 +180,7 @@ def test_another_answer_leaves_the_first_in_the_records(
     assert records.siblings(first.id).result() == [first, session.turns[1]]
 
 
-def test_what_a_model_thinks_and_calls_is_kept_though_it_is_not_shown(
+def test_what_a_model_thinks_and_calls_is_kept_and_goes_back_to_it(
     session_of: MakeSession, qtbot, records
 ) -> None:
     session = session_of(ScriptedBackend())

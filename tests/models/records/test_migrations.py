@@ -67,7 +67,7 @@ def test_a_change_is_made_once(inglenook_home: Path) -> None:
     db = sqlite3.connect(inglenook_home / "chats.db")
     names = [name for (name,) in db.execute("SELECT name FROM migrations ORDER BY made_at")]
     db.close()
-    assert names == ["chats", "messages_in_a_tree", "responses", "dropped_messages"]
+    assert names == ["chats", "messages_in_a_tree", "responses", "dropped_messages", "thoughts"]
 
 
 def test_a_migration_that_fails_leaves_the_old_chats_as_they_were(inglenook_home: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_turn_written_anew_is_still_one(records: Records) -> None:
     growing = Turn(role="assistant", parts=(Text("Pa"),), outcome=Outcome.WRITING)
     records.put("c", QUESTION.id, growing)
     grown = replace(growing, parts=(Reasoning("Easy."), Text("Paris.")), outcome=Outcome.DONE)
-    grown = replace(grown, dropped_messages=4)
+    grown = replace(grown, dropped_messages=4, thought_seconds=12.5)
 
     records.put("c", QUESTION.id, grown)
 
@@ -204,6 +204,19 @@ def test_a_renamed_chat_keeps_its_turns(records: Records) -> None:
 
     assert records.entries().result()[0].title == "Capitals"
     assert records.turns("c").result() == [QUESTION]
+
+
+def test_what_was_chosen_of_thinking_is_kept_with_the_chat(records: Records) -> None:
+    for chat in ("c", "d"):
+        records.add(chat, chat)
+        assert records.thinking(chat).result() is None
+
+    for chosen in (False, "high", True):
+        records.choose_thinking("c", chosen)
+        assert records.thinking("c").result() == chosen
+    records.choose_thinking("nowhere", True).result()
+    assert records.thinking("d").result() is None
+    assert records.thinking("nowhere").result() is None
 
 
 def test_a_chat_of_thousands_of_messages_goes_as_a_whole(inglenook_home: Path) -> None:
