@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 
+from models import mlx_families
 from models.chat import (
     EmbedRequest,
     GenerateRequest,
@@ -57,7 +58,7 @@ _BOTH = frozenset(
 # What each engine can do by now, with a model that can.
 ENGINES: Mapping[Kind, frozenset[Ability]] = {
     Kind.LLAMA: _BOTH | {Ability.KV_TYPES, Ability.VISION},
-    Kind.MLX: _BOTH,
+    Kind.MLX: _BOTH | {Ability.VISION},
 }
 
 
@@ -74,7 +75,13 @@ def of(model: Model) -> frozenset[Ability]:
         made_for = frozenset({Ability.RERANK})
     else:
         made_for = frozenset({Ability.EMBEDDING, Ability.RERANK})
-    return made_for & ENGINES[model.kind]
+    abilities = made_for & ENGINES[model.kind]
+    return abilities - {Ability.VISION} if _why_blind(model) else abilities
+
+
+def _why_blind(model: Model) -> str:
+    made_to_see = model.kind is Kind.MLX and model.details.vision
+    return mlx_families.why_blind(model) if made_to_see else ""
 
 
 def needed_by(request: GenerateRequest | EmbedRequest | RerankRequest) -> frozenset[Ability]:
@@ -105,7 +112,8 @@ def check(request: GenerateRequest | EmbedRequest | RerankRequest, model: Model)
     """Raises NotAble where the request needs what the model cannot do."""
     lacking = needed_by(request) - of(model)
     if lacking:
-        raise NotAble(str(model.name), tuple(sorted(lacking)))
+        remedy = _why_blind(model) if Ability.VISION in lacking else ""
+        raise NotAble(str(model.name), tuple(sorted(lacking)), remedy)
 
 
 def check_profile(model: Model) -> None:
