@@ -9,7 +9,7 @@ from server.images import read_image
 
 _TEXTS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
 _IMAGES = ("image_url", "input_image")
-_DETAILS = ("auto", "high", "original")  # all that there is to see, as far as it goes
+DETAILS = ("low", "auto", "high", "original")  # the last three: all that there is to see
 # What no model here is given, and what may be given instead.
 _NEVER = {
     "input_audio": "no model here hears: send text or pictures",
@@ -60,7 +60,7 @@ def with_detail(image: Image, fields: Fields) -> Image:
     detail = fields.text("detail")
     if detail == "low":
         return replace(image, detail="low")
-    if detail not in (None, *_DETAILS):
+    if detail not in (None, *DETAILS):
         fields.ignore("detail")
     return image
 

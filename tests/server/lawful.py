@@ -92,6 +92,8 @@ _AROUND: list[tuple[str, str, Json]] = [
     (_OPENAI, r"messages\[\]\.content\[\]\.refusal", _part(type="refusal", refusal="a")),
     (_OPENAI, r"messages\[\]\.content\[\]\.image_url.*",
         _part(type="image_url", image_url={"url": f"data:image/png;base64,{PICTURE}"})),
+    (_OPENAI, r"messages\[\]\.content\[\]\.detail",
+        _part(type="image_url", image_url=f"data:image/png;base64,{PICTURE}")),
     (_OPENAI, r"messages\[\]\.(refusal|reasoning.*|audio|annotations)", _say(_SAID)),
     (_OPENAI, r"messages\[\]\.tool_calls.*", _say(_SAID | {"tool_calls": [_CALL]})),
     (_OPENAI, r"messages\[\]\.function_call.*",

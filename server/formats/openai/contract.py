@@ -1,6 +1,7 @@
 """What OpenAI's routes take, field by field."""
 
 from models.sampling_ranges import MOST_BREAKERS
+from server.content import DETAILS
 from server.contract import (
     ANYTHING,
     FLAG,
@@ -106,9 +107,9 @@ _MESSAGES = (
     Row("messages[].content[].image_url", either(TEXT, OBJECT),
         note="for models that see; base64, `data:` or a public address"),
     Row("messages[].content[].image_url.url", TEXT),
-    Row("messages[].content[].image_url.detail", TEXT,
+    Row("messages[].content[].image_url.detail", one_of(*DETAILS),
         note="`low`: shrunk to 512 pixels; else to 2,048"),
-    Row("messages[].content[].detail", TEXT, note="where `image_url` is text"),
+    Row("messages[].content[].detail", one_of(*DETAILS), note="where `image_url` is text"),
     Row("messages[].name", TEXT, note="of a function, in what it said; else without effect"),
     Row("messages[].tool_calls", list_of(OBJECT)),
     Row("messages[].tool_calls[].id", TEXT),

@@ -1,6 +1,7 @@
 """What OpenAI's Responses and conversations take, field by field."""
 
 from models.sampling_ranges import RANGES
+from server.content import DETAILS
 from server.contract import (
     ANYTHING,
     FLAG,
@@ -53,7 +54,11 @@ _PROMPT_ROWS: tuple[Row, ...] = (
     Row("input[].content[].annotations", _ITEMS, note="kept and told again"),
     Row("input[].content[].logprobs", _ITEMS, note="kept and told again"),
     Row("input[].content[].image_url", TEXT, note="base64, `data:` or a public address"),
-    Row("input[].content[].detail", TEXT, note="`low`: shrunk to 512 pixels; else to 2,048"),
+    Row(
+        "input[].content[].detail",
+        one_of(*DETAILS),
+        note="`low`: shrunk to 512 pixels; else to 2,048",
+    ),
     Row("input[].content[].file_id", TEXT, IGNORED),
     Row("input[].summary", _ITEMS),
     Row("input[].encrypted_content", TEXT, note="a thought or a compaction of ours"),
