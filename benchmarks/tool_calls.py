@@ -34,7 +34,7 @@ GREEDY: JSON = {"temperature": 0}
 _ENDS = '" ", "} "}} "}}} "}, "}}, "] "], "]} "]}} ] ], ]}}'.split()  # noqa: SIM905  # each a token
 SAMPLING: JSON = {
     "temperature": 0,
-    "logit_bias": dict.fromkeys(_ENDS, 5),
+    "logit_bias": dict.fromkeys(_ENDS, 8),
     "extra_body": {
         "dry_multiplier": 1,
         "dry_base": 1.75,
