@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ JSON = dict[str, Any]
 Calls = list[list[Any]]  # each a name, and its arguments
 MODELS = ["pocket:latest", "pocket:mlx"]
 COUNT = 2  # questions of each set, with a choice and without
+FEWER = {"pocket:mlx": 4}  # one of so many: MLX's CPU kernels are slow
 MAX_TOKENS = 100
 ANSWER = "The weather is sunny."
 CALLS = [["get_weather", {"city": "Paris"}], ["set_timer", {"minutes": 12}]]
@@ -35,15 +35,17 @@ both_engines = pytest.mark.parametrize("model", MODELS)
 
 
 @cache
-def questions() -> tuple[tuple[ToolQuestion, str | JSON], ...]:
+def questions(model: str) -> tuple[tuple[ToolQuestion, str | JSON], ...]:
     """A call is required of some, and all are free to call again: Ollama's wire has no choice."""
     found = [
-        (each, place) for kind in SETS for place, each in enumerate(tool_questions(kind, COUNT))
+        (each, place)
+        for first, kind in enumerate(SETS)
+        for place, each in enumerate(tool_questions(kind, COUNT), first)
     ]
     required = [
         (each, choice_for(each, place)) for each, place in found if each.kind != IRRELEVANCE
     ]
-    return (*required, *((each, "auto") for each, _ in found))
+    return (*required, *((each, "auto") for each, _ in found))[:: FEWER.get(model, 1)]
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -51,17 +53,12 @@ def wanted(url: str, request: pytest.FixtureRequest) -> tuple[str, list[Calls | 
     """A model, and what OpenAI's client is answered; None: the model came to no end."""
     model: str = request.param
     with openai.OpenAI(base_url=f"{url}/v1", api_key="none") as client:
-        found = in_parallel(partial(by_openai, client, model))
-    assert sum(each is not None for each in found) >= 0.7 * len(found)
-    for (question, choice), calls in zip(questions(), found, strict=True):
+        found = [by_openai(client, model, *each) for each in questions(model)]
+    assert sum(each is not None for each in found) >= len(found) / 2
+    for (question, choice), calls in zip(questions(model), found, strict=True):
         lawful = question.fault([(name, json.dumps(given)) for name, given in calls or ()], choice)
         assert calls is None or lawful == "", lawful
     return model, found
-
-
-def in_parallel(ask: Callable[..., Calls | None]) -> list[Calls | None]:
-    with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(lambda each: ask(*each), questions()))
 
 
 def by_openai(
@@ -117,9 +114,9 @@ def by_ollama(
 
 
 def assert_the_same(
-    told: Mapping[str, Sequence[Calls | None]], wanted: Sequence[Calls | None]
+    model: str, told: Mapping[str, Sequence[Calls | None]], wanted: Sequence[Calls | None]
 ) -> None:
-    for place, (question, choice) in enumerate(questions()):
+    for place, (question, choice) in enumerate(questions(model)):
         if wanted[place] is None:
             continue
         for client, calls in told.items():
@@ -132,13 +129,14 @@ def test_every_client_of_python_gets_the_same_calls(
     url: str, wanted: tuple[str, list[Calls | None]]
 ):
     model, calls = wanted
+    ollamas = ollama.Client(host=url)
     with anthropic.Anthropic(base_url=url, api_key="none") as client:
         told = {
-            "anthropic": in_parallel(partial(by_anthropic, client, model)),
-            "ollama": in_parallel(partial(by_ollama, ollama.Client(host=url), model)),
+            "anthropic": [by_anthropic(client, model, *each) for each in questions(model)],
+            "ollama": [by_ollama(ollamas, model, *each) for each in questions(model)],
         }
 
-    assert_the_same(told, calls)
+    assert_the_same(model, told, calls)
 
 
 @needs_questions
@@ -153,14 +151,14 @@ def test_the_ai_sdk_gets_the_same_calls(
             "choice": choice,
             "max_tokens": MAX_TOKENS,
         }
-        for each, choice in questions()
+        for each, choice in questions(model)
     ]
     file = tmp_path / "questions.json"
     file.write_text(json.dumps(asked), encoding="utf-8")
 
     told = json.loads(run(NODE, PROGRAMS / "ai_sdk_tools.mjs", url, model, file).splitlines()[-1])
 
-    assert_the_same({f"AI SDK, {wire}": each for wire, each in told.items()}, calls)
+    assert_the_same(model, {f"AI SDK, {wire}": each for wire, each in told.items()}, calls)
 
 
 # -- Agents ------------------------------------------------------------------------------

@@ -78,24 +78,26 @@ async function called(model, each) {
 }
 
 async function streamed(model, each) {
-  const { toolCalls } = streamText({
-    model,
-    ...asked(each),
-    onError: ({ error }) => {
+  const answer = streamText({ model, ...asked(each) })
+  await answer.consumeStream({
+    onError: (error) => {
       throw error
     },
   })
-  return told(await toolCalls)
+  return told(await answer.toolCalls)
 }
 
 const answers = {}
 if (file) {
   const questions = JSON.parse(readFileSync(file, 'utf-8'))
-  const all = (ask) => Promise.all(questions.map(ask))
-  answers.chat = await all((each) => streamed(models.chat, each))
-  answers.responses = await all((each) => called(models.responses, each))
-  // Ollama's wire cannot require a call.
-  answers.ollama = await all((each) => each.choice === 'auto' && called(models.ollama, each))
+  Object.assign(answers, { chat: [], responses: [], ollama: [] })
+  // One after the other: in a batch with others a tie may be broken otherwise.
+  for (const each of questions) {
+    answers.chat.push(await streamed(models.chat, each))
+    answers.responses.push(await called(models.responses, each))
+    // Ollama's wire cannot require a call.
+    answers.ollama.push(each.choice === 'auto' ? await called(models.ollama, each) : null)
+  }
 } else {
   for (const [wire, model] of Object.entries(models)) answers[wire] = await loop(model)
 }
