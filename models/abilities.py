@@ -56,7 +56,7 @@ _BOTH = frozenset(
 )
 # What each engine can do by now, with a model that can.
 ENGINES: Mapping[Kind, frozenset[Ability]] = {
-    Kind.LLAMA: _BOTH | {Ability.KV_TYPES},
+    Kind.LLAMA: _BOTH | {Ability.KV_TYPES, Ability.VISION},
     Kind.MLX: _BOTH,
 }
 

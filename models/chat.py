@@ -22,6 +22,7 @@ class Text:
 @dataclass(frozen=True, slots=True)
 class Image:
     source: bytes | str  # the picture's file, or the address that it is to be fetched from
+    detail: Literal["low"] | None = None  # of which little is to be seen, for fewer tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from models.health import STUCK_SECONDS, Health, Watch, health_of
 from models.ledger import Ledger
 from models.model import Kind, Model
 from models.names import ModelName
+from models.pictures import Pictures
 from models.planner import Planner
 from models.profiles import filled
 from models.resident import Resident, Running
@@ -87,6 +88,7 @@ class Residency:
         )
         self._make_counter = make_counter
         self._stuck_seconds = stuck_seconds
+        self._pictures = Pictures()
         self._counter: Counting | None = None  # once something is to be counted
         self._tickets = count(1)
         self._tally = Tally()
@@ -135,7 +137,7 @@ class Residency:
         """
         model = self._find(request.model)
         (request,) = filled((request,), model.profile)
-        return self._counting().prompter(model).count(request)
+        return self._counting().prompter(model).count(self._pictures.seen(request))
 
     def spelling(self, model: str) -> Spelling:
         """Return what shows the tokens of a model, which is not loaded for that.
@@ -277,7 +279,7 @@ class Residency:
                 raise EngineClosed("The program is shutting down.")
             self._watch = self._watch or Watch(self.health)
             if name not in self._lanes:
-                self._lanes[name] = Lane(name, runner, self._planner)
+                self._lanes[name] = Lane(name, runner, self._planner, self._pictures)
             return self._lanes[name]
 
     def _evict_one(self) -> None:

@@ -11,6 +11,7 @@ from models.drafts import Drafts
 from models.engine.grammar import CompiledGrammar
 from models.errors import InferenceError
 from models.events import FinishReason, TokenLogprob
+from models.images import Picture
 from models.ledger import Need
 from models.model import Adapter, KvType, Model
 
@@ -56,6 +57,8 @@ class Work:
     grammar: CompiledGrammar | None = None
     top_logprobs: int | None = None  # None: none at all; 0: of the sampled token alone
     prompt_logprobs: bool = False  # ``Prefilled.logprobs``
+    pictures: tuple[Picture, ...] = ()  # as ``Prompt`` has them
+    pieces: tuple[str, ...] = ()
     urgent: bool = False  # a person watches it: before those that are not
 
 

@@ -6,7 +6,6 @@ For models whose state cannot be cut: there only what was kept at such a place i
 from collections.abc import Callable, Sequence
 
 from models.chat import Message
-from models.engine.tokenizer import Tokenizer
 from models.errors import InvalidRequest
 
 _LATEST = 2  # of what users and tools have said
@@ -60,12 +59,15 @@ def _common(one: str, other: str) -> int:
 
 
 def places(
-    tokenizer: Tokenizer, text: str, tokens: Sequence[int], characters: Sequence[int]
+    encode: Callable[[str], list[int]],
+    text: str,
+    tokens: Sequence[int],
+    characters: Sequence[int],
 ) -> tuple[int, ...]:
     """Return how many of a text's tokens end with each of these characters, ascending.
 
-    The text is tokenised once more, in parts. Where a token goes over the end of one, the
-    place is before it, and those behind are left out.
+    The text is tokenised once more, in parts, by ``encode``. Where a token goes over the end
+    of one, the place is before it, and those behind are left out.
 
     Raises:
         ModelCrashed
@@ -73,7 +75,7 @@ def places(
     found: list[int] = []
     done = start = 0
     for end in characters:
-        part = tokenizer.encode(text[start:end])
+        part = encode(text[start:end])
         same = 0
         for one, other in zip(part, tokens[done : done + len(part)], strict=False):
             if one != other:

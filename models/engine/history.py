@@ -7,6 +7,7 @@ from itertools import accumulate
 
 from models.chat import Message, Part, Text, ToolCall, ToolResult
 from models.engine.counted import TooLong
+from models.engine.prepared import Whole
 from models.engine.turns import exchanges
 
 _KEPT_HEAD = 4  # Ollama's num_keep: tokens kept when the middle of a prompt is cut out
@@ -18,7 +19,7 @@ _MARGIN = 0.95  # of a room: nearly full
 _STEP = 3 / 8  # of what fits, at the most: what is dropped beyond need
 _CUT = "\n[…]\n"  # stands where the middle of a text was
 
-Measure = Callable[[tuple[Message, ...], int], list[int]]
+Measure = Callable[[tuple[Message, ...], int], Whole]
 """Gives the tokens of messages. Raises TooLong where they are more than the number."""
 
 
@@ -38,22 +39,22 @@ class History:
         ]
         self._sizes = list(accumulate(newest_first))
 
-    def newest(self) -> tuple[tuple[Message, ...], list[int] | None]:
+    def newest(self) -> tuple[tuple[Message, ...], Whole | None]:
         """Return the messages to keep and their tokens; None where even the last do not fit."""
-        count, tokens = self._fitting()
-        return self._kept(count), tokens
+        count, whole = self._fitting()
+        return self._kept(count), whole
 
-    def newest_in_steps(self) -> tuple[tuple[Message, ...], list[int] | None]:
+    def newest_in_steps(self) -> tuple[tuple[Message, ...], Whole | None]:
         """As ``newest``, but with the first that is kept the same for several turns.
 
         Where each turn dropped one more exchange, a cache of prompts would find nothing behind
         the system's messages. So what is dropped ends behind a multiple of a step of the
         chat's size, which is a power of two: that hardly ever changes with what fits.
         """
-        count, tokens = self._fitting()
+        count, found = self._fitting()
         fitting, whole = self._sizes[count] if self._sizes else 0, max(self._sizes, default=0)
-        if tokens is None or fitting == whole:
-            return self._kept(count), tokens
+        if found is None or fitting == whole:
+            return self._kept(count), found
         step = 1 << (max(1, int(_STEP * fitting)).bit_length() - 1)
         gone = whole - fitting
         least = gone // step * step
@@ -65,12 +66,12 @@ class History:
                 return self._kept(steady), self._measure(self._kept(steady), self._room)
             except TooLong:
                 continue
-        return self._kept(count), tokens
+        return self._kept(count), found
 
-    def with_texts_cut(self, messages: tuple[Message, ...]) -> list[int]:
+    def with_texts_cut(self, messages: tuple[Message, ...]) -> Whole:
         """Return the tokens of messages of which the longest texts have lost their middle.
 
-        They leave half of the context for the answer.
+        They leave half of the context for the answer. Raises TooLong where pictures alone do not.
         """
         target = sum(room_for_cut(self._room))
         for fixed in ("system", None):  # whose texts stay whole
@@ -84,33 +85,36 @@ class History:
                     longest = int(longest * min(0.9, share))
         # The template's own words are too many.
         empty = tuple(_cut(each, 0, None) for each in messages)
-        return without_middle(self._measure(empty, 1 << 30), self._room)
+        whole = self._measure(empty, 1 << 30)
+        if whole.pictures:
+            raise TooLong(len(whole.tokens), exact=True)
+        return Whole(without_middle(whole.tokens, self._room))
 
-    def _fitting(self) -> tuple[int, list[int] | None]:
+    def _fitting(self) -> tuple[int, Whole | None]:
         """Return how many exchanges before the last may stay, and all tokens."""
         fits, too_many = -1, max(1, len(self._sizes))
-        tokens: list[int] | None = None
+        whole: Whole | None = None
         density = _USUAL_DENSITY
         if self._sizes and self._sizes[-1] <= 2 * density * self._room:
             density *= 2  # rather once too much than a whole chat in steps
         guesses = 0
-        while too_many - fits > 1 and not (guesses >= _FEW_GUESSES and self._fills(tokens)):
+        while too_many - fits > 1 and not (guesses >= _FEW_GUESSES and self._fills(whole)):
             guess = bisect_right(self._sizes, self._room * density) - 1
             if guesses >= _MANY_GUESSES:
                 guess = (fits + too_many) // 2
             guess = min(max(guess, fits + 1), too_many - 1)
             guesses += 1
             try:
-                tokens = self._measure(self._kept(guess), self._room)
-                fits, count = guess, len(tokens)
+                whole = self._measure(self._kept(guess), self._room)
+                fits, count = guess, len(whole.tokens)
             except TooLong as error:
                 too_many, count = guess, error.likely
             size = self._sizes[guess] if self._sizes else 0
             density = size / count if count else density / 2
-        return max(0, fits), tokens
+        return max(0, fits), whole
 
-    def _fills(self, tokens: list[int] | None) -> bool:
-        return tokens is not None and len(tokens) >= _MARGIN * self._room
+    def _fills(self, whole: Whole | None) -> bool:
+        return whole is not None and len(whole.tokens) >= _MARGIN * self._room
 
     def _kept(self, count: int) -> tuple[Message, ...]:
         """The messages of the system, the last exchange, and so many before it."""

@@ -19,6 +19,7 @@ from models.engine.roster import Roster, emit
 from models.engine.work import Made, make
 from models.errors import EngineClosed, InferenceError
 from models.events import Failed, Sink, Unloaded
+from models.pictures import Pictures
 from models.resident import Resident
 
 log = logging.getLogger(__name__)
@@ -62,8 +63,9 @@ _Command: TypeAlias = Group | _Cancel | _Unload | _Prepared | _Wake | _Look | _C
 class Lane:
     """Sinks are called on the lane's thread, so a sink hands its event over and returns."""
 
-    def __init__(self, name: str, runner: Runner, house: House) -> None:
+    def __init__(self, name: str, runner: Runner, house: House, pictures: Pictures) -> None:
         self._end_thread = runner.end_thread
+        self._pictures = pictures
         self._inbox: queue.SimpleQueue[_Command] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._awake_since: float | None = None  # None: it sleeps on its inbox
@@ -189,7 +191,7 @@ class Lane:
 
         def run() -> None:
             try:
-                made: Made | InferenceError = make(request, prompter, group.model)
+                made: Made | InferenceError = make(request, prompter, group.model, self._pictures)
             except InferenceError as error:
                 made = error
             except Exception:

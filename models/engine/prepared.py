@@ -5,11 +5,21 @@ from dataclasses import dataclass
 
 from models.engine.grammar import CompiledGrammar
 from models.errors import InvalidRequest
+from models.images import Picture
 from models.model_family import UNMARKED, ModelFamily
 
 # llama.cpp rounds a context up to this many tokens (src/llama-context.cpp), and Ollama
 # with it: a smaller ``num_ctx`` cuts the prompt, and not the answer.
 CONTEXT_STEP = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A prompt as its tokens. Where there are pictures, also the texts round them."""
+
+    tokens: list[int]
+    pictures: tuple[Picture, ...] = ()
+    pieces: tuple[str, ...] = ()  # one more than pictures, where there are any
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +32,8 @@ class Prompt:
     cut: bool = False  # the middle of what alone was too long is missing
     family: ModelFamily = UNMARKED  # how what follows is marked
     in_thought: bool = False  # it ends where the model is to go on thinking
+    pictures: tuple[Picture, ...] = ()  # in the order of their places
+    pieces: tuple[str, ...] = ()  # the texts round them, one more; empty where there are none
 
 
 def rounded_up(context: int) -> int:

@@ -90,6 +90,11 @@ class ChatTemplate:
         except (TemplateError, SyntaxError, RecursionError, ValueError, TypeError) as error:
             raise LoadFailed(f"The model's chat template cannot be read: {error}.") from None
 
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether it writes the places of pictures itself."""
+        return self._dialect.takes_parts
+
     def beside(self, source: str) -> "ChatTemplate":
         """Return another template of the same model. Raises LoadFailed."""
         return ChatTemplate(source, **self._tokens)

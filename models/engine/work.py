@@ -11,6 +11,7 @@ from models.engine.inputs import InputReader
 from models.engine.job import Group, Job
 from models.engine.prepared import Prompt
 from models.model import Model
+from models.pictures import Pictures
 from models.pooling import reads_whole
 
 if TYPE_CHECKING:  # it brings Jinja along, which no start of the program needs
@@ -20,15 +21,18 @@ Made: TypeAlias = Prompt | EmbedWork
 
 
 def make(
-    request: GenerateRequest | EmbedRequest | RerankRequest, prompter: "Prompter", model: Model
+    request: GenerateRequest | EmbedRequest | RerankRequest,
+    prompter: "Prompter",
+    model: Model,
+    pictures: Pictures,
 ) -> Made:
-    """Render, tokenise and cut. It may take seconds, and may be called on any thread.
+    """Read pictures, render, tokenise and cut. It may take seconds, on any thread.
 
     Raises:
         ContextOverflow, InvalidRequest, ModelCrashed: as the methods that it calls.
     """
     if isinstance(request, GenerateRequest):
-        return prompter.prepare(request)
+        return prompter.prepare(pictures.seen(request))
     longest = prompter.context_length
     if not reads_whole(model.details.pooling):
         longest -= 1  # llama.cpp wants room for the token that would follow
@@ -74,5 +78,7 @@ def _work(job: Job, prompt: Prompt) -> Work:
         grammar=prompt.grammar,
         top_logprobs=request.top_logprobs,
         prompt_logprobs=request.prompt_logprobs,
+        pictures=prompt.pictures,
+        pieces=prompt.pieces,
         urgent=job.origin.door == "window",
     )
