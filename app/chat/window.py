@@ -108,6 +108,8 @@ class MainWindow(QMainWindow):
     def _on_model_chosen(self, name: str) -> None:
         model = next((each for each in self._library.chat_models if str(each.name) == name), None)
         self._chats.use_model(name, model)
+        seeing = self._library.seeing
+        self.chat.offer_seeing(str(seeing.name) if seeing else "")
         self.chat.composer.set_model(name.removesuffix(":latest"))
         missing = model is None and self._library.known
         self.chat.empty.set_enabled(not missing)
@@ -201,6 +203,7 @@ class MainWindow(QMainWindow):
         self.header.picker.closed.connect(self._on_picker_closed)
         self.header.sidebar_wanted.connect(self._toggle_sidebar)
         self.chat.models_wanted.connect(self._show_models)
+        self.chat.model_wanted.connect(self.header.picker.choose)
         self.chat.unsaved.connect(self._on_unsaved)
         self._chats.deleted.connect(self._on_deleted)
         self._chats.troubled.connect(self._on_troubled)

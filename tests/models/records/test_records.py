@@ -255,7 +255,7 @@ def test_a_chat_of_thousands_of_messages_goes_as_a_whole(inglenook_home: Path) -
     ],
 )
 def test_a_title_is_the_beginning_of_the_first_message(message: str, title: str) -> None:
-    assert title_of(message) == title
+    assert title_of(user_turn(message)) == title
 
 
 def test_a_kill_in_mid_reply_loses_half_a_second_at_most(inglenook_home: Path) -> None:
