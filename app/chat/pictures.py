@@ -50,7 +50,7 @@ def taken(image: QImage, side: int) -> Taken:
     buffer.open(QBuffer.OpenModeFlag.WriteOnly)
     if not image.save(buffer, "PNG"):  # pyright: ignore[reportCallIssue, reportArgumentType] (Qt's bytes)
         raise InvalidRequest("The picture that was pasted is empty.")
-    return _taken(buffer.data().data(), PASTED, side)
+    return _taken(bytes(buffer.data().data()), PASTED, side)
 
 
 def _taken(data: bytes, name: str, side: int) -> Taken:

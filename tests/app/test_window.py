@@ -21,6 +21,7 @@ from app.api_switch import ApiState
 from app.chat.empty import EXAMPLES
 from app.chat.session import State
 from app.icons import IconButton
+from app.manager.window import ModelsPage
 from app.settings import TABLE, Settings, SettingsFile
 from app.theme import DARK, LIGHT
 from models.events import Finished, FinishReason, Progress, Sink, Stage, Started, TextDelta
@@ -77,6 +78,22 @@ def test_an_example_is_asked_with_one_click(desk_of, qtbot) -> None:
     finish(desk, qtbot)
 
     assert [turn.text for turn in desk.chats.current.turns] == [EXAMPLES[0], "Paris."]
+
+
+def test_the_models_page_leads_to_a_chat_with_the_model_that_was_chosen_there(
+    desk_of, qtbot
+) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.store.import_path(POCKET / "gguf/pocket.gguf", "mine")
+    refresh(desk, qtbot)
+    desk.window.show_page("models")
+    (page,) = desk.window.findChildren(ModelsPage)
+
+    page.chat_wanted.emit("mine")
+
+    assert desk.window.page == "chat"
+    assert desk.chats.current.model == "mine:latest"
+    assert desk.settings.value.model == "mine:latest"
 
 
 def test_the_choice_of_a_model_is_remembered(desk_of, qtbot) -> None:
