@@ -13,10 +13,12 @@ from models.engine.backend import Backend, LoadSpec
 from models.engine.house import Runner
 from models.engine.installed import has_mlx
 from models.model import Kind
+from models.pictures import Pictures
 from models.prompt_files import PromptFiles
 from models.records.records import Records
 from models.residency import Counting, Residency
 from models.store import Store
+from models.web_addresses import Allowed
 from models.worker import PYTHON, Command
 from server.keys import Keys, key_needed
 
@@ -72,15 +74,17 @@ def open_everything(home: Path) -> Services:
     runners = {Kind.LLAMA: Runner(partial(_open_llama, prompts))}
     if has_mlx():
         runners[Kind.MLX] = Runner(partial(_open_mlx, prompts), _end_mlx)
+    pictures = Pictures(Allowed.of(settings.value.picture_hosts))
     residency = Residency(
         store.find,
         runners,
         keep_alive_seconds=settings.value.keep_alive_seconds,
         context_length=settings.value.context_length,
         make_counter=partial(_counter, home),
+        pictures=pictures,
     )
     services = Services(store, residency, Records(home), settings, prompts, Keys(home))
-    settings.watch(lambda _was, now: _configure(services, now))
+    settings.watch(lambda _was, now: _configure(services, pictures, now))
     return services
 
 
@@ -134,8 +138,9 @@ def _counter(home: Path) -> Counting:
     return Counter(home, command=worker_command())
 
 
-def _configure(services: Services, settings: Settings) -> None:
+def _configure(services: Services, pictures: Pictures, settings: Settings) -> None:
     services.residency.configure(
         keep_alive_seconds=settings.keep_alive_seconds, context_length=settings.context_length
     )
     services.prompts.most_bytes = settings.disk_cache_bytes
+    pictures.allowed = Allowed.of(settings.picture_hosts)

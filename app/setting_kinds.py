@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
+from models.web_addresses import Allowed
+
 _T = TypeVar("_T")
 
 _FOR_EVER = -1  # JSON has no infinity; this is Ollama's word for it
@@ -176,6 +178,24 @@ class HostNames:
 
     def show(self, value: tuple[str, ...]) -> str:
         return ", ".join(value)
+
+
+class WebHosts(HostNames):
+    """Or addresses, or networks."""
+
+    _WRONG = (
+        "A host is a name, an address, or a network such as 192.168.1.0/24; several are "
+        "separated by commas."
+    )
+
+    def read(self, saved: object) -> tuple[str, ...]:
+        each = cast("list[object]", saved) if isinstance(saved, list) else [""]
+        hosts = tuple(dict.fromkeys(str(host).lower() for host in each))
+        try:
+            Allowed.of(hosts)
+        except ValueError:
+            raise ValueError(self._WRONG) from None
+        return hosts
 
 
 class Seconds:

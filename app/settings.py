@@ -22,6 +22,7 @@ from app.setting_kinds import (
     Ports,
     Seconds,
     Tokens,
+    WebHosts,
     Word,
     setting,
     settings_of,
@@ -85,6 +86,13 @@ class Settings:
             ("Always needed", "always"),
             ("Never needed", "never"),
         ),
+    )
+    picture_hosts: tuple[str, ...] = setting(
+        (),
+        WebHosts(),
+        label="Pictures from this network",
+        explanation="From where a program's addresses of pictures may be fetched beside the "
+        "public web, such as nas.lan or 192.168.1.0/24.",
     )
     keep_alive_seconds: float = setting(
         5 * _MINUTE,

@@ -273,6 +273,13 @@ CALLS: tuple[Calls, ...] = (
         form=CallForm.JSON,
         call=_NAME_AND_ARGUMENTS,
     ),
+    Calls(  # GigaChat 3
+        Signs(all_of=("<|role_sep|>", "'function call'")),
+        begin="function call<|role_sep|>",
+        end="",
+        form=CallForm.JSON,
+        call=_NAME_AND_ARGUMENTS,
+    ),
     Calls(  # whatever else has room for tools: nothing but an object
         Signs(all_of=("tools", "tool_calls"), none_of=("function call", " functools[")),
         begin="{",

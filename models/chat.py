@@ -201,6 +201,7 @@ class GenerateRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     thinking: Thinking = None
+    thinking_budget: int | None = None  # tokens of a thought, which is then ended; None: any
     # More variables of the model's chat template, which it must know.
     template_variables: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
     constraint: Constraint | None = None  # what the answer must look like

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from models import adapters, gguf, parameters, weights
+from models import adapters, parameters, projectors, weights
 from models.blobs import sha256_in
-from models.errors import InvalidRequest, LoadFailed
+from models.errors import InvalidRequest
 from models.go_jinja import to_jinja
 from models.hub_progress import PullProgress
 from models.model import Adapter, Making, Model, NewAdapter, Profile, Said
@@ -119,7 +119,10 @@ class Creation:
                 _link(self._sent[name], folder / target)
                 hashes[target] = sha256_in(digest)
                 say(f"creating new layer sha256:{hashes[target]}")
-            return self._store.adopt(_main(folder, hashes), self._name, hashes, making)
+            main = _main(folder, hashes)
+            if any("mmproj" in each for each in hashes) and not projectors.beside(main):
+                raise InvalidRequest("The projector was made for another model.", field="files")
+            return self._store.adopt(main, self._name, hashes, making)
 
     def _quantized(self, making: Making, on_progress: OnProgress) -> Model:
         from models.engine.quantize import quantize  # noqa: PLC0415 - few need it
@@ -143,7 +146,7 @@ class Creation:
             paths = [files.path, *([files.folder / files.projector] if files.projector else [])]
         else:
             paths = [self._recipe.path] if self._recipe.path else list(self._sent.values())
-        projectors = [each for each in paths if each.is_file() and _is_projector(each)]
+        projectors = [each for each in paths if each.is_file() and projectors.is_projector(each)]
         models = [each for each in paths if each not in projectors]
         if len(models) != 1 or not models[0].is_file():
             raise InvalidRequest(
@@ -211,7 +214,7 @@ def _name_here(name: str, path: Path) -> str:
     base = PurePosixPath(name).name
     if _is_gguf(path):
         base = base if base.endswith(".gguf") else f"{base}.gguf"
-        return f"mmproj-{base}" if _is_projector(path) and "mmproj" not in base else base
+        return f"mmproj-{base}" if projectors.is_projector(path) and "mmproj" not in base else base
     if weights.is_mlx_file(base):
         folder = PurePosixPath(name).parent.name
         own = folder.endswith("_Pooling") or folder == "additional_chat_templates"
@@ -231,14 +234,6 @@ def _main(folder: Path, names: Mapping[str, str]) -> Path:
 def _is_gguf(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(4) == b"GGUF"
-
-
-def _is_projector(path: Path) -> bool:
-    try:
-        about = gguf.read(path).metadata
-    except LoadFailed:
-        return False
-    return about.get("general.architecture") == "clip" or about.get("general.type") == "mmproj"
 
 
 def _link(source: Path, target: Path) -> None:

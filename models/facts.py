@@ -6,15 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from models import pooling, safetensors
+from models import pooling, projectors, safetensors
 from models.counts import Counts, commonest_type
 from models.errors import InvalidRequest, LoadFailed
 from models.fill_in import SPELLINGS
-from models.gguf_facts import of_gguf, projector_beside
+from models.gguf_facts import of_gguf
 from models.json_file import read_object, text_of
 from models.mlx_cache import WIDTH, cache_facts
 from models.model import Details, Files, Kind, Model
 from models.names import ModelName
+from models.quantization import SHARD
 from models.template_signs import (
     knows_effort,
     knows_thinking,
@@ -22,7 +23,7 @@ from models.template_signs import (
     may_skip_thinking,
 )
 
-VERSION = 5
+VERSION = 6
 """Raised whenever a fact is added or read in another way: what is older is read again."""
 
 _LARGEST_GROUP = 1 << 20  # weights with one scale; 32 to 128 are usual
@@ -70,20 +71,21 @@ class Found:
 
 
 def read(path: Path) -> Found:
-    """Say what model ``path`` is, a GGUF file or a folder for MLX, and its facts.
+    """Say what model ``path`` is, and its facts: a GGUF file, or a folder that has one model.
 
     Raises:
         InvalidRequest: there is nothing at ``path``, or only a part of a model.
         LoadFailed: as ``of_gguf`` and ``of_mlx``.
     """
-    if path.is_dir():
-        _refuse_other_folders(path)
+    if (path / "config.json").is_file():
         return Found(Kind.MLX, Files(path, ""), of_mlx(path))
+    if path.is_dir():
+        path = _only_gguf(path)
     if not path.is_file():
         raise InvalidRequest(f"There is no file or folder {path}.")
     if path.suffix == ".safetensors":
         raise InvalidRequest(f"{path.name} is a part of a model: name its folder, {path.parent}.")
-    files = Files(path.parent, path.name, projector_beside(path))
+    files = Files(path.parent, path.name, projectors.beside(path))
     return Found(Kind.LLAMA, files, of_gguf(files))
 
 
@@ -163,14 +165,21 @@ def mlx_chat_template(folder: Path) -> str | None:
 # -- A folder's files ----------------------------------
 
 
-def _refuse_other_folders(folder: Path) -> None:
-    """Raises InvalidRequest where ``folder`` is not that of an MLX model."""
-    if (folder / "config.json").is_file():
-        return
-    ggufs = sorted(each.name for each in folder.glob("*.gguf"))
-    if ggufs:
-        raise InvalidRequest(f"{folder} is a folder: name the GGUF file in it, {ggufs[0]}.")
-    raise InvalidRequest(f"{folder} is not a model's folder: it has no config.json.")
+def _only_gguf(folder: Path) -> Path:
+    """Return the GGUF model in a folder, of several shards the first.
+
+    Raises:
+        InvalidRequest: there is none, or there are several.
+    """
+    found = sorted(each for each in folder.glob("*.gguf") if "mmproj" not in each.name)
+    numbers = {each: SHARD.search(each.stem) for each in found}
+    models = [each for each, number in numbers.items() if not number or int(number[1]) == 1]
+    if len(models) > 1:
+        names = ", ".join(each.name for each in models[:3])
+        raise InvalidRequest(f"{folder} has several models: name the GGUF file of one, {names}.")
+    if not models:
+        raise InvalidRequest(f"{folder} is not a model's folder: it has no config.json.")
+    return models[0]
 
 
 def _read_text(path: Path) -> str | None:

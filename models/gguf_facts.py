@@ -1,13 +1,12 @@
 """What a GGUF file says of its model: architecture, size, quantisation, what it is able to do."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from models import gguf, pooling
+from models import gguf, pooling, projectors
 from models.counts import Counts, commonest_type
 from models.errors import LoadFailed
 from models.gguf_cache import cache_facts
-from models.gguf_header import Header, Value
+from models.gguf_header import Value
 from models.model import Details, Files
 from models.template_signs import (
     knows_effort,
@@ -106,39 +105,14 @@ def of_gguf(files: Files) -> Details:
         chat=completes and template is not None,
         completes=completes,
         pooling=pooled,
-        vision=bool(files.projector) or bool(counts.optional("vision.block_count")),
+        vision=completes and bool(files.projector),
+        picture_bytes=projectors.picture_bytes(files),
         tools=knows_tools(template),
         thinking=knows_thinking(template),
         thinking_switch=may_skip_thinking(template),
         thinking_effort=knows_effort(template),
         insert=completes and gguf.fill_in(path, headers[0]) is not None,
     )
-
-
-def projector_beside(path: Path) -> str:
-    """Return the name of the projector that goes with the GGUF file ``path``; "" for none.
-
-    It lies in the same folder with "mmproj" in its name, as repositories have it, and
-    makes embeddings of the model's width. Of several the smallest is taken.
-    """
-    found: list[tuple[int, str]] = []
-    width = None
-    for each in path.parent.glob("*mmproj*.gguf"):
-        if each.name == path.name:
-            continue
-        try:
-            width = width or _width(gguf.read(path))
-            metadata = gguf.read(each).metadata
-        except LoadFailed:
-            continue  # a file of somebody else's, or the model itself: that is told later
-        made = metadata.get("clip.vision.projection_dim", width)
-        if metadata.get("general.architecture") == "clip" and made == width:
-            found.append((each.stat().st_size, each.name))
-    return min(found)[1] if found else ""
-
-
-def _width(header: Header) -> Value | None:
-    return header.metadata.get(f"{header.metadata.get('general.architecture')}.embedding_length")
 
 
 def _architecture(name: str, metadata: Mapping[str, Value]) -> str:

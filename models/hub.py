@@ -167,8 +167,8 @@ class Hub:
             if not self._store.owns(model):
                 return None
             folder = model.files.folder
-            alone = choice.main_file is not None and len(choice.files) == 1
-            present = model.path if alone else folder / file.name
+            # Alone it has another name here than on the hub.
+            present = model.path if file.name == choice.main_file else folder / file.name
             sha256 = _right(present, file, cancelled)
             if sha256 is not None:
                 os.link(present, target)

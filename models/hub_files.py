@@ -11,7 +11,10 @@ from models.quantization import SHARD, quantization
 
 # The best for most people first: as Ollama takes them from the hub.
 _FAVOURITES = ("Q4_K_M", "Q4_0", "Q8_0")
-_NOT_MODELS = ("mmproj", "imatrix")  # parts that lie beside a model
+_PROJECTOR = "mmproj"
+_NOT_MODELS = (_PROJECTOR, "imatrix")  # parts that lie beside a model
+# Of what reads pictures a few bits more are worth their room; BF16 is slow on most processors.
+_FAVOURITE_PROJECTORS = ("F16", "Q8_0", "BF16", "F32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,10 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The files of one model. ``main_file`` is its (first) GGUF file; None for MLX."""
+    """The files of one model. ``main_file`` is its (first) GGUF file; None for MLX.
+
+    Where there is one, the projector that reads pictures for it is among them.
+    """
 
     files: tuple[RemoteFile, ...]
     main_file: str | None
@@ -47,7 +53,8 @@ def choose(repo: str, files: Iterable[RemoteFile], tag: str) -> Choice:
     files = list(files)
     ggufs = _gguf_models(files)
     if ggufs:
-        return _choose_gguf(repo, ggufs, tag)
+        shards = _choose_gguf(repo, ggufs, tag)
+        return Choice((*shards, *_projector(files, shards[0])), shards[0].name)
     mlx = [file for file in files if weights.is_mlx_file(file.path)]
     names = {file.path for file in mlx}
     if "config.json" in names and any(name.endswith(".safetensors") for name in names):
@@ -72,7 +79,9 @@ def _gguf_models(files: Sequence[RemoteFile]) -> list[tuple[RemoteFile, ...]]:
     return [tuple(shards) for shards in models.values()]
 
 
-def _choose_gguf(repo: str, models: Sequence[tuple[RemoteFile, ...]], tag: str) -> Choice:
+def _choose_gguf(
+    repo: str, models: Sequence[tuple[RemoteFile, ...]], tag: str
+) -> tuple[RemoteFile, ...]:
     by_label: dict[str, tuple[RemoteFile, ...]] = {}
     for shards in models:
         by_label.setdefault(quantization(shards[0].path), shards)
@@ -80,11 +89,29 @@ def _choose_gguf(repo: str, models: Sequence[tuple[RemoteFile, ...]], tag: str) 
         for label, shards in by_label.items():
             names = {label, shards[0].name, PurePosixPath(shards[0].name).stem}
             if tag.lower() in {name.lower() for name in names}:
-                return Choice(shards, shards[0].name)
+                return shards
         there = ", ".join(sorted(by_label))
         raise NothingSuitable(f"{repo} has no {tag!r}. There is: {there}.")
     for label in _FAVOURITES:
         if label in by_label:
-            return Choice(by_label[label], by_label[label][0].name)
-    smallest = min(models, key=lambda shards: sum(shard.size_bytes for shard in shards))
-    return Choice(smallest, smallest[0].name)
+            return by_label[label]
+    return min(models, key=lambda shards: sum(shard.size_bytes for shard in shards))
+
+
+def _projector(files: Sequence[RemoteFile], model: RemoteFile) -> tuple[RemoteFile, ...]:
+    """Return the projector to take along, if there is one: the nearest to the model's folder."""
+    folder = PurePosixPath(model.path).parent
+    found = [
+        each
+        for each in files
+        if each.name.lower().endswith(".gguf") and _PROJECTOR in each.name.lower()
+        if PurePosixPath(each.path).parent in (folder, *folder.parents)
+    ]
+
+    def rank(file: RemoteFile) -> tuple[int, int, int]:
+        label = quantization(file.path)
+        liked = _FAVOURITE_PROJECTORS
+        place = liked.index(label) if label in liked else len(liked)
+        return -file.path.count("/"), place, file.size_bytes
+
+    return (min(found, key=rank),) if found else ()

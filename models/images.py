@@ -7,6 +7,7 @@ MOST_PICTURES = 100  # of one request
 MOST_BYTES = 32 << 20  # of a picture's file
 MOST_PIXELS = 64_000_000  # of a picture as it comes
 MOST_PROPORTION = 100  # of its longer side to the other
+MOST_PIXELS_TOGETHER = 100_000_000  # of a request's pictures, once they are shrunk
 LONGEST_SIDE = 2048  # pixels, to which it is shrunk
 LOW_DETAIL_SIDE = 512  # likewise, where a request wants no details
 

@@ -88,10 +88,19 @@ PLACES = re.compile(r"\{(name|arguments|parameters|id|index|key|string|value)\}"
 _TAG = re.compile(r"<[^<>{}\s]+>|\[[A-Z_]+\]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Thoughts:
     signs: Signs
     begin: str
     end: str
+    # ``end`` as its models write it, with all that follows before they can say anything else.
+    closing: str
     around: tuple[str, ...] = ()  # tags around what is said, which are not shown
     token: str = ""  # the one that ``begin`` begins with, where it is more than a token
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """All its markup that a vocabulary may have tokens for."""
+        texts = (self.begin, self.end, *self.around, self.token)
+        found = [tag for text in texts for tag in (text, *_TAG.findall(text))]
+        return tuple(dict.fromkeys(filter(None, found)))

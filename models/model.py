@@ -63,6 +63,7 @@ class Details:
     # number. "" in a model that completes.
     pooling: str = ""
     vision: bool = False  # has a part that reads images, in its files or beside them
+    picture_bytes: int = 0  # that part needs so much to read one, beside its weights
     tools: bool = False  # its chat template knows tools
     thinking: bool = False  # its chat template knows reasoning
     thinking_switch: bool = False  # and can be asked to go without

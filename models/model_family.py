@@ -15,23 +15,29 @@ from models.markup import Calls, Signs, Thoughts
 
 THOUGHTS: tuple[Thoughts, ...] = (
     Thoughts(
-        Signs(all_of=("</think>",), none_of=("<|start_of_role|>",)), begin="<think>", end="</think>"
+        Signs(all_of=("</think>",), none_of=("<|start_of_role|>",)),
+        begin="<think>",
+        end="</think>",
+        closing="\n</think>\n\n",
     ),
     Thoughts(  # Granite 3.3
         Signs(all_of=("</think>", "<|start_of_role|>")),
         begin="<think>",
         end="</think>",
         around=("<response>", "</response>"),
+        closing="</think>",
     ),
     Thoughts(  # gpt-oss
         Signs(all_of=("<|channel|>", "<|message|>")),
         begin="<|channel|>analysis<|message|>",
         end="<|end|>",
+        closing="<|end|><|start|>assistant",
     ),
     Thoughts(  # Gemma 4
         Signs(all_of=("<|channel>", "<channel|>")),
         begin="<|channel>thought\n",
         end="<channel|>",
+        closing="\n<channel|>",
         token="<|channel>",
     ),
     Thoughts(  # Command R7B, Command A
@@ -39,18 +45,35 @@ THOUGHTS: tuple[Thoughts, ...] = (
         begin="<|START_THINKING|>",
         end="<|END_THINKING|>",
         around=("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
+        closing="<|END_THINKING|>",
     ),
     Thoughts(  # Apriel
         Signs(all_of=("[BEGIN FINAL RESPONSE]", "Here are my reasoning steps:")),
         begin="Here are my reasoning steps:\n",
         end="[BEGIN FINAL RESPONSE]",
         around=("[END FINAL RESPONSE]",),
+        closing="\n[BEGIN FINAL RESPONSE]\n",
     ),
     Thoughts(  # Apertus
-        Signs(all_of=("<|inner_prefix|>",)), begin="<|inner_prefix|>", end="<|inner_suffix|>"
+        Signs(all_of=("<|inner_prefix|>",)),
+        begin="<|inner_prefix|>",
+        end="<|inner_suffix|>",
+        closing="<|inner_suffix|>",
     ),
-    Thoughts(Signs(all_of=("[THINK]",)), begin="[THINK]", end="[/THINK]"),
-    Thoughts(Signs(all_of=("<seed:think>",)), begin="<seed:think>", end="</seed:think>"),
+    Thoughts(Signs(all_of=("[THINK]",)), begin="[THINK]", end="[/THINK]", closing="[/THINK]"),
+    Thoughts(
+        Signs(all_of=("<seed:think>",)),
+        begin="<seed:think>",
+        end="</seed:think>",
+        closing="\n</seed:think>\n",
+    ),
+    Thoughts(  # Solar Open
+        Signs(all_of=("<|think|>", "<|tool_calls|>")),
+        begin="<|think|>",
+        end="<|end|>",
+        closing="<|end|><|begin|>assistant",
+        around=("<|begin|>assistant", "<|content|>", "<|end|>"),
+    ),
 )
 
 
@@ -62,10 +85,9 @@ class ModelFamily:
     @property
     def tags(self) -> tuple[str, ...]:
         """All markup. Where a vocabulary has special tokens for it, they are text all the same."""
-        found = self.calls.tags if self.calls else ()
-        if thoughts := self.thoughts:
-            found = (thoughts.begin, thoughts.end, *thoughts.around, thoughts.token, *found)
-        return tuple(dict.fromkeys(filter(None, found)))
+        of_calls = self.calls.tags if self.calls else ()
+        of_thoughts = self.thoughts.tags if self.thoughts else ()
+        return tuple(dict.fromkeys((*of_thoughts, *of_calls)))
 
 
 UNMARKED = ModelFamily()  # all that it writes is said

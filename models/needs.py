@@ -172,6 +172,7 @@ def _spec(
     if isinstance(wish.drafts, Model):
         weights += wish.drafts.size_bytes
     working = _WORKING_BYTES + int(weights * _WORKING_SHARE) + _attention(model, context)
+    working += model.details.picture_bytes
     need = Need(
         weights_bytes=weights,
         cache_bytes=sequences_bytes + prompt_cache_bytes,

@@ -4,17 +4,31 @@ All of it may take seconds: it is done on the threads that make prompts.
 """
 
 import hashlib
+import math
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from models.chat import GenerateRequest, Image, Message, Part, ToolResult
 from models.errors import InvalidRequest
-from models.images import LONGEST_SIDE, LOW_DETAIL_SIDE, MOST_PICTURES, Picture, read_picture
+from models.images import (
+    LONGEST_SIDE,
+    LOW_DETAIL_SIDE,
+    MOST_PICTURES,
+    MOST_PIXELS_TOGETHER,
+    Picture,
+    read_picture,
+)
+from models.web_addresses import Allowed
 
+MOST_FETCH_SECONDS = 60.0  # for all the pictures of one request
 _KEPT_BYTES = 64 << 20  # of pictures that were read: a chat sends its own again each turn
+_FETCHED_KEPT_SECONDS = 300.0  # what an address gives may change
+
+NOWHERE = Allowed()
 
 _P = TypeVar("_P", bound=Part)
 
@@ -27,12 +41,16 @@ class Seen(Image):
 
 
 class Pictures:
-    """Reads the pictures of requests. Any thread may call it that may wait."""
+    """Reads the pictures of requests. Any thread may call it that may wait.
 
-    def __init__(self) -> None:
+    ``allowed`` is where they may be fetched from beside the public web.
+    """
+
+    def __init__(self, allowed: Allowed = NOWHERE) -> None:
+        self.allowed = allowed
         self._reading = threading.Lock()  # one at a time: it takes memory
         self._lock = threading.Lock()  # protects the two below
-        self._kept: OrderedDict[tuple[str, int], Picture] = OrderedDict()  # the latest used last
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()  # the latest used last
         self._kept_bytes = 0
 
     def seen(self, request: GenerateRequest) -> GenerateRequest:
@@ -43,7 +61,8 @@ class Pictures:
         """
         if isinstance(request.prompt, str):
             return request
-        count = sum(1 for _ in images_of(request.prompt))
+        images = list(images_of(request.prompt))
+        count = len(images)
         if count > MOST_PICTURES:
             raise InvalidRequest(
                 f"The request has {count} pictures, and {MOST_PICTURES} are the most: leave some "
@@ -51,45 +70,85 @@ class Pictures:
             )
         if not count:
             return request
-        return replace(request, prompt=tuple(map(self._message, request.prompt)))
+        ends = time.monotonic() + MOST_FETCH_SECONDS
+        read: dict[Image, Picture] = {}
+        pixels = 0
+        for image in images:
+            if image not in read:
+                read[image] = self._read(image, ends)
+            pixels += read[image].width * read[image].height
+            if pixels > MOST_PIXELS_TOGETHER:
+                raise InvalidRequest(
+                    f"The pictures of the request have more pixels than {MOST_PIXELS_TOGETHER:,} "
+                    "together: leave some out, or make them smaller."
+                )
+        return replace(request, prompt=tuple(_with(read, each) for each in request.prompt))
 
-    def read(self, image: Image) -> Picture:
-        """Return the picture that an image is of. Raises InvalidRequest."""
-        if isinstance(image.source, str):
-            raise InvalidRequest("Pictures from the web are not fetched: send the file itself.")
+    def _read(self, image: Image, ends: float) -> Picture:
+        if isinstance(image, Seen):
+            return image.picture
         side = LOW_DETAIL_SIDE if image.detail == "low" else LONGEST_SIDE
-        key = (hashlib.sha256(image.source).hexdigest(), side)
-        with self._lock:
-            if found := self._kept.get(key):
-                self._kept.move_to_end(key)
-                return found
+        source = image.source
+        key = (source if isinstance(source, str) else hashlib.sha256(source).digest(), side)
+        if found := self._found(key):
+            return found
+        data = self._fetched(source, ends) if isinstance(source, str) else source
         with self._reading:
-            picture = read_picture(image.source, side)
+            picture = read_picture(data, side)
         self._keep(key, picture)
         return picture
 
-    def _keep(self, key: tuple[str, int], picture: Picture) -> None:
+    def _fetched(self, address: str, ends: float) -> bytes:
+        from models.picture_fetch import MOST_SECONDS, fetch  # noqa: PLC0415 (an HTTP client)
+
+        left = ends - time.monotonic()
+        if left <= 0:
+            raise InvalidRequest(
+                f"The pictures do not come within {MOST_FETCH_SECONDS:.0f} seconds: send the "
+                "files themselves."
+            )
+        return fetch(address, self.allowed, min(MOST_SECONDS, left))
+
+    def _found(self, key: "_Key") -> Picture | None:
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = picture
-                self._kept_bytes += len(picture.png)
+            found = self._kept.get(key)
+            if found is None or time.monotonic() > found.until:
+                return None
+            self._kept.move_to_end(key)
+            return found.picture
+
+    def _keep(self, key: "_Key", picture: Picture) -> None:
+        fetched = isinstance(key[0], str)
+        until = time.monotonic() + _FETCHED_KEPT_SECONDS if fetched else math.inf
+        with self._lock:
+            if was := self._kept.pop(key, None):
+                self._kept_bytes -= len(was.picture.png)
+            self._kept[key] = _Kept(picture, until)
+            self._kept_bytes += len(picture.png)
             while self._kept_bytes > _KEPT_BYTES:
                 _, gone = self._kept.popitem(last=False)
-                self._kept_bytes -= len(gone.png)
+                self._kept_bytes -= len(gone.picture.png)
 
-    def _message(self, message: Message) -> Message:
-        return replace(message, parts=tuple(map(self._part, message.parts)))
 
-    def _part(self, part: _P) -> _P | Seen | ToolResult:
-        match part:
-            case Seen():
-                return part
+_Key: TypeAlias = tuple[str | bytes, int]  # an address, or a file's digest; the longest side
+
+
+class _Kept(NamedTuple):
+    picture: Picture
+    until: float  # by the monotonic clock
+
+
+def _with(read: Mapping[Image, Picture], message: Message) -> Message:
+    def part(each: _P) -> _P | Seen | ToolResult:
+        match each:
             case Image(detail=detail):
-                return Seen(b"", detail, picture=self.read(part))
+                return Seen(b"", detail, picture=read[each])
             case ToolResult(parts=parts):
-                return replace(part, parts=tuple(map(self._part, parts)))
+                return replace(each, parts=tuple(map(part, parts)))
             case _:
-                return part
+                return each
+
+    return replace(message, parts=tuple(map(part, message.parts)))
 
 
 def images_of(messages: tuple[Message, ...]) -> Iterator[Image]:

@@ -63,6 +63,7 @@ class Residency:
         runners: by kind of model; a kind without one is refused with a sentence.
         context_length: the default for every model, in tokens; None: by model and memory.
         make_counter: makes what counts tokens of models that are not loaded, at first need.
+        pictures: reads those of requests; None: from the public web, or as they come.
         stuck_seconds: after so long without a step, whoever has work counts as stuck.
     """
 
@@ -75,6 +76,7 @@ class Residency:
         context_length: int | None = None,
         ledger: Ledger | None = None,
         make_counter: Callable[[], "Counting"] | None = None,
+        pictures: Pictures | None = None,
         stuck_seconds: float = STUCK_SECONDS,
     ) -> None:
         self._find = find
@@ -88,7 +90,7 @@ class Residency:
         )
         self._make_counter = make_counter
         self._stuck_seconds = stuck_seconds
-        self._pictures = Pictures()
+        self._pictures = pictures or Pictures()
         self._counter: Counting | None = None  # once something is to be counted
         self._tickets = count(1)
         self._tally = Tally()

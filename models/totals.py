@@ -14,6 +14,7 @@ class Totals:
     embedded_tokens: int = 0  # of texts to embed and documents to rank
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
+    unread_calls: int = 0
 
 
 class Tally:
@@ -29,7 +30,7 @@ class Tally:
 
     def take(self, event: Event) -> None:
         match event:
-            case Finished(usage=usage):
+            case Finished(usage=usage, unread_calls=unread):
                 more = Totals(
                     usage.prompt_tokens,
                     usage.cached_tokens,
@@ -37,6 +38,7 @@ class Tally:
                     0,
                     usage.prefill_seconds,
                     usage.decode_seconds,
+                    unread,
                 )
             case Embedded(prompt_tokens=tokens) | Reranked(prompt_tokens=tokens):
                 more = Totals(embedded_tokens=tokens)
@@ -51,4 +53,5 @@ class Tally:
                 was.embedded_tokens + more.embedded_tokens,
                 was.prefill_seconds + more.prefill_seconds,
                 was.decode_seconds + more.decode_seconds,
+                was.unread_calls + more.unread_calls,
             )

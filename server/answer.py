@@ -22,6 +22,7 @@ from server.framing import Chunk, reply
 from server.ignored import ignored_headers
 from server.overflow import overflow_headers
 from server.streams import Streams
+from server.unread_calls import unread_headers, with_unread
 from server.voices import ENDS, Choices, Encoder, End, Voices, open_choices
 from server.wires import Wire
 
@@ -88,7 +89,7 @@ async def _answer(wire: Wire, asked: Asked, voices: Voices, headers: dict[str, s
     replies = [Reply() for _ in voices.running]
     with voices:
         body = await _whole(asked, voices, replies)
-    told = headers | overflow_headers(replies[0].started)
+    told = headers | overflow_headers(replies[0].started) | unread_headers(replies)
     return reply(body, wire.content_type, headers=told)
 
 
@@ -190,7 +191,7 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
                     raise event.error
                 if isinstance(event, Started):
                     self.started = event
-                for chunk in self._encoders[place].encode(event):
+                for chunk in with_unread(self._encoders[place].encode(event), event):
                     self._ready.append(self._frame(chunk))
                 if isinstance(event, ENDS):
                     self._left -= 1

@@ -16,6 +16,11 @@ asked; what is *ignored* is taken without effect and named in the header `X-Ingl
 every field is that is not here. With `X-Inglenook-Strict: 1` that is a 400 too. A field that is
 null is as one that is absent. A dot leads into an object, `[]` into each item of a list.
 
+Tool calls of a model that cannot be read come back as text, or with their arguments as they were
+written. How many there were is told in the header `X-Inglenook-Unread-Calls`; in a stream, whose
+head is sent before, in `unread_calls` in its last object (of several choices, in each one's last).
+Where all could be read there is neither.
+
 `/openapi.json` of a running server has the same, and `/docs` shows it.
 """
 _HONOURS = {

@@ -1,15 +1,24 @@
 """The content of a chat message: a string, or a list of parts that are text or pictures."""
 
-import base64
+from dataclasses import replace
 
 from models.chat import Image, Text
 from models.errors import InvalidRequest
 from server.fields import Fields
+from server.images import read_image
 
 _TEXTS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
 _IMAGES = ("image_url", "input_image")
-_PIECE = 1 << 20  # characters; four of them are three bytes
-_LATER = ("input_audio", "file", "video_url")
+_DETAILS = ("auto", "high", "original")  # all that there is to see, as far as it goes
+# What no model here is given, and what may be given instead.
+_NEVER = {
+    "input_audio": "no model here hears: send text or pictures",
+    "audio_url": "no model here hears: send text or pictures",
+    "video_url": "no model here sees videos: send some of their pictures",
+    "input_video": "no model here sees videos: send some of their pictures",
+    "file": "files are not read here: send their text, or pictures of them",
+    "input_file": "files are not read here: send their text, or pictures of them",
+}
 
 
 def read_content(message: Fields) -> tuple[Text | Image, ...] | None:
@@ -26,60 +35,42 @@ def read_content(message: Fields) -> tuple[Text | Image, ...] | None:
     return None if value is None else (Text(value),)
 
 
-def read_image(source: str, name: str) -> Image:
-    """Read a picture given as base64, as a ``data:`` address, or by where it is on the web.
-
-    ``name`` is the field that it was in. Raises InvalidRequest.
-    """
-    if source.startswith(("http://", "https://")):
-        return Image(source)
-    head, _, encoded = source.partition(",") if source.startswith("data:") else ("", "", source)
-    if not encoded or (head and not head.endswith(";base64")):
-        raise InvalidRequest("invalid image input", field=name)  # Ollama's words
-    try:
-        return Image(_decoded(encoded))
-    except ValueError:
-        raise InvalidRequest("invalid image input", field=name) from None
-
-
-def _decoded(encoded: str) -> bytes:
-    """Decode base64, of which programs for the terminal make lines.
-
-    Piece by piece, as every other thread waits while one is decoded. Raises ValueError.
-    """
-    encoded = encoded.replace("\n", "").replace("\r", "")
-    data = bytearray()
-    for start in range(0, len(encoded), _PIECE):
-        if data and encoded[start - 1] == "=":
-            raise ValueError("it goes on after its end")
-        data += base64.b64decode(encoded[start : start + _PIECE], validate=True)
-    return bytes(data)
-
-
 def _part(part: Fields) -> Text | Image:
     kind = part.required_text("type")
     if kind in _TEXTS:
         return Text(part.required_text(_TEXTS[kind]))
     if kind in _IMAGES:
         return _image(part)
+    refuse_unseen(part, kind)
     name = part.name("type")
-    if kind in _LATER:
-        raise InvalidRequest(
-            f'"{name}" {kind!r} is not supported yet: only text and pictures are.', field=name
-        )
     raise InvalidRequest(
         f"\"{name}\" must be 'text' or 'image_url', not {kind[:40]!r}.", field=name
     )
 
 
+def refuse_unseen(part: Fields, kind: str) -> None:
+    """Raises InvalidRequest where a part is a sound, a video or a file."""
+    if reason := _NEVER.get(kind):
+        name = part.name("type")
+        raise InvalidRequest(f'"{name}" {kind!r} is not supported: {reason}.', field=name)
+
+
+def with_detail(image: Image, fields: Fields) -> Image:
+    """Return the image as ``detail`` wants it seen."""
+    detail = fields.text("detail")
+    if detail == "low":
+        return replace(image, detail="low")
+    if detail not in (None, *_DETAILS):
+        fields.ignore("detail")
+    return image
+
+
 def _image(part: Fields) -> Image:
     """Both ways in use: the address in an object of its own, or as it stands."""
     if isinstance(part.value("image_url"), str):
-        return read_image(part.required_text("image_url"), part.name("image_url"))
+        image = read_image(part.required_text("image_url"), part.name("image_url"))
+        return with_detail(image, part)
     inner = part.inner("image_url")
     if inner is None:
         raise part.missing("image_url")
-    address = inner.required_text("url")
-    if not address.startswith(("http://", "https://", "data:")):
-        raise InvalidRequest("invalid image input", field=inner.name("url"))
-    return read_image(address, inner.name("url"))
+    return with_detail(read_image(inner.required_text("url"), inner.name("url")), inner)

@@ -99,6 +99,7 @@ def _totals(totals: Totals) -> Iterator[Metric]:
         ("embedded_tokens", "Tokens embedded or ranked.", totals.embedded_tokens),
         ("prefill_seconds", "Seconds in which prompts were read.", totals.prefill_seconds),
         ("decode_seconds", "Seconds in which tokens were written.", totals.decode_seconds),
+        ("unread_calls", "Tool calls that could not be read.", totals.unread_calls),
     ):
         yield _one(f"inglenook_{name}_total", "counter", help, value)
 

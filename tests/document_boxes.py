@@ -115,8 +115,24 @@ CHAT = {
     "user": _chat(user="somebody"),
     "n": _chat(_all_choices(3), n=3),
 }
+
+
+def _seen(picture: str) -> Box:
+    parts = [
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": picture}},
+    ]
+    return _chat(messages=[{"role": "user", "content": parts}])
+
+
 #: What needs a model that sees.
-VISION = {"Vision", "Image content", "Base64 encoded image", "Image URL"}
+VISION = {
+    "Vision": _seen("ENCODED"),
+    "Image content": _seen("ENCODED"),
+    "Base64 encoded image": _seen("ENCODED"),
+    "Image URL": _seen("ADDRESS"),
+}
+CHAT |= VISION
 
 COMPLETIONS = {
     "Completions": _text(),

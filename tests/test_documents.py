@@ -8,8 +8,11 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +29,11 @@ from tests.node import JAVASCRIPT, needs_javascript, run_node
 
 DOCUMENTS = [MAY_2024, BLOG, QWEN_VL, LATE_2024, KTRANSFORMERS]
 WITH_PROGRAMS = [MAY_2024, BLOG, QWEN_VL, LATE_2024]
-# The documents' models, by their names: the one that ships with the program plays all who write.
-NAMES = ["llama2", "llama3", "llama3.2", "llava", "Qwen-VL-Chat-7B", "Meta-Llama-3-8B-Instruct"]
+# The documents' models, by their names: the one that ships with the program plays all who write,
+# and one with a projector of random weights those who see.
+NAMES = ["llama2", "llama3", "llama3.2", "Meta-Llama-3-8B-Instruct"]
+SEEING = ["llava", "Qwen-VL-Chat-7B"]
+TINYCHAT = TESTDATA / "models/tinychat/tinychat-1m-F16.gguf"
 MINILM = TESTDATA / "models/all-MiniLM-L6-v2-Q8_0.gguf"
 POCKET = REPOSITORY / "resources/pocket/gguf/pocket.gguf"
 ICON = (REPOSITORY / "resources/icons/inglenook-32.png").read_bytes()
@@ -35,9 +41,6 @@ PICTURE = f"data:image/png;base64,{base64.b64encode(ICON).decode()}"
 CONTEXT_SIZE = 512
 HUB_REPO = "documents/tiny-GGUF"
 SECONDS = 50
-
-# What a picture is answered with as long as no model here sees.
-NO_MODEL_SEES = 400
 
 pytestmark = pytest.mark.skipif(
     not (documents.available() and MINILM.is_file()),
@@ -50,10 +53,12 @@ class Serving:
     home: Path
     url: str
     hub: FakeHub
+    web: str  # has every picture, whatever its path
 
     def here(self, request: str) -> str:
-        """Return the request with our host for the printed one, and nothing else changed."""
-        return re.sub(r"http://localhost:\d+", self.url, request)
+        """Return the request with our hosts for the printed ones, and nothing else changed."""
+        request = re.sub(r"http://localhost:\d+", self.url, request)
+        return re.sub(r"https://img3\.chinadaily\.com\.cn", self.web, request)
 
     def shell(self, command: str) -> subprocess.CompletedProcess[str]:
         environment = {"INGLENOOK_HOME": str(self.home), "HF_ENDPOINT": self.hub.url}
@@ -77,23 +82,45 @@ class Serving:
         return int(status), body
 
 
+class Web(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.end_headers()
+        self.wfile.write(ICON)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Web) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
 @pytest.fixture(autouse=True)
 def no_thread_left_behind() -> None:
     """The server and the engines outlive a test: the fixture below ends them."""
 
 
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def serving(tmp_path_factory: pytest.TempPathFactory, web: str) -> Iterator[Serving]:
     home = tmp_path_factory.mktemp("home")
     hub = FakeHub(repos={HUB_REPO: {"tiny-F16.gguf": POCKET.read_bytes()}})
     with running(hub), open_everything(home) as services:
-        services.settings.change(context_length=2048)
+        services.settings.change(context_length=2048, picture_hosts=("127.0.0.1",))
         for name in NAMES:
             services.store.copy("pocket", name)
+        for name in SEEING:
+            services.store.import_path(TINYCHAT, name)
         services.store.import_path(MINILM, "all-minilm")
         server = api_server(services, "127.0.0.1", [0])
         server.start()
-        yield Serving(home, f"http://localhost:{server.ports[0]}", hub)
+        yield Serving(home, f"http://localhost:{server.ports[0]}", hub, web)
         server.stop()
 
 
@@ -115,7 +142,7 @@ def check(answer: Any) -> None:
             assert {len(each["embedding"]) for each in answer["data"]} == {384}
         case "list":
             names = [each["id"].removesuffix(":latest") for each in answer["data"]]
-            assert set(NAMES) <= set(names)
+            assert {*NAMES, *SEEING} <= set(names)
             assert {each["owned_by"] for each in answer["data"]} <= {"library", "documents"}
         case kind:
             assert kind == "model"
@@ -276,41 +303,55 @@ def test_the_edit_of_the_vercel_example(serving: Serving):
     assert "".join(each["delta"].get("content") or "" for [each] in choices_of(chunks))
 
 
+def seen(document: str, request: str) -> str:
+    """The request with a small picture where the print has lost one."""
+    return documents.with_picture(request, PICTURE) if document == LATE_2024 else request
+
+
 class TestPictures:
     @needs_curl
     @pytest.mark.parametrize("document", [LATE_2024, QWEN_VL])
     def test_curl_with_a_picture(self, serving: Serving, document: str):
         [request] = filter(documents.is_vision, documents.curls(document))
 
-        status, body = serving.curl(documents.with_picture(request, PICTURE))
+        status, body = serving.curl(seen(document, request))
 
-        assert status == NO_MODEL_SEES, body
-        assert "does not support vision" in json.loads(body)["error"]["message"]
+        assert status == HTTPStatus.OK, body
+        check(json.loads(body))
 
     @pytest.mark.parametrize("document", [LATE_2024, QWEN_VL])
     def test_python_with_a_picture(self, serving: Serving, document: str):
         program = documents.python_program(document)
-        [request] = sighted(program).values()
-        source = "\n".join([program.prelude, documents.with_picture(request, PICTURE)])
+        [(name, request)] = sighted(program).items()
+        told = f"print({name}.model_dump_json())"
+        source = "\n".join([program.prelude, seen(document, request), told])
 
-        code, _, complaints = python(serving.here(source))
+        code, output, complaints = python(serving.here(source))
 
-        assert code == 1
-        assert f"Error code: {NO_MODEL_SEES}" in complaints
-        assert "does not support vision" in complaints
+        assert (code, complaints) == (0, "")
+        is_whole(source, output, 1)
 
     @needs_javascript
     @pytest.mark.parametrize("document", [LATE_2024, QWEN_VL])
     def test_javascript_with_a_picture(self, serving: Serving, document: str):
         program = documents.javascript_program(document)
-        [request] = sighted(program).values()
-        source = "\n".join([program.prelude, documents.with_picture(request, PICTURE)])
+        [(name, request)] = sighted(program).items()
+        told = f"console.log(JSON.stringify({name}))"
+        source = "\n".join([program.prelude, seen(document, request), told])
 
-        code, _, complaints = javascript(serving.here(source))
+        code, output, complaints = javascript(serving.here(source))
 
-        assert code == 1
-        assert f"status: {NO_MODEL_SEES}" in complaints
-        assert "does not support vision" in complaints
+        assert (code, complaints) == (0, "")
+        is_whole(source, output, 1)
+
+    def test_a_picture_whose_address_was_not_allowed_is_told(self, serving: Serving):
+        inner = serving.web.replace("127.0.0.1", "127.0.0.2")
+        parts = [{"type": "image_url", "image_url": f"{inner}/a.png"}]
+        asked = {"model": "llava", "messages": [{"role": "user", "content": parts}]}
+
+        answer = httpx.post(f"{serving.url}/v1/chat/completions", json=asked, timeout=SECONDS)
+
+        assert answer.status_code == HTTPStatus.BAD_REQUEST
 
     @needs_curl
     def test_curl_as_printed_without_its_picture_is_told_the_field(self, serving: Serving):
@@ -344,6 +385,7 @@ class TestPictures:
         assert "param: 'messages[0].content[1].image_url'" in complaints
 
 
+JSON = {"Content-Type": "application/json"}
 # Metadata: taken, and told as having no effect on the answer.
 HINTS = {"user"}
 
@@ -353,15 +395,19 @@ def boxes() -> list[tuple[str, str]]:
     if not documents.available():
         return []
     found = {box: None for document in DOCUMENTS for box in documents.boxes(document)}
-    return [each for each in found if each[1] not in VISION | FILLS_IN.keys()]
+    return [each for each in found if each[1] not in FILLS_IN]
 
 
 @pytest.mark.parametrize(("route", "name"), boxes())
 def test_every_box_is_ticked_here(serving: Serving, route: str, name: str):
     box = BOXES[route][name]
     model = "all-minilm" if route.endswith("embeddings") else "llama3.2"
+    if name in VISION:
+        model = "llava"
 
-    answer = httpx.post(f"{serving.url}{route}", json={"model": model, **box.body}, timeout=SECONDS)
+    body = json.dumps({"model": model, **box.body})
+    body = body.replace("ENCODED", PICTURE).replace("ADDRESS", f"{serving.web}/a.png")
+    answer = httpx.post(f"{serving.url}{route}", content=body, headers=JSON, timeout=SECONDS)
 
     assert answer.status_code == 200, answer.text
     assert set(answer.headers.get("X-Inglenook-Ignored", "").split(",")) <= {"", *HINTS}

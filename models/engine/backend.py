@@ -9,6 +9,7 @@ from models.chat import SamplingParams
 from models.counters import Counters
 from models.drafts import Drafts
 from models.engine.grammar import CompiledGrammar
+from models.engine.thought_budget import ThoughtBudget
 from models.errors import InferenceError
 from models.events import FinishReason, TokenLogprob
 from models.images import Picture
@@ -55,6 +56,7 @@ class Work:
     # prompt and of each user message, ascending.
     checkpoints: tuple[int, ...] = ()
     grammar: CompiledGrammar | None = None
+    thought: ThoughtBudget | None = None  # None: it may think as long as it likes
     top_logprobs: int | None = None  # None: none at all; 0: of the sampled token alone
     prompt_logprobs: bool = False  # ``Prefilled.logprobs``
     pictures: tuple[Picture, ...] = ()  # as ``Prompt`` has them

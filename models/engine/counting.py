@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from models import facts, gguf, json_file
+from models.engine.llama_sight import guessed_sight
 from models.engine.prompt import Prompter
 from models.engine.spelling import CountedSpelling
 from models.engine.template import ChatTemplate
@@ -64,7 +65,12 @@ class Counter:
         if found is None:
             template, bos_token = _template_of(model)
             tokenizer = _Lent(self, model, bos_token)
-            prompter = Prompter(template, tokenizer, model.details.context_length)
+            prompter = Prompter(
+                template,
+                tokenizer,
+                model.details.context_length,
+                sight=guessed_sight(model, tokenizer, bos_token) if model.details.vision else None,
+            )
             found = CountedSpelling(prompter, tokenizer, model.profile)
         with self._changed:
             self._spellings[model.digest] = found

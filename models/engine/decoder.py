@@ -8,6 +8,7 @@ tag) together with its tokens, so that the two stay aligned whatever is held.
 """
 
 import codecs
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +16,8 @@ from typing import Protocol
 from models.events import Delta, FinishReason, TextDelta, TokenLogprob
 
 Tokens = tuple[TokenLogprob, ...]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,4 +158,6 @@ class Decoder:
         deltas = list(self._channel.feed(Span(said.decode(errors="replace"), span.tokens)))
         if finish:
             deltas += self._channel.end()
+            if unread := self._channel.unread_calls:
+                log.warning("Of a model's tool calls %d could not be read", unread)
         return deltas, finish

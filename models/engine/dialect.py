@@ -20,6 +20,11 @@ class Dialect:
     # Of a tool call: else they are an object, which the template writes out itself.
     arguments_as_text: bool
     one_call: bool  # a message has at the most
+    reads_calls: bool  # of a message
+    role_of_results: str
+    thoughts_as_parts: bool  # {"type": "thinking", "thinking": …}, in the content of a message
+    calls_say_nothing: bool  # a message that calls tools and says nothing has no content at all
+    changes_lists: bool  # those that it has made, and perhaps those that it is given
 
     def refuse_unknown(self, names: Iterable[str]) -> None:
         """Raises InvalidRequest where one of them says nothing to the template, or is ours."""
@@ -54,6 +59,7 @@ def dialect_of(tree: nodes.Template) -> Dialect:
         for each in tree.find_all(nodes.Getitem)
     )
     takes_all = any(calls.has(loop.iter) for loop in tree.find_all(nodes.For))
+    words = set(_words(tree))
     return Dialect(
         frozenset(find_undeclared_variables(tree)),
         takes_text=takes_text or not takes_parts,
@@ -61,6 +67,43 @@ def dialect_of(tree: nodes.Template) -> Dialect:
         arguments_as_text=any(map(arguments.is_it, _joined(tree)))
         and not any(map(arguments.has, as_object)),
         one_call=takes_first and not takes_all,
+        reads_calls="tool_calls" in words,
+        # Granite 3.0 has a word of its own.
+        role_of_results="tool_response"
+        if "tool" not in words and "tool_response" in words
+        else "tool",
+        thoughts_as_parts=takes_parts and any(map(_is_thought, tree.find_all(nodes.Compare))),
+        calls_say_nothing=_asks_for_none(tree, contents),
+        changes_lists=not _CHANGING.isdisjoint(words),
+    )
+
+
+_CHANGING = {"append", "pop"}
+
+
+def _words(tree: nodes.Template) -> Iterator[str]:
+    """What a template calls things by."""
+    for attribute in tree.find_all(nodes.Getattr):
+        yield attribute.attr
+    for constant in tree.find_all(nodes.Const):
+        if isinstance(constant.value, str):
+            yield constant.value
+
+
+def _asks_for_none(tree: nodes.Template, contents: "_Field") -> bool:
+    """Whether something is done only for a message that has no content."""
+    conditions = [side for each in tree.find_all(nodes.And) for side in (each.left, each.right)]
+    return any(
+        isinstance(each, nodes.Test) and each.name == "none" and contents.has(each.node)
+        for each in conditions
+    )
+
+
+def _is_thought(test: nodes.Compare) -> bool:
+    """Whether the type of a part is asked for, and that it is a thought."""
+    asks = isinstance(test.expr, nodes.Getitem | nodes.Getattr)
+    return asks and any(
+        isinstance(each.expr, nodes.Const) and each.expr.value == "thinking" for each in test.ops
     )
 
 

@@ -17,7 +17,7 @@ from models.engine.backend import (
     SequenceFailed,
 )
 from models.engine.decoder import Decoder
-from models.engine.prepared import Prompt
+from models.engine.prepared import FIRST_PLACE, Prompt
 from models.engine.speech import channel_of
 from models.events import (
     Event,
@@ -123,7 +123,8 @@ class Generation:
         ids = [each for ids, _ in said for each in ids]
         if reason in (FinishReason.END_OF_TURN, FinishReason.TOOL_CALLS):
             ids = ids[:-1]
-        return (*self._prompt.tokens, *ids)
+        # Pictures cannot be sent back as numbers.
+        return (*(each for each in self._prompt.tokens if each < FIRST_PLACE), *ids)
 
     def _before(self, said_bytes: int) -> list[tuple[tuple[int, ...], int]]:
         """The tokens that lie wholly in what was said: a stop string may begin inside one."""

@@ -1,7 +1,7 @@
 """What an answer must look like, as one Lark text that both engines obey."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 Said: TypeAlias = Sequence[str | tuple[int, str]]
@@ -23,6 +23,12 @@ class CompiledGrammar:
     # engine that can wait for a token reads none of what comes before.
     trigger: int | None = None
     tail: str = ""
+    # Of what comes behind a thought that has been ended; "": that is no other than ``lark``.
+    answer: str = ""
+
+    def behind_thought(self) -> "CompiledGrammar":
+        """Return the grammar of an answer whose thought is a part of its prompt."""
+        return replace(self, lark=self.answer or self.lark, behind="", trigger=None, tail="")
 
 
 @dataclass(frozen=True, slots=True)

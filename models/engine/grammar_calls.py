@@ -79,7 +79,9 @@ class _Rules:
         more = self._rest_of_calls()
         calls = f"{self._begin} {more}"
         if mode == "none":
-            return CompiledGrammar(lark=self._lark(self._behind_thought("REST", "")))
+            return CompiledGrammar(
+                lark=self._lark(self._behind_thought("REST", "")), answer=self._lark("REST")
+            )
         if mode == "required":
             answer = f"GAP {calls}"
         elif constraint:
@@ -96,6 +98,7 @@ class _Rules:
             text=self._text(),
             trigger=trigger,
             tail=tail,
+            answer=self._lark(answer),
         )
 
     def _harmony(self) -> str:

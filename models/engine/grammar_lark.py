@@ -55,13 +55,14 @@ def compile_constraint(
     thinks = f"THOUGHT <[{tokens.think_end}]> GAP"
     if thought == "possible":
         thinks = f"(<[{tokens.think_start}]> {thinks})?"
-    tail = lark_of("GAP body", GAP, body, ends=tokens.end)
+    answer = lark_of("GAP body", GAP, body, ends=tokens.end)
     return CompiledGrammar(
         lark=lark_of(f"{thinks} body", THOUGHT, GAP, body, ends=tokens.end),
         text=lark_of("GAP body", GAP, said) if said else "",
         named=named,
         trigger=tokens.think_end if thought == "begun" else None,
-        tail=tail if thought == "begun" else "",
+        tail=answer if thought == "begun" else "",
+        answer=answer,
         behind=tokens.think_end_text,
     )
 

@@ -37,6 +37,8 @@ class Limit(Enum):
 
 
 SECONDS_TO_CHECK = 2.0  # for one grammar; one that takes longer is refused
+# More for each tool, which is known by itself by then: 2 ms of work, on a computer that is busy.
+SECONDS_A_PART = 0.05
 
 # Keywords of JSON Schema that change what is valid, and that no grammar of ours can follow.
 # A schema that uses one is refused, with its place; docs/decisions/grammars.md prints them.

@@ -138,25 +138,31 @@ class GrammarMaker:
             return compile_calls(offer, self._tokens)
 
         made = compiled()
-        if not self._wrong(made):
-            return _checkable(made, choice, thought)
-        for name, rules in arguments.items():
-            if wrong := self._wrong(CompiledGrammar(lark_of(f"body\nbody: {rules}"))):
-                _refuse_free(offered[name], choice, f"{_why(wrong)}.")
-                arguments[name] = free
-        made = compiled()
-        if self._wrong(made) and choice.mode == "auto":  # each is fine, and all are too many
-            for name, tool in offered.items():
-                _refuse_free(tool, choice, "There are too many tools.")
-                arguments[name] = free
+        wrong = self._wrong(made, len(offered))
+        if wrong:
+            parts = {name: lark_of(f"body\nbody: {rules}") for name, rules in arguments.items()}
+            known = self._checker.check_parts([*parts.values()])
+            for name, part in parts.items():
+                if why := known[part]:
+                    _refuse_free(offered[name], choice, f"{_why(why)}.")
+                    arguments[name] = free
             made = compiled()
-        if wrong := self._checker.check(made):
+            wrong = self._wrong(made, len(offered))
+        if wrong and choice.mode == "auto":  # each is fine, and all are too many
+            for tool in offered.values():
+                if tool.strict:
+                    _refuse_free(tool, choice, "There are too many tools.")
+            log.warning("There are too many tools to keep to their parameters: %s", _why(wrong))
+            arguments.update(dict.fromkeys(arguments, free))
+            made = compiled()
+            wrong = self._wrong(made, len(offered))
+        if wrong:
             raise self._refusal(request, wrong)
         return _checkable(made, choice, thought)
 
-    def _wrong(self, made: CompiledGrammar) -> str:
+    def _wrong(self, made: CompiledGrammar, parts: int) -> str:
         try:
-            return self._checker.check(made)
+            return self._checker.check(made, parts)
         except InvalidRequest as error:  # it takes too long
             return str(error)
 

@@ -4,6 +4,7 @@ What a form cannot be held to is refused where it must be, with the name of the 
 """
 
 import json
+from typing import cast
 
 from models.chat import Tool
 from models.engine.grammar import Tokens
@@ -36,10 +37,25 @@ def arguments_of(tool: Tool, row: Calls, tokens: Tokens) -> str:
         return _xml(tool, row, tokens)
     if row.form in (CallForm.PYTHON, CallForm.GEMMA):
         return PairRules(row, tokens).body({**(tool.parameters or {})})
-    schema: Schema = {"type": "object", **(tool.parameters or {})}
-    if not _JOINED & schema.keys():  # a function takes the parameters that it names
-        schema.setdefault("additionalProperties", False)
-    return json_rule(schema)
+    return json_rule(_closed({"type": "object", "properties": {}, **(tool.parameters or {})}))
+
+
+def _closed(schema: Schema) -> Schema:
+    """A function takes the parameters that it names, and so do objects in them that name some."""
+    if _JOINED & schema.keys():
+        return schema
+    made = {**schema}
+    if isinstance(properties := made.get("properties"), dict):
+        made.setdefault("additionalProperties", False)
+        named = cast("Schema", properties).items()
+        made["properties"] = {name: _closed_inside(each) for name, each in named}
+    if "items" in made:
+        made["items"] = _closed_inside(made["items"])
+    return made
+
+
+def _closed_inside(schema: object) -> object:
+    return _closed(cast("Schema", schema)) if isinstance(schema, dict) else schema
 
 
 def any_arguments_of(row: Calls, tokens: Tokens) -> str:

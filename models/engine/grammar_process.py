@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from models.engine.grammar import CompiledGrammar, Said
-from models.engine.grammar_limits import SECONDS_TO_CHECK
+from models.engine.grammar_limits import SECONDS_A_PART, SECONDS_TO_CHECK
 from models.errors import InferenceError, InvalidRequest
 from models.worker import PYTHON, Command
 
@@ -26,6 +26,7 @@ _START_SECONDS = 30.0  # on a computer that is busy, and with a large vocabulary
 _SECONDS_A_MEGABYTE = 30.0  # of an answer that is checked at its end
 _MOST_CANDIDATES = 500
 _MOST_REMEMBERED = 64  # grammars: an agent's tools are the same at each of its turns
+_MOST_PARTS = 2048  # tools, by what they may be given
 
 
 class NoAnswer(Exception):
@@ -132,27 +133,53 @@ class GrammarChecker:
         self._lock = threading.Lock()  # one question and its answer at a time
         self._child: GrammarChild | None = None
         self._closed = False
-        self._fine: dict[CompiledGrammar, None] = {}  # the latest of those that were, in order
+        # What is wrong with the latest, in order; "": nothing.
+        self._known: dict[CompiledGrammar, str] = {}
+        self._known_parts: dict[str, str] = {}
 
-    def check(self, grammar: CompiledGrammar) -> str:
+    def check(self, grammar: CompiledGrammar, parts: int = 0) -> str:
         """Return what is wrong with a grammar in llguidance's words; "": nothing is.
+
+        ``parts`` is of how many it is made that are known to be right.
 
         Raises:
             InvalidRequest: it takes too long to find out.
         """
-        if grammar in self._fine:
-            return ""
+        if grammar in self._known:
+            return self._known[grammar]
         question = {"grammar": grammar.lark, "text": grammar.text}
+        seconds = SECONDS_TO_CHECK + parts * SECONDS_A_PART
         try:
-            wrong = str(self._ask(question, SECONDS_TO_CHECK).get("error", ""))
+            wrong = str(self._ask(question, seconds).get("error", ""))
         except NoAnswer:
             raise InvalidRequest(
-                "The grammar is too complex: it could not be prepared in "
-                f"{SECONDS_TO_CHECK:g} seconds."
+                f"The grammar is too complex: it could not be prepared in {seconds:g} seconds."
             ) from None
-        if not wrong:
-            self._remember(grammar)
+        self._remember(grammar, wrong)
         return wrong
+
+    def check_parts(self, larks: Sequence[str]) -> dict[str, str]:
+        """Likewise of each of some texts of Lark of which others are made: more are remembered."""
+        found = {lark: self._known_parts[lark] for lark in larks if lark in self._known_parts}
+        new = [lark for lark in dict.fromkeys(larks) if lark not in found]
+        if not new:
+            return found
+        seconds = SECONDS_TO_CHECK + len(new) * SECONDS_A_PART
+        try:
+            found |= dict(zip(new, self._ask({"parts": new}, seconds)["errors"], strict=True))
+        except NoAnswer:  # it is one of them
+            found |= {lark: self._alone(lark) for lark in new}
+        with self._lock:
+            self._known_parts |= found
+            while len(self._known_parts) > _MOST_PARTS:
+                del self._known_parts[next(iter(self._known_parts))]
+        return found
+
+    def _alone(self, lark: str) -> str:
+        try:
+            return self.check(CompiledGrammar(lark))
+        except InvalidRequest as error:
+            return str(error)
 
     def first_wrong(self, candidates: list[str]) -> tuple[int, str] | None:
         """Return the place of the first of these Lark texts that is wrong, and why.
@@ -195,11 +222,11 @@ class GrammarChecker:
             if self._child:
                 self._child.close()
 
-    def _remember(self, grammar: CompiledGrammar) -> None:
+    def _remember(self, grammar: CompiledGrammar, wrong: str) -> None:
         with self._lock:
-            self._fine[grammar] = None
-            while len(self._fine) > _MOST_REMEMBERED:
-                del self._fine[next(iter(self._fine))]
+            self._known[grammar] = wrong
+            while len(self._known) > _MOST_REMEMBERED:
+                del self._known[next(iter(self._known))]
 
     def _ask(self, question: dict[str, Any], seconds: float) -> dict[str, Any]:
         with self._lock:

@@ -15,6 +15,7 @@ It checks:
 {"grammar": LARK, "text": LARK} is it one, and what can come first: {} or {"error": TEXT}
 {"text": LARK, "said": [PART, ...]} does it match: {"matches": BOOL}. A part is a text, or
                                 [N, TEXT]: what the grammar calls token 256 + N, and what it shows
+{"parts": [LARK, ...]}          what is wrong with each: {"errors": [TEXT, ...]}
 {"candidates": [LARK, ...]}     which is the first that is wrong: {"place": N or null, "error": …}
 
 With a vocabulary it says for each step what may come next, in bytes: see ``_Matchers``.
@@ -97,6 +98,8 @@ def _answer(tokenizer: LLTokenizer, asked: dict[str, Any]) -> dict[str, Any]:
             return {"error": wrong} if wrong else {}
         case {"text": str(text), "said": [*said]}:
             return {"matches": _matches(tokenizer, text, said)}
+        case {"parts": [*larks]}:
+            return {"errors": [_wrong(str(lark)) for lark in larks]}
         case {"candidates": [*larks]}:
             for place, lark in enumerate(larks):
                 if wrong := _wrong(str(lark)):
@@ -125,8 +128,9 @@ def _matches(tokenizer: LLTokenizer, text: str, said: list[Any]) -> bool:
 def _tried(tokenizer: LLTokenizer, text: str) -> str:
     """Say a few random things: some limits show only on the way."""
     chance = random.Random(0)
+    fresh = LLMatcher(tokenizer, text, log_level=0, limits=_LIMITS)
     for _ in range(_TRIES):
-        matcher = LLMatcher(tokenizer, text, log_level=0, limits=_LIMITS)
+        matcher = fresh.deep_copy()
         for _ in range(_TRIED_BYTES):
             if matcher.is_stopped():
                 break

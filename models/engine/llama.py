@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count, groupby
 
-from models import adapters, drafts
+from models import adapters, drafts, projectors
 from models.engine.backend import (
     Admitted,
     Counters,
@@ -32,6 +32,7 @@ from models.engine.llama_process import LlamaProcess
 from models.engine.llama_recall import Recall
 from models.engine.llama_request import Asked, LlamaRequests
 from models.engine.llama_sequence import Sequence, run_of_seeds
+from models.engine.llama_sight import sight_of
 from models.engine.llama_slots import Slots, Turn
 from models.engine.llama_stream import LlamaStream
 from models.engine.llama_tokenizer import LlamaTokenizer
@@ -55,6 +56,7 @@ def open_llama(
     """
     adapters.check(spec.model, spec.adapters)
     drafts.check(spec.model, spec.drafts)
+    projectors.check(spec.model)
     disk = LlamaDisk(prompts, spec) if prompts else None
     return LlamaBackend(spec, read_template(spec.model.path), wake, command, disk)
 
@@ -95,7 +97,8 @@ class LlamaBackend:
         )
         self._recall = Recall(disk, self._process) if disk else None
         tokenizer = LlamaTokenizer(self._process, source)
-        self._requests = LlamaRequests(spec.model.path, source, spec.context_length)
+        sight = sight_of(spec.model, tokenizer, source.bos_token, self._process.media_marker)
+        self._requests = LlamaRequests(spec.model.path, source, spec.context_length, sight)
         self._requests.always |= said_with_each(spec)
         self._grammars = LlamaGrammars(tokenizer, source.eos_token, command)
         self._prompter = Prompter(
@@ -104,6 +107,7 @@ class LlamaBackend:
             spec.context_length,
             fill_in=source.fill_in,
             grammars=self._grammars.maker,
+            sight=sight,
         )
 
     @property
@@ -178,8 +182,10 @@ class LlamaBackend:
                 stream.cancel()  # llama.cpp cannot end one of several
 
     def close(self) -> None:
-        for stream in self._streams.values():
+        for turn, stream in self._streams.items():
             stream.cancel()
+            if self._recall and not self._left_in(turn):  # all is told but its end
+                self._recall.end(turn, stream.slot)
         self._sequences.clear()
         self._grammars.close()
         if self._recall:
@@ -215,7 +221,7 @@ class LlamaBackend:
             ahead_tokens=first.ahead_tokens,
             order=first.order,
             urgent=first.work.urgent,
-            asks_beside=first.work.top_logprobs is not None,
+            asks_beside=first.work.top_logprobs is not None and not first.work.pictures,
         )
         if self._recall and (cells := self._recall.cells(first.work.tokens)):
             self._slots.keep(cells)
@@ -251,9 +257,7 @@ class LlamaBackend:
                 self._admitted.append(Admitted(sequence.ticket, sequence.prompt_tokens))
         body = first.continued(self._requests.completion(first.work))
         body["n_cmpl"] = len(turn.tickets)
-        return Asked(
-            work=first.work, body=body, requests=self._requests, asks_beside=turn.asks_beside
-        )
+        return Asked(first.work, body, self._requests, turn.asks_beside)
 
     def _left_in(self, turn: Turn) -> list[Sequence]:
         return [self._sequences[each] for each in turn.tickets if each in self._sequences]
@@ -268,7 +272,7 @@ class LlamaBackend:
         if isinstance(output, Decoded):
             self._slots.has_read(turn)
         told = sequence.take(output)
-        for each in self._slots.wrote(turn, sequence.written):
+        for each in (*self._slots.wrote(turn, sequence.written), *([turn] * sequence.leaves)):
             self._streams[each].cancel()  # and it stands in the queue again
         if isinstance(told, Prefilled):
             self._kept.read(sequence.work.tokens, told.cached_tokens)

@@ -1,14 +1,17 @@
 """What a child is told of the model that it is to run: see ``llama_worker.py``."""
 
+from models import projectors
 from models.drafts import Lookup
 from models.engine.backend import LoadSpec
 from models.engine.llama_client import JSON
 from models.engine.llama_disk import LlamaDisk
+from models.engine.llama_process import prefill_chunk_tokens
 from models.model import Model
 
 
 def child_config(spec: LoadSpec, disk: LlamaDisk | None) -> JSON:
-    return {
+    files = spec.model.files
+    told = {
         "model": str(spec.model.path),
         "context_length": spec.context_length,
         "max_sequences": spec.max_sequences,
@@ -22,6 +25,11 @@ def child_config(spec: LoadSpec, disk: LlamaDisk | None) -> JSON:
         # Of a model that completes, the last token's vector: it costs its texts nothing.
         "pooling": spec.model.details.pooling or "last",
     }
+    if files.projector:
+        told["projector"] = str(files.folder / files.projector)
+        usual = prefill_chunk_tokens()
+        told["chunk_tokens"] = max(usual, projectors.read_at_once(spec.model))
+    return told
 
 
 def said_with_each(spec: LoadSpec) -> JSON:

@@ -39,6 +39,7 @@ _SECONDS = 20.0  # for the child to write or read one: it answers nobody else me
 _MAGIC = b"qsgg"
 _HEAD = struct.Struct("<4sIIiII")
 _TOKENS_MARK, _TOKENS_VERSION = -1, 1
+_PICTURE = 0xFFFFFFFF  # stands where one was (LLAMA_TOKEN_NULL)
 
 
 class LlamaDisk:
@@ -159,6 +160,8 @@ def tokens_in(path: Path) -> Tokens:
         raise ValueError(f"{path.name} is not as this version of llama.cpp should write it")
     if not count or len(packed) < 4 * count:
         raise ValueError(f"{path.name} holds no tokens")
+    if _PICTURE in memoryview(packed).cast("I"):
+        raise ValueError(f"{path.name} holds a picture, which is not in it")
     return Tokens(packed)
 
 

@@ -36,6 +36,11 @@ _REASONS: tuple[tuple[str, type[InferenceError], str], ...] = (
         LoadFailed,
         "its adapter {0} is damaged",
     ),
+    (
+        r"failed to load multimodal model|mismatch between text model .* and mmproj",
+        LoadFailed,
+        "its projector is damaged, or was made for another model",
+    ),
     (r"No such file or directory", LoadFailed, "its file is gone; download or import it again"),
     (r"Permission denied", LoadFailed, "its file may not be read; check its permissions"),
     (r"invalid magic", LoadFailed, "its file is not a GGUF file"),
@@ -85,6 +90,8 @@ class LlamaProcess:
         command: Command = PYTHON,
     ) -> None:
         self.key = secrets.token_urlsafe(32)
+        # Stands for a picture in a prompt: nobody can guess it, and have one seen that is none.
+        self.media_marker = f"<picture {secrets.token_hex(16)}>"
         self.port = 0
         self.dead = False
         self._model_name = model_name
@@ -97,7 +104,7 @@ class LlamaProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_environment(),
+            env=_environment(self.media_marker),
             start_new_session=True,  # a Ctrl-C in the terminal is meant for us alone
         )
         self.pulse = Pulse(self._child.pid)
@@ -241,11 +248,14 @@ def prefill_chunk_tokens() -> int:
     return 512 if on_gpu else 128
 
 
-def _environment() -> dict[str, str]:
+def _environment(media_marker: str) -> dict[str, str]:
     # The server of llama.cpp reads settings from LLAMA_ARG_*: the user's are not meant for us.
     ours = {key: value for key, value in os.environ.items() if not key.startswith("LLAMA_")}
     # After an abort ggml would run a debugger, and die seconds later.
-    return ours | {"GGML_NO_BACKTRACE": "1"}
+    ours["GGML_NO_BACKTRACE"] = "1"
+    # What it does not know for a picture it would hand to an ffprobe that it finds there.
+    ours["PATH"] = ""
+    return ours | {"LLAMA_MEDIA_MARKER": media_marker}
 
 
 def _how_it_died(returncode: int | None) -> str:

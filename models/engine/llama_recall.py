@@ -15,6 +15,7 @@ from functools import partial
 from models.engine.llama_disk import LlamaDisk
 from models.engine.llama_process import LlamaProcess
 from models.engine.llama_slots import Turn
+from models.engine.prepared import has_places
 from models.prompt_entry import Tokens
 from models.prompt_files import LEAST_TOKENS, LONG_TOKENS
 
@@ -85,7 +86,8 @@ class Recall:
         tokens = self._running.pop(turn)
         if slot is not None:
             self._held.pop(slot, None)
-            self._held[slot] = tokens
+            if not has_places(tokens):  # in a slot's file there are no pictures
+                self._held[slot] = tokens
         if not self._running:
             self._timer = threading.Timer(_QUIET_SECONDS, self._save, (self._of(LONG_TOKENS),))
             self._timer.name = "llama-quiet"

@@ -16,9 +16,10 @@ from models.engine.backend import Work
 from models.engine.counted import readable
 from models.engine.fragments import Fragments
 from models.engine.llama_client import JSON
-from models.engine.prepared import refuse_unknown
+from models.engine.llama_sight import LlamaSight
+from models.engine.prepared import FIRST_PLACE, refuse_unknown
 from models.engine.sampling import Sampling, check, resolve
-from models.errors import LoadFailed
+from models.errors import InvalidRequest, LoadFailed
 from models.gguf import TemplateSource
 from models.model_family import family_of
 
@@ -39,7 +40,7 @@ _LAST_FIELDS = ["index", "content", "tokens", "tokens_predicted", "stop", "stop_
 _NO_BREAKER = "\U0010ffff"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Asked:
     """Sequences of one prompt, ready to be asked for: ``body`` is that of a POST to /completion.
 
@@ -54,7 +55,7 @@ class Asked:
     @property
     def prompt(self) -> list[int | str]:
         """What it goes on from: with text where the ids are not known."""
-        return list(self.body["prompt"])
+        return list(self.work.tokens if self.work.pictures else self.body["prompt"])
 
     @property
     def reads_prompt(self) -> bool:
@@ -69,8 +70,15 @@ class LlamaRequests:
     request, whatever it is for.
     """
 
-    def __init__(self, path: Path, source: TemplateSource, context_length: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        source: TemplateSource,
+        context_length: int,
+        sight: LlamaSight | None = None,
+    ) -> None:
         self._path = path
+        self._sight = sight
         self._tokenizer_model = source.tokenizer_model
         self._own_sampling = source.sampling
         self._vocabulary_size = source.vocabulary_size
@@ -88,13 +96,16 @@ class LlamaRequests:
 
     def check(self, work: Work) -> None:
         """Raises InvalidRequest where the model lacks the tokens, or cannot draw like that."""
-        refuse_unknown(work.tokens, self._vocabulary_size)
+        if work.pictures and work.prompt_logprobs:
+            raise InvalidRequest("A prompt with pictures has no log-probabilities: leave them out.")
+        known = [each for each in work.tokens if each < FIRST_PLACE] if work.pictures else ()
+        refuse_unknown(known or work.tokens, self._vocabulary_size)
         check(resolve(work.sampling, self._own_sampling), self._vocabulary_size)
 
     def completion(self, work: Work) -> JSON:
         """Return the body of a POST to /completion that streams; ``work`` has been checked."""
         body: JSON = {
-            "prompt": work.tokens,
+            "prompt": self._prompt(work),
             "n_predict": work.max_tokens,  # 0 would be one
             "stream": True,
             "return_tokens": True,
@@ -109,6 +120,9 @@ class LlamaRequests:
         # Text of its own it would not show for a token of control.
         shown = {*self._tags, work.grammar.behind if work.grammar else ""} - {""}
         return body | ({"preserved_tokens": sorted(shown)} if shown else {})
+
+    def _prompt(self, work: Work) -> Sequence[int] | JSON:
+        return self._sight.prompt(work) if self._sight and work.pictures else work.tokens
 
     def forced(self, before: Sequence[int | str], tokens: Sequence[int], top: int) -> JSON:
         """Return what has ``tokens`` written behind ``before``, with their log-probabilities.

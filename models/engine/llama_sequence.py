@@ -1,9 +1,11 @@
 """One sequence of a llama.cpp child, over as many turns as it takes to write it."""
 
+from dataclasses import replace
 from typing import cast
 
 from models.engine.backend import Decoded, Output, Prefilled, Prefilling, Work
 from models.engine.llama_client import JSON
+from models.engine.thought_budget import ThoughtWatch
 from models.events import FinishReason
 
 
@@ -14,7 +16,8 @@ class Sequence:
     end of its next prompt, most of which llama.cpp still has.
 
     A sequence that would not go on as it began is written in one turn: one with a seed, since
-    the draws would begin anew, and one with a grammar, which would too.
+    the draws would begin anew, one with a grammar, which would too, and one with pictures, behind
+    which llama.cpp takes no ids.
     """
 
     TURN_TOKENS = 1024
@@ -26,15 +29,18 @@ class Sequence:
         self.order = order  # among all sequences; what was inserted earlier has less
         self.work = work
         self.begun = False
-        free = work.sampling.seed is None and work.grammar is None
+        self.leaves = False  # its turn has to end, for there is more to be read than was written
+        free = work.sampling.seed is None and work.grammar is None and not work.pictures
         self._context_length = context_length
         self._shares_cells = shares_cells
         self._in_turns = shares_cells and free
         # Token ids; text, where llama.cpp did not tell the ids.
         self._prompt: list[int | str] = list(work.tokens)
+        self._said = b""  # behind pictures
         self._cells = len(work.tokens)  # at most
         self._left = work.max_tokens
         self._prefilled = False
+        self._thought = ThoughtWatch(work.thought) if work.thought else None
         self.written = 0  # in this turn
 
     @property
@@ -52,7 +58,7 @@ class Sequence:
     def turn_tokens(self) -> int:
         """How much it may write in its next turn."""
         if not self._in_turns:
-            return self.work.max_tokens
+            return self._left
         return min(self.TURN_TOKENS, self._left, self._context_length - self._cells)
 
     @property
@@ -63,10 +69,19 @@ class Sequence:
     def continued(self, body: JSON) -> JSON:
         """Return the request for its next turn; ``body`` is that for the first."""
         self.written = 0
-        return {**body, "prompt": self._prompt, "n_predict": self.turn_tokens}
+        self.leaves = False
+        prompt = self._prompt
+        if self.work.pictures:  # no ids, but a text: what was written is the end of it
+            first = body["prompt"]
+            prompt = first | {
+                "prompt_string": first["prompt_string"] + self._said.decode(errors="replace")
+            }
+        return {**body, "prompt": prompt, "n_predict": self.turn_tokens}
 
     def take(self, output: Output) -> Output | None:
         """Return what is to be told of what a turn has brought; None: nothing."""
+        if self.leaves:
+            return None  # what comes of its turn is too late
         match output:
             case Prefilling() | Prefilled():
                 told = self._prefilled
@@ -82,10 +97,39 @@ class Sequence:
             may_go_on = self._left > output.count and self.turn_tokens > 0
             if may_go_on and self.written:
                 return None  # a beginning of a character, if anything: it is written again
+        self._count(output)
+        if self._thought:
+            self._thought.take(output.piece, output.count)
+            if self._thought.is_due() and not output.finish:
+                return self._with_thought_ended(output)
+        return output
+
+    def _with_thought_ended(self, output: Decoded) -> Decoded:
+        """Write the end of the thought for the model, which goes on behind it in another turn."""
+        budget = self.work.thought
+        if budget is None or self._left <= len(budget.closing_tokens):
+            return output
+        end = Decoded(
+            self.ticket,
+            budget.closing.encode(),
+            budget.closing_tokens,
+            count=len(budget.closing_tokens),
+        )
+        self._count(end)
+        self._thought, self.leaves = None, True
+        if self.work.grammar:
+            self.work = replace(self.work, grammar=self.work.grammar.behind_thought())
+        ids = None if output.ids is None else (*output.ids, *budget.closing_tokens)
+        return replace(
+            output, piece=output.piece + end.piece, ids=ids, count=output.count + end.count
+        )
+
+    def _count(self, output: Decoded) -> None:
         self._left -= output.count
         self.written += output.count
+        if self.work.pictures:
+            self._said += output.piece
         self._note(output)
-        return output
 
     def _note(self, output: Decoded) -> None:
         if output.ids is not None:
@@ -97,8 +141,13 @@ class Sequence:
             self._cells += max(output.count, len(output.piece) + 1)
 
 
-def run_of_seeds(numbered: tuple[int, Sequence]) -> int | None:
-    """Tell apart those that llama.cpp can start as one: it gives each the next seed."""
+def run_of_seeds(numbered: tuple[int, Sequence]) -> tuple[str, int | None]:
+    """Tell apart those that llama.cpp can start as one: it gives each the next seed.
+
+    One whose thought may have to be ended is started alone: one of several cannot be stopped.
+    """
     place, sequence = numbered
+    if sequence.work.thought:
+        return "ticket", sequence.ticket
     seed = sequence.work.sampling.seed
-    return None if seed is None else seed - place
+    return "seeds", None if seed is None else seed - place

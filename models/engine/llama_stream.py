@@ -92,10 +92,11 @@ class LlamaStream(threading.Thread):
             if self._cancelled.is_set():
                 continue
             index: int = chunk.get("index", 0)
+            if chunk.get("stop"):  # first: whoever has heard the last word may close the model
+                self.slot = chunk["id_slot"]
             for output in answers[index].outputs(chunk):
                 self._put(output)
             if chunk.get("stop"):
-                self.slot = chunk["id_slot"]
                 self._running.discard(self._tickets[index])
 
     def _read_prompt(self) -> Sequence[TokenLogprob]:

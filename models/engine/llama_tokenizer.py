@@ -106,6 +106,10 @@ class LlamaTokenizer:
             found += _divided(self._ask(asked, add_special=False))
         return found
 
+    def survives(self, text: str) -> bool:
+        """Whether llama.cpp may be given the text as it stands: no run in it is too long."""
+        return all(len(part) > _LONGEST_RUN for part in self._parts(text)[1:-1])
+
     def _parts(self, text: str) -> list[str]:
         return list(self._short_runs(text)) if self._byte_pairs else [text]
 
@@ -124,9 +128,9 @@ class LlamaTokenizer:
     def _ask(self, texts: Sequence[str | int], *, add_special: bool) -> list[int]:
         """Raises ModelCrashed."""
         body = {"content": list(texts), "add_special": add_special, "parse_special": True}
-        return cast("list[int]", self._post("/tokenize", body)["tokens"])
+        return cast("list[int]", self.post("/tokenize", body)["tokens"])
 
-    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Raises ModelCrashed."""
         with closing(LlamaClient(self._process, timeout_seconds=_SECONDS)) as client:
             try:

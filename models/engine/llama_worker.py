@@ -8,12 +8,12 @@ and it is alone in importing xllamacpp. The parent writes one line of JSON on st
      "key": SECRET}
 
 in which may also be "shared_tokens" (N: the KV cache that all sequences share; without it each
-has its own), "kv_type" (as llama.cpp calls it: q8_0), "adapters" ([[PATH, SCALE]…]),
-"draft_model" (PATH) or "lookup" (how drafts are looked up: ngram-mod), and "slot_folder" (PATH:
-where slots are saved and restored). It gets one line of JSON on stdout,
-``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's own messages go to stderr. The model is then
-spoken to over HTTP on that loopback port, with the key. When stdin ends, because the parent
-closed it or died, so does this process.
+has its own), "projector" (PATH: what reads pictures for it), "kv_type" (as llama.cpp calls it:
+q8_0), "adapters" ([[PATH, SCALE]…]), "draft_model" (PATH) or "lookup" (how drafts are looked
+up: ngram-mod), and "slot_folder" (PATH: where slots are saved and restored). It gets one line
+of JSON on stdout, ``{"port": N}`` or ``{"error": TEXT}``; llama.cpp's own messages go to stderr.
+The model is then spoken to over HTTP on that loopback port, with the key. When stdin ends,
+because the parent closed it or died, so does this process.
 """
 
 # xllamacpp has no type stubs.
@@ -54,6 +54,8 @@ def main() -> None:
             for path, scale in config.get("adapters", ())
         ]
         _set_drafts(params, xllamacpp, config)
+        if projector := config.get("projector"):
+            params.mmproj.path = projector
         if pooling := config.get("pooling"):
             _embed(params, xllamacpp, pooling, config["context_length"])
         params.warmup = False  # a first token late is better than every load late

@@ -30,12 +30,14 @@ from models.engine.mlx_opening import Opening
 from models.engine.mlx_prefill import Grid, Reader, grid_for
 from models.engine.mlx_runner import Runner
 from models.engine.mlx_sequence import Sequence
+from models.engine.mlx_thoughts import ThoughtEnd
 from models.engine.mlx_vocabulary import Vocabulary
 from models.engine.pieces import pieces_of
 from models.engine.prefix_cache import PrefixCache
 from models.engine.prepared import refuse_unknown
 from models.engine.prompt import Prompter
 from models.engine.sampling import own_defaults, resolve
+from models.engine.thought_budget import ThoughtBudget
 from models.errors import InferenceError, ModelCrashed, OutOfMemory
 from models.prompt_files import PromptFiles
 
@@ -229,7 +231,8 @@ class _Runnable:
         sampling = resolve(work.sampling, self._own_defaults)
         choice = Choice(self._mx, self._vocabulary, sampling, work.top_logprobs)
         grammars = [self._grammars.processor(work.grammar)] if work.grammar else []
-        processors = [*choice.processors, *grammars]
+        ends = [self._thought_end(work.thought)] if work.thought else []
+        processors = [*choice.processors, *grammars, *ends]
         # With a seed the text is to be the same to the bit, and a longer pass rounds otherwise.
         drafts = self._drafts and not processors and work.sampling.seed is None
         watch = Watch(work.tokens) if drafts else None
@@ -241,10 +244,13 @@ class _Runnable:
             urgent=work.urgent,
             sampler=choice.sampler,
             processors=processors,
-            watchers=[*([watch] if watch else []), *(each.saw for each in grammars)],
+            watchers=[*([watch] if watch else []), *(each.saw for each in (*grammars, *ends))],
             logprobs=choice.logprobs,
             watch=watch,
         )
+
+    def _thought_end(self, budget: ThoughtBudget) -> ThoughtEnd:
+        return ThoughtEnd(self._mx, budget, self._vocabulary.piece)
 
     def _new_echo(self, work: Work) -> Echo:
         return Echo(

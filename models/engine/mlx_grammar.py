@@ -28,7 +28,9 @@ from models.worker import PYTHON, Command
 
 log = logging.getLogger(__name__)
 
-_SECONDS = 5.0  # for one mask: limits of llguidance end its work after some 50 ms
+# For one mask: limits of llguidance end its work after some 50 ms. The first of hundreds of tools
+# takes a second, and more where others work.
+_SECONDS = 20.0
 _WORD_BITS = 32
 _HEADER = struct.Struct("<IBI")  # as in grammar_worker.py, which can import nothing of ours
 # Special or not, a tag is no text, or "</think>" could stand in a thought. What else a

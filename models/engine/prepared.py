@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.engine.grammar import CompiledGrammar
+from models.engine.thought_budget import ThoughtBudget
 from models.errors import InvalidRequest
 from models.images import Picture
 from models.model_family import UNMARKED, ModelFamily
@@ -11,6 +12,8 @@ from models.model_family import UNMARKED, ModelFamily
 # llama.cpp rounds a context up to this many tokens (src/llama-context.cpp), and Ollama
 # with it: a smaller ``num_ctx`` cuts the prompt, and not the answer.
 CONTEXT_STEP = 256
+# No vocabulary has so many: from here on a number stands where a picture is.
+FIRST_PLACE = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,17 @@ class Prompt:
     in_thought: bool = False  # it ends where the model is to go on thinking
     pictures: tuple[Picture, ...] = ()  # in the order of their places
     pieces: tuple[str, ...] = ()  # the texts round them, one more; empty where there are none
+    thought: ThoughtBudget | None = None  # see ``Work``
 
 
 def rounded_up(context: int) -> int:
     """Return a context as llama.cpp would have it: of whole steps, in tokens."""
     return -(-context // CONTEXT_STEP) * CONTEXT_STEP
+
+
+def has_places(tokens: Sequence[int]) -> bool:
+    """Whether there are pictures among them."""
+    return max(tokens, default=0) >= FIRST_PLACE
 
 
 def refuse_unknown(tokens: Sequence[int], vocabulary_size: int) -> None:

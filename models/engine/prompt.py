@@ -26,6 +26,7 @@ from models.engine.plain import ends_of, is_short
 from models.engine.prepared import Prompt, Whole, rounded_up
 from models.engine.sight import Sight, in_parts, pieces_of, with_places
 from models.engine.template import ChatTemplate, in_place_of
+from models.engine.thought_budget import budget_of
 from models.engine.tokenizer import Tokenizer
 from models.errors import ContextOverflow, InvalidRequest
 from models.fill_in import FillIn
@@ -80,20 +81,18 @@ class Prompter:
             raise ContextOverflow(
                 prompt_tokens=error.tokens, context_length=room + 1, at_least=not error.exact
             ) from None
-        whole = fitted.whole
-        tokens = whole.tokens
+        whole, tokens = fitted.whole, fitted.whole.tokens
         if not tokens:
             raise InvalidRequest("The prompt is empty.")
         if self.get_ready:
             self.get_ready(request.sampling)
         left = min(rounded_up(context), self.context_length) - len(tokens)
-        family = UNMARKED
         template = self._template(request)
-        if template and not isinstance(request.prompt, str):
-            family = template.family
+        family = template.family if template and not isinstance(request.prompt, str) else UNMARKED
         checkpoints = ()
         if self.marks and not fitted.cut:
             checkpoints = self._checkpoints(request, fitted.dropped_messages, whole)
+        in_thought = family.thoughts is not None and self._ends_in(family.thoughts, tokens)
         return Prompt(
             tuple(tokens),
             min(left, request.max_tokens or left),
@@ -102,9 +101,10 @@ class Prompter:
             self.grammars.make(request, tokens, family) if self.grammars else None,
             fitted.cut,
             family,
-            family.thoughts is not None and self._ends_in(family.thoughts, tokens),
+            in_thought,
             whole.pictures,
             whole.pieces,
+            budget_of(request, family, self.tokenizer, begun=in_thought),
         )
 
     def count(self, request: GenerateRequest) -> int:
@@ -191,6 +191,8 @@ class Prompter:
             if most is None:
                 return Whole(all_tokens(self.tokenizer, text))
             return Whole(tokens_within(self.tokenizer, text, most))
+        if request.preceding_tokens:
+            raise InvalidRequest("A context cannot come before pictures: send the chat instead.")
         sight = self._sight()
         pieces = pieces_of(readable(text), sight, pictures)
         tokens = sight.tokens(pieces, pictures, self.tokenizer)

@@ -9,6 +9,7 @@ import mmap
 import struct
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -226,7 +227,7 @@ def _run(plan: dict[str, Any], command: Command, on_done: Callable[[int], None])
     assert child.stdin and child.stdout
     done = 0
     try:
-        with child.stdin as pipe:
+        with suppress(BrokenPipeError), child.stdin as pipe:  # it may have ended already
             pipe.write(json.dumps(plan).encode() + b"\n")
         for line in child.stdout:
             said = json.loads(line)

@@ -5,7 +5,6 @@
 …
 """
 
-import logging
 import re
 import uuid
 from collections.abc import Iterator, Sequence
@@ -13,12 +12,11 @@ from typing import Protocol, TypeAlias
 
 from models.chat import Tool
 from models.engine.calls import skip_space
+from models.engine.coerced_arguments import CoercedArguments, by_name
 from models.engine.decoder import Held, Span, undecided
 from models.engine.json_scan import ObjectScan, is_object
 from models.events import Delta, ReasoningDelta, TextDelta, ToolCallDelta
 from models.markup import CallForm, Calls
-
-log = logging.getLogger(__name__)
 
 _HARMONY_ENDS = ("<|end|>", "<|return|>", "<|call|>", "<|start|>", "<|channel|>")
 _HARMONY_BEGINS = ("<|channel|>", "<|start|>", "to=")
@@ -55,6 +53,8 @@ class RoutedSpeech:
         self._first = True
         self._scan = ObjectScan("")
         self._arguments: list[str] = []
+        self._by_name = by_name(tools)
+        self._coerced = CoercedArguments({}, "")
 
     def feed(self, span: Span) -> Iterator[Delta]:
         self._held.add(span)
@@ -62,8 +62,6 @@ class RoutedSpeech:
 
     def end(self) -> Iterator[Delta]:
         yield from self._go_on(last=True)
-        if self.unread_calls:
-            log.warning("%d tool calls of a model could not be read", self.unread_calls)
 
     def _go_on(self, *, last: bool) -> Iterator[Delta]:
         self._goes_on = bool(self._held.text) or (last and self._step == self._read_call)
@@ -120,6 +118,7 @@ class RoutedSpeech:
         if self._step == self._read_call and self._to:
             self.calls += 1
             call_id = f"call_{uuid.uuid4().hex[:24]}"
+            self._coerced = CoercedArguments(self._by_name, self._to)
             yield ToolCallDelta(self.calls - 1, "", call_id, self._to)
         elif not self._harmony and header != "all":
             yield TextDelta(header + "\n")  # what a model calls without tools
@@ -188,9 +187,12 @@ class RoutedSpeech:
             span = self._held.take(self._scan.length)
             self._scan.length = 0
             self._arguments.append(said)
-            yield ToolCallDelta(self.calls - 1, said, tokens=span.tokens)
+            told = self._coerced.feed(said)
+            yield ToolCallDelta(self.calls - 1, told, tokens=span.tokens)
         if self._scan.closed or self._scan.broken or last:
             self.unread_calls += not is_object("".join(self._arguments))
+            if rest := self._coerced.rest():  # it was cut off
+                yield ToolCallDelta(self.calls - 1, rest)
             self._go_to(self._behind_call)
 
     def _behind_call(self, last: bool) -> Iterator[Delta]:

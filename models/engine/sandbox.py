@@ -13,7 +13,7 @@ counted, and a template that is over its count is ended.
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import wraps
 from typing import Any, NoReturn, cast
@@ -93,6 +93,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self._local.budget
 
     # -- What Jinja asks before it does something ----------
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        # Kimi's templates keep a queue. Lists that they are given are copies.
+        queues = type(obj) is list and attr in ("append", "pop")
+        return queues or super().is_safe_attribute(obj, attr, value)
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         budget = self._budget
@@ -184,7 +189,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             # What is filtered comes first, or behind what Jinja passes.
             at = 1 if hasattr(made, "jinja_pass_arg") else 0
             subject, options = args[at], [*args[at + 1 :], *kwargs.values()]
-            if name == "join":
+            if name == "join" or (name == "tojson" and isinstance(subject, Iterator)):
                 subject = list(cast("Iterable[object]", subject))
                 args = (*args[:at], subject, *args[at + 1 :])
             budget.spend(filter_weight(budget, name, subject, options))

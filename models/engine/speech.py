@@ -3,7 +3,6 @@
 Space around a tag belongs to the tag: models put line breaks there that nobody means.
 """
 
-import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,13 +10,12 @@ from functools import partial
 from models.chat import GenerateRequest, Tool
 from models.engine.call_readers import reader_of
 from models.engine.calls import CallReader, Outcome
+from models.engine.coerced_arguments import CoercedArguments, by_name
 from models.engine.decoder import Channel, Held, PlainText, Span, undecided
 from models.engine.prepared import Prompt
 from models.engine.routed import RoutedSpeech
 from models.events import Delta, ReasoningDelta, TextDelta, ToolCallDelta
 from models.model_family import ModelFamily
-
-log = logging.getLogger(__name__)
 
 _SPACE = " \t\r\n"
 
@@ -43,6 +41,8 @@ class Speech:
         self.unread_calls = 0  # that are text, or whose arguments are no JSON
         self._calls = family.calls if calls else None
         self._tools = tools
+        self._by_name = by_name(tools)
+        self._arguments = CoercedArguments({}, "")  # of the call that is being read
         self._thoughts = family.thoughts
         self._around = family.thoughts.around if family.thoughts else ()
         self._ids: set[str] = set()
@@ -71,8 +71,6 @@ class Speech:
 
     def end(self) -> Iterator[Delta]:
         yield from self._go_on(last=True)
-        if self.unread_calls:
-            log.warning("%d tool calls of a model could not be read", self.unread_calls)
 
     def _go_on(self, *, last: bool) -> Iterator[Delta]:
         while self._held.text or (last and self._reader):
@@ -93,7 +91,9 @@ class Speech:
             return (self._thoughts.end, *tags)  # models forget to end a thought before a call
         if self._calls and self._calls.bare and not self._begun:
             tags = (*tags, self._calls.begin)
-        return (self._thoughts.begin, *tags) if self._thoughts and not self._begun else tags
+        if self._thoughts and not self._begun:  # or its end, where the prompt has ended it
+            return (self._thoughts.begin, self._thoughts.end, *tags)
+        return tags
 
     def _speak(self, last: bool) -> Iterator[Delta]:
         text = self._held.text
@@ -124,7 +124,8 @@ class Speech:
 
     def _counts(self, text: str, found: tuple[int, str]) -> bool:
         place, tag = found
-        begins_thought = not self.thinking and self._thoughts and tag == self._thoughts.begin
+        of_thought = self._thoughts and tag in (self._thoughts.begin, self._thoughts.end)
+        begins_thought = not self.thinking and of_thought and tag not in self._around
         is_bare = self._calls and self._calls.bare and tag == self._calls.begin
         return not ((begins_thought or is_bare) and text[:place].strip(_SPACE))
 
@@ -151,7 +152,9 @@ class Speech:
         self._at_edge = True
         if self._calls and tag in self._calls.begins:
             self._read_call(tag, written)
-        elif tag not in self._around:
+        elif self._thoughts and tag == (
+            self._thoughts.end if self.thinking else self._thoughts.begin
+        ):
             self.thinking = not self.thinking
             self._sought = self._tags()
 
@@ -166,13 +169,17 @@ class Speech:
         for piece in reader.read(self._held, last=last):
             call_id = ""
             if piece.name:
+                yield from self._rest_of_arguments()
                 self._named = True
                 self.calls += 1
                 self._begin()
                 call_id = self._new_id(piece.call_id)
-            yield ToolCallDelta(self.calls - 1, piece.arguments, call_id, piece.name, piece.tokens)
+                self._arguments = CoercedArguments(self._by_name, piece.name)
+            said = self._arguments.feed(piece.arguments)
+            yield ToolCallDelta(self.calls - 1, said, call_id, piece.name, piece.tokens)
         if reader.outcome is Outcome.OPEN:
             return
+        yield from self._rest_of_arguments()
         self._reader = None
         if last and self._named:  # it was cut off: what is left is a piece of it
             self._held.take(len(self._held.text))
@@ -186,6 +193,10 @@ class Speech:
                 yield self._delta(self._opening)
             self._at_edge = False
         self.unread_calls += reader.faulty or (is_text and tagged)
+
+    def _rest_of_arguments(self) -> Iterator[Delta]:
+        if rest := self._arguments.rest():  # it was cut off
+            yield ToolCallDelta(self.calls - 1, rest)
 
     def _new_id(self, own: str) -> str:
         """Return the model's own id for a call, if it is one."""

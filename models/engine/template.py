@@ -6,23 +6,28 @@ wants to be given is read from its program (``dialect.py``); what it refuses is 
 again in another lawful form (``turns.py``).
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 from jinja2 import TemplateError
 
-from models.chat import Image, Message, Part, Reasoning, Text, Thinking, Tool, ToolCall, ToolResult
+from models.chat import Message, Reasoning, Text, Thinking, Tool, ToolCall, ToolResult
 from models.engine.dialect import dialect_of
+from models.engine.entries import Entries, plain_entry, plain_words, tool_entry
+from models.engine.paired import new_id, paired
 from models.engine.sandbox import Sandbox, TooMuchWork
 from models.engine.turns import (
     Rewrite,
     lawful,
     one_call_each,
+    with_readable_arguments,
     with_short_ids,
+    with_words_apart,
+    with_words_in_results,
     without_system,
     without_thoughts_of_calls,
 )
@@ -61,6 +66,9 @@ _FORMS: tuple[Rewrite, ...] = (
     without_system,
     with_short_ids,
     without_thoughts_of_calls,
+    with_readable_arguments,
+    with_words_apart,
+    with_words_in_results,
 )
 
 
@@ -85,6 +93,7 @@ class ChatTemplate:
         try:
             tree = _sandbox().parse(source)
             self._dialect = dialect_of(tree)
+            self._entries = Entries(self._dialect, self.family)
             self._template = _sandbox().compiled(tree)
             self.writes_bos = "bos_token" in self._dialect.variables
         except (TemplateError, SyntaxError, RecursionError, ValueError, TypeError) as error:
@@ -138,16 +147,33 @@ class ChatTemplate:
         more: Mapping[str, Any],
     ) -> str:
         self._dialect.refuse_unknown(more)
+        messages = paired(messages, self._new_id)
         if self._dialect.one_call:
             messages = one_call_each(messages)
+        offered = [tool_entry(each) for each in tools]
         variables = {
             **self._tokens,
             **self._thinking(thinking),
-            "tools": [_tool(each) for each in tools] or None,
+            "tools": offered or None,
             "documents": None,
             **more,
             "add_generation_prompt": ask,
         }
+        try:
+            return self._in_some_form(messages, variables)
+        except _REFUSALS as error:
+            refusal = error
+        if offered:
+            with suppress(*_REFUSALS):
+                plain = [plain_entry(each) for each in offered]
+                return self._in_some_form(messages, {**variables, "tools": plain})
+        raise InvalidRequest(
+            f"The model's chat template refuses these messages{self._where(messages, variables)}: "
+            f"{refusal}"
+        )
+
+    def _in_some_form(self, messages: tuple[Message, ...], variables: JSON) -> str:
+        """Raises what the template says of them as they are where it accepts them in no form."""
         alike = (any(each.role == "system" for each in messages), messages == lawful(messages))
         accepted = self._accepted.get(alike, _as_they_are)
         refusal: Exception | None = None
@@ -158,16 +184,46 @@ class ChatTemplate:
             except _REFUSALS as error:
                 refusal = refusal or error
                 continue
-            if _has_late_system_messages(text, messages):
+            if _has_late_system_messages(text, messages) and self._has_calls(text, messages):
                 self._accepted[alike] = form
                 return text
             incomplete = incomplete or text
-        if incomplete is not None:
-            return incomplete
-        raise InvalidRequest(f"The model's chat template refuses these messages: {refusal}")
+        if incomplete is None and refusal:
+            raise refusal
+        return incomplete or ""
+
+    def _has_calls(self, text: str, messages: tuple[Message, ...]) -> bool:
+        # Some templates take no notice of those beside which something is said.
+        if self.family.calls is None:
+            return True
+        said = (plain_words(call) for each in messages for call in _calls(each))
+        return all(each in text for each in said)
+
+    def _where(self, messages: tuple[Message, ...], variables: JSON) -> str:
+        """Name the first message that is not accepted behind those before it, if there is one."""
+        variables = {**variables, "add_generation_prompt": False}
+        low, high = 0, len(messages)
+        while high - low > 1:
+            middle = (low + high) // 2
+            try:
+                self._in_some_form(messages[:middle], variables)
+                low = middle
+            except _REFUSALS:
+                high = middle
+        # The first may stand for all: but what a tool says is no beginning.
+        named = low or (messages and messages[0].role == "tool")
+        return f", the {messages[low].role}'s at place {low + 1}" if named else ""
+
+    def _new_id(self, name: str, number: int) -> str:
+        row = self.family.calls
+        if row and "functions.{name}:{index}" in row.call:  # Kimi names a result by it
+            return f"functions.{name}:{number}"
+        return new_id(name, number)
 
     def _run(self, messages: tuple[Message, ...], variables: JSON) -> str:
-        entries = list(self._entries(messages))
+        entries = list(self._entries.of(messages))
+        if self._dialect.changes_lists:
+            variables = deepcopy(variables)  # what a request has stays as it is
         characters = sum(
             len(part.arguments if isinstance(part, ToolCall) else part.text)
             for message in messages
@@ -202,61 +258,6 @@ class ChatTemplate:
             variables["thinking_budget"] = 0
         return variables
 
-    # -- Messages as the template wants them ---------------
-
-    def _entries(self, messages: tuple[Message, ...]) -> Iterator[JSON]:
-        names = {call.id: call.name for message in messages for call in _calls(message)}
-        for message in messages:
-            said: list[Part] = []
-            for part in message.parts:
-                if isinstance(part, ToolResult):
-                    if said:
-                        yield self._entry(message.role, said)
-                        said = []
-                    yield self._result(part, names)
-                else:
-                    said.append(part)
-            if said or not message.parts:
-                yield self._entry(message.role, said)
-
-    def _entry(self, role: str, parts: list[Part]) -> JSON:
-        entry: JSON = {"role": role, "content": self._content(parts)}
-        thought = "".join(part.text for part in parts if isinstance(part, Reasoning))
-        if thought:
-            # One thing under two names: gpt-oss' template has the second.
-            entry |= {"reasoning_content": thought, "thinking": thought}
-        calls = [self._call(part) for part in parts if isinstance(part, ToolCall)]
-        if calls:
-            entry["tool_calls"] = calls
-        return entry
-
-    def _content(self, parts: Sequence[Part]) -> str | list[JSON]:
-        texts = [part.text for part in parts if isinstance(part, Text)]
-        pictures = any(isinstance(part, Image) for part in parts)
-        if self._dialect.takes_text and not (pictures and self._dialect.takes_parts):
-            return "".join(texts)
-        return [
-            {"type": "text", "text": part.text} if isinstance(part, Text) else {"type": "image"}
-            for part in parts
-            if isinstance(part, Text | Image)
-        ]
-
-    def _result(self, result: ToolResult, names: dict[str, str]) -> JSON:
-        entry: JSON = {"role": "tool", "content": self._content(result.parts)}
-        if result.call_id:
-            entry["tool_call_id"] = result.call_id
-        if name := result.name or names.get(result.call_id):
-            entry["name"] = name
-        return entry
-
-    def _call(self, call: ToolCall) -> JSON:
-        arguments: object = call.arguments
-        if not self._dialect.arguments_as_text:
-            with suppress(ValueError):  # a model wrote it, and may not have kept to the form
-                arguments = json.loads(call.arguments)
-        entry: JSON = {"type": "function", "function": {"name": call.name, "arguments": arguments}}
-        return {"id": call.id, **entry} if call.id else entry
-
 
 @cache
 def _sandbox() -> Sandbox:
@@ -270,12 +271,6 @@ def _has_late_system_messages(text: str, messages: tuple[Message, ...]) -> bool:
 
 def _calls(message: Message) -> list[ToolCall]:
     return [part for part in message.parts if isinstance(part, ToolCall)]
-
-
-def _tool(tool: Tool) -> JSON:
-    parameters = tool.parameters or {"type": "object", "properties": {}}
-    function = {"name": tool.name, "description": tool.description, "parameters": parameters}
-    return {"type": "function", "function": function}
 
 
 def template_of(source: TemplateSource) -> ChatTemplate | None:

@@ -1,10 +1,13 @@
 """The turns of a chat: which belong together, and what templates with strict rules accept."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from models import chat
 from models.chat import Message, Reasoning, Role, Text, ToolCall, ToolResult
+from models.engine.json_scan import is_object
 
 Rewrite = Callable[[tuple[Message, ...]], tuple[Message, ...]]
 
@@ -82,6 +85,43 @@ def without_thoughts_of_calls(messages: tuple[Message, ...]) -> tuple[Message, .
         return Message(message.role, tuple(parts))
 
     return tuple(map(kept, messages))
+
+
+def with_readable_arguments(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return turns in which the arguments of every call are an object: what is none is in one."""
+
+    def part(each: chat.Part) -> chat.Part:
+        if not isinstance(each, ToolCall) or is_object(each.arguments):
+            return each
+        return replace(each, arguments=json.dumps({"arguments": each.arguments}))
+
+    return tuple(Message(each.role, tuple(map(part, each.parts))) for each in messages)
+
+
+def with_words_apart(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return turns of which none both says something and calls a tool."""
+    found: list[Message] = []
+    for each in messages:
+        calls = tuple(part for part in each.parts if isinstance(part, ToolCall))
+        if calls and each.text:
+            words = tuple(part for part in each.parts if not isinstance(part, ToolCall))
+            found += [Message(each.role, words), Message(each.role, calls)]
+        else:
+            found.append(each)
+    return tuple(found)
+
+
+def with_words_in_results(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return turns with what is asked right behind the result of a tool as a part of it."""
+    found: list[Message] = []
+    for each in with_short_ids(messages):
+        before = found[-1].parts[-1:] if found else ()
+        if each.role == "user" and each.text and before and isinstance(before[0], ToolResult):
+            more = replace(before[0], parts=(*before[0].parts, Text(_BETWEEN + each.text)))
+            found[-1] = replace(found[-1], parts=(*found[-1].parts[:-1], more))
+        else:
+            found.append(each)
+    return tuple(found)
 
 
 def _results(message: Message) -> list[ToolResult]:

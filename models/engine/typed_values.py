@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from models.chat import Tool
@@ -18,6 +18,7 @@ _TYPE_NAMES: tuple[tuple[type, str], ...] = (
     (dict, "object"),
     (type(None), "null"),
 )
+_BRANCHES = ("anyOf", "oneOf", "allOf")
 _NO_JSON = (ValueError, RecursionError)
 _NO_PYTHON = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 
@@ -56,19 +57,60 @@ def _object(found: object) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
 
 
+def _listed(found: object) -> list[Any]:
+    return cast("list[Any]", found) if isinstance(found, list) else []
+
+
 def _types(schema: object, root: object, deepest: int) -> set[str]:
     found = _resolved(schema, root)
     kinds: Any = found.get("type")
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if isinstance(kinds, list):
         types = {str(each) for each in cast("list[Any]", kinds)}
-    elif values := [found["const"]] if "const" in found else found.get("enum"):
+    elif values := [found["const"]] if "const" in found else _listed(found.get("enum")):
         types = {name for each in values for kind, name in _TYPE_NAMES if type(each) is kind}
     else:
-        branches = [each for key in ("anyOf", "oneOf", "allOf") for each in found.get(key) or ()]
+        branches = [each for key in _BRANCHES for each in _listed(found.get(key))]
         each = [_types(branch, root, deepest - 1) for branch in branches] if deepest else []
         types = set[str]().union(*each) if all(each) else set[str]()
     return types | ({"null"} if found.get("nullable") is True else set())
+
+
+def property_of(schemas: Iterable[object], name: str, root: object) -> Iterator[object]:
+    """The schemas that a property may have of an object that has one of some schemas."""
+    for schema in _branches(schemas, root, _DEEPEST):
+        properties = _object(schema.get("properties"))
+        if name in properties:
+            yield properties[name]
+        elif isinstance(more := schema.get("additionalProperties"), dict):
+            yield more
+
+
+def items_of(schemas: Iterable[object], root: object) -> Iterator[object]:
+    """Likewise, of the items of a list."""
+    for schema in _branches(schemas, root, _DEEPEST):
+        if "prefixItems" in schema:  # each has a schema of its own
+            yield {}
+        elif isinstance(items := schema.get("items"), dict):
+            yield items
+
+
+def _branches(schemas: Iterable[object], root: object, deepest: int) -> Iterator[Mapping[str, Any]]:
+    for each in schemas:
+        schema = _resolved(each, root)
+        yield schema
+        if deepest:
+            for key in _BRANCHES:
+                yield from _branches(_listed(schema.get(key)), root, deepest - 1)
+
+
+def coerced(text: str, types: frozenset[str]) -> str | None:
+    """Return as JSON what a text means where no string may be; None: nothing of these types."""
+    value, written = _value(text.strip())
+    names = {name for kind, name in _TYPE_NAMES if type(value) is kind}
+    if "integer" in names:
+        names.add("number")
+    return written if written is not None and names & types else None
 
 
 def as_json(text: str, types: frozenset[str]) -> str:

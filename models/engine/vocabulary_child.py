@@ -61,7 +61,7 @@ class VocabularyChild(LlamaTokenizer):
         for id in ids:  # llama.cpp would end its process over one
             if not 0 <= id < self._size:
                 raise no_such_token(id)
-        return self._post("/detokenize", {"tokens": list(ids)})["content"]
+        return self.post("/detokenize", {"tokens": list(ids)})["content"]
 
     @cached_property
     def _spelled_around(self) -> tuple[Sequence[Spelled], Sequence[Spelled]]:
@@ -78,7 +78,7 @@ class VocabularyChild(LlamaTokenizer):
         }
         return [
             Spelled(token["id"], _bytes(token["piece"]))
-            for token in self._post("/tokenize", body)["tokens"]
+            for token in self.post("/tokenize", body)["tokens"]
         ]
 
 

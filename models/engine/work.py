@@ -76,6 +76,7 @@ def _work(job: Job, prompt: Prompt) -> Work:
         sampling=request.sampling,
         checkpoints=prompt.checkpoints,
         grammar=prompt.grammar,
+        thought=prompt.thought,
         top_logprobs=request.top_logprobs,
         prompt_logprobs=request.prompt_logprobs,
         pictures=prompt.pictures,

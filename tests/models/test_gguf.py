@@ -225,12 +225,13 @@ def test_an_encoder_decoder_is_refused_and_its_encoder_alone_is_not(tmp_path: Pa
     assert not encoder.details.completes
 
 
-def projector(width: int) -> bytes:
+def projector(width: int, more: dict[str, object] | None = None) -> bytes:
     return gguf_bytes(
         {
             "general.architecture": "clip",
             "general.type": "mmproj",
             "clip.vision.projection_dim": width,
+            **(more or {}),
         }
     )
 
@@ -250,10 +251,28 @@ def test_a_projector_that_lies_beside_a_model_lets_it_see(tmp_path: Path):
     assert found.files == Files(tmp_path, "model.gguf", "mmproj-F16.gguf")
 
 
-def test_a_model_may_have_its_eyes_within(tmp_path: Path):
+def test_eyes_within_a_model_are_none_that_llama_cpp_could_open(tmp_path: Path):
     metadata = TINY | {"tiny.vision.block_count": 3}
 
-    assert facts.read(written(tmp_path, gguf_bytes(metadata))).details.vision
+    assert not facts.read(written(tmp_path, gguf_bytes(metadata))).details.vision
+
+
+def test_a_projector_of_another_family_or_one_that_hears_goes_with_no_model(tmp_path: Path):
+    path = written(tmp_path, gguf_bytes(TINY))
+    written(tmp_path, projector(64, {"clip.projector_type": "gemma3"}), "mmproj-gemma.gguf")
+    written(tmp_path, projector(64, {"clip.has_vision_encoder": False}), "mmproj-ears.gguf")
+
+    assert not facts.read(path).details.vision
+
+
+def test_what_a_picture_takes_is_told_by_the_projector(tmp_path: Path):
+    path = written(tmp_path, gguf_bytes(TINY))
+    sizes = {"image_size": 896, "patch_size": 14, "embedding_length": 1152}
+    about = {f"clip.vision.{key}": each for key, each in sizes.items()}
+    about |= {"clip.vision.feed_forward_length": 4304, "clip.projector_type": "mlp"}
+    written(tmp_path, projector(64, about), "mmproj-F16.gguf")
+
+    assert facts.read(path).details.picture_bytes == 4096 * (4304 + 8 * 1152) * 4
 
 
 FILL_IN = ["<fim_prefix>", "<fim_suffix>", "<fim_middle>"]
@@ -329,6 +348,17 @@ def test_nothing_and_half_a_model_are_refused_with_the_way_out(tmp_path: Path):
         facts.read(tmp_path / "part.safetensors")
     with pytest.raises(InvalidRequest, match=r"has no config\.json"):
         facts.read(tmp_path)
-    written(tmp_path, gguf_bytes(TINY))
-    with pytest.raises(InvalidRequest, match=r"name the GGUF file in it, model\.gguf"):
+    written(tmp_path, gguf_bytes(TINY), "a.gguf")
+    written(tmp_path, gguf_bytes(TINY), "b.gguf")
+    with pytest.raises(InvalidRequest, match=r"name the GGUF file of one, a\.gguf, b\.gguf"):
         facts.read(tmp_path)
+
+
+def test_a_folder_that_has_one_gguf_model_is_that_model(tmp_path: Path):
+    written(tmp_path, gguf_bytes(TINY))
+    written(tmp_path, projector(64), "mmproj-F16.gguf")
+
+    found = facts.read(tmp_path)
+
+    assert found.files == Files(tmp_path, "model.gguf", "mmproj-F16.gguf")
+    assert found.details.vision

@@ -470,7 +470,13 @@ def remote(*paths: str) -> list[RemoteFile]:
         (["a-BF16.gguf", "a-F32.gguf"], "latest", ["a-F32.gguf"]),  # the smallest
         (["a-Q8_0.gguf", "a-Q4_K_M.gguf"], "q8_0", ["a-Q8_0.gguf"]),
         (["a.gguf", "b.gguf"], "b", ["b.gguf"]),
-        (["mmproj-Q4_K_M.gguf", "a-Q8_0.gguf"], "latest", ["a-Q8_0.gguf"]),
+        (["mmproj-Q4_K_M.gguf", "a-Q8_0.gguf"], "latest", ["a-Q8_0.gguf", "mmproj-Q4_K_M.gguf"]),
+        (
+            ["mmproj-F32.gguf", "a-mmproj-f16.gguf", "other/mmproj-F16.gguf", "a-Q8_0.gguf"],
+            "latest",
+            ["a-Q8_0.gguf", "a-mmproj-f16.gguf"],
+        ),
+        (["Q8_0/a.gguf", "mmproj-F16.gguf"], "latest", ["Q8_0/a.gguf", "mmproj-F16.gguf"]),
         (
             ["Q4_K_M/a-00002-of-00002.gguf", "Q4_K_M/a-00001-of-00002.gguf"],
             "latest",

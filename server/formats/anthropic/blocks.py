@@ -4,10 +4,10 @@ import re
 
 from models.chat import Image, Text
 from models.errors import InvalidRequest
-from server.content import read_image
 from server.fields import Fields
 from server.formats.anthropic.cache import CacheMarks
 from server.formats.anthropic.words import word
+from server.images import read_base64, read_image
 
 _CONTENT = ("text", "image")  # in a document
 # Claude Code puts a line in front of its system text that is another in each request
@@ -63,11 +63,8 @@ def _image(block: Fields) -> Image:
     source = _source(block)
     if word(source, "type", ("base64", "url")) == "base64":
         source.text("media_type")  # the picture itself tells
-        return read_image(f"data:;base64,{source.required_text('data')}", source.name("data"))
-    address = source.required_text("url")
-    if not address.startswith(("http://", "https://")):
-        raise InvalidRequest("invalid image input", field=source.name("url"))
-    return Image(address)
+        return read_base64(source.required_text("data"), source.name("data"))
+    return read_image(source.required_text("url"), source.name("url"))
 
 
 def _document(block: Fields, marks: CacheMarks) -> list[Text | Image]:

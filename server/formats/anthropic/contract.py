@@ -90,7 +90,7 @@ _PROMPT = (
     Row("thinking", OBJECT, note="A wish: a model that cannot think answers without."),
     Row("thinking.type", one_of(*THINKING), required=True),
     Row("thinking.display", one_of("summarized", "omitted"), note="Thoughts are never shortened."),
-    _ignored("thinking.budget_tokens", integer(1), "A model ends its thoughts itself."),
+    Row("thinking.budget_tokens", integer(1), note="A thought that is longer is ended there."),
     Row("output_config", OBJECT),
     Row("output_config.effort", one_of(*EFFORTS), note="A wish, as thinking is."),
     Row("output_config.format", _FORMAT),

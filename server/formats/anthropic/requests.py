@@ -96,6 +96,7 @@ def _read_request(fields: Fields) -> _Read:
         tools=tools,
         tool_choice=choice,
         thinking=thinking,
+        thinking_budget=_read_budget(fields),
         template_variables=read_template_variables(fields),
         constraint=_read_constraint(fields, output),
     )
@@ -127,13 +128,20 @@ def _anthropics_thinking(fields: Fields, output: Fields) -> tuple[Thinking, str,
     if config is None:
         return level, "output_config.effort" if effort else "", True
     kind = word(config, "type", THINKING)
-    config.integer("budget_tokens", least=1)
-    config.ignore("budget_tokens")
     shown = optional_word(config, "display", ("summarized", "omitted")) != "omitted"
     if kind == "disabled":
         output.ignore("effort")
         return False, "", shown
     return level or True, "thinking", shown
+
+
+def _read_budget(fields: Fields) -> int | None:
+    config = fields.inner("thinking")
+    budget = config.integer("budget_tokens", least=1) if config else None
+    if config and config.text("type") != "enabled":
+        config.ignore("budget_tokens")
+        return None
+    return budget
 
 
 # -- The form of the answer --------------------------------------------------------

@@ -113,7 +113,7 @@ GENERATE = Route(
         Row("template", TEXT, note="in Go's words, or in Jinja's"),
         Row("context", list_of(integer(0, (1 << 31) - 1)), note="token ids of an earlier turn"),
         Row("raw", FLAG, note="the prompt goes to the model as it stands"),
-        Row("images", list_of(TEXT), note="base64"),
+        Row("images", list_of(TEXT), note="base64; ours: `data:` and public addresses too"),
     ),
     streams=True,
 )
@@ -122,7 +122,7 @@ _MESSAGES = (
     Row("messages[].role", one_of("system", "user", "assistant", "tool"), required=True),
     Row("messages[].content", either(TEXT, list_of(OBJECT))),
     Row("messages[].thinking", TEXT),
-    Row("messages[].images", list_of(TEXT), note="base64"),
+    Row("messages[].images", list_of(TEXT), note="base64; ours: `data:` and public addresses too"),
     Row("messages[].tool_calls", list_of(OBJECT)),
     Row("messages[].tool_calls[].id", TEXT),
     Row("messages[].tool_calls[].function", OBJECT, required=True),

@@ -5,13 +5,23 @@ a wrong type; ours is 400, with the same sentence.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from models.chat import Constraint, Grammar, Image, JsonObject, JsonSchema, SamplingParams, Thinking
+from models.chat import (
+    Constraint,
+    Grammar,
+    Image,
+    JsonObject,
+    JsonSchema,
+    SamplingParams,
+    Text,
+    Thinking,
+)
 from models.errors import InvalidRequest
-from server.content import read_image
 from server.fields import Fields, Json
+from server.images import read_image
 from server.sampling import read_limit, read_sampling, read_stop
 
 # What Go calls the types that our sentences name.
@@ -30,6 +40,7 @@ _THINK_LEVELS: tuple[Literal["high", "medium", "low", "max"], ...] = (
     "max",
 )
 _MOST_TOP_LOGPROBS = 20
+_PLACE = "[img]"  # of a picture, in a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +145,29 @@ def read_images(fields: Fields) -> tuple[Image, ...]:
         read_image(each, f"{fields.name('images')}[{place}]")
         for place, each in enumerate(fields.texts("images"))
     )
+
+
+def placed(
+    images: Sequence[Image], content: Sequence[Text | Image]
+) -> tuple[Sequence[Image], Sequence[Text | Image]]:
+    """Put images where ``[img]`` stands in texts (ollama/ollama: server/prompt.go).
+
+    Return those for which it does not, and the content with the others in it.
+    """
+    left = list(images)
+    found: list[Text | Image] = []
+    for part in content:
+        if isinstance(part, Image):
+            found.append(part)
+            continue
+        first, *others = part.text.split(_PLACE, len(left))
+        if first or not others:
+            found.append(Text(first))
+        for text in others:
+            found.append(left.pop(0))
+            if text:
+                found.append(Text(text))
+    return left, found
 
 
 def read_thinking(fields: Fields) -> Thinking:

@@ -29,6 +29,7 @@ from server.formats.ollama.contract import CHAT, GENERATE
 from server.formats.ollama.encoder import Encoder, Say, say_message, say_response
 from server.formats.ollama.fields import (
     Options,
+    placed,
     read_constraint,
     read_context_length,
     read_images,
@@ -145,7 +146,8 @@ def _generate_prompt(fields: Fields) -> tuple[Message, ...] | str:
             raise InvalidRequest('"images" cannot be given with "raw".', field="images")
         return prompt
     before = (chat.system(system),) if system else ()
-    return (*before, Message("user", (*images, Text(prompt))))
+    left, said = placed(images, (Text(prompt),))
+    return (*before, Message("user", (*left, *said)))
 
 
 def _read_context(fields: Fields) -> tuple[int, ...]:
@@ -165,7 +167,9 @@ def _message(fields: Fields) -> Message:
         known = ", ".join(_ROLES)
         raise InvalidRequest(f'"{name}" must be one of {known}, not {role[:40]!r}.', field=name)
     thought = fields.text("thinking")
-    content = (*read_images(fields), *(read_content(fields) or (Text(""),)))
+    # In Ollama's order, which here is another one than in a prompt of ``generate``.
+    left, said = placed(read_images(fields), read_content(fields) or (Text(""),))
+    content = (*said, *left)
     calls = read_tool_calls(fields)
     if _ROLES[role.lower()] == "tool":
         call_id, name = fields.text("tool_call_id"), fields.text("tool_name")

@@ -35,6 +35,7 @@ from server.overflow import read_overflow
 from server.sampling import read_stop
 from server.streams import Streams
 from server.template_variables import read_template_variables
+from server.thinking_budget import read_thinking_budget, within
 from server.tools import read_function_call, read_tool_calls
 from server.voices import Choices
 from server.wires import OPENAI_CHAT
@@ -66,12 +67,14 @@ def parse(body: Json) -> Asked:
         )
     tools, tool_choice, legacy = read_all_tools(fields)
     thinking, wish = read_thinking(fields)
+    budget = read_thinking_budget(fields)
     asked = GenerateRequest(
         model=model,
         prompt=_Messages(messages).read(),
         tools=tools,
         tool_choice=tool_choice,
-        thinking=thinking,
+        thinking=within(thinking, budget),
+        thinking_budget=budget,
         template_variables=read_template_variables(fields),
         constraint=read_constraint(fields),
         sampling=read_drawing(fields),

@@ -16,6 +16,7 @@ from server.contract import (
     number,
     one_of,
 )
+from server.thinking_budget import BUDGET_ROWS
 
 _TEXTS = list_of(TEXT)
 _IDS = list_of(integer(0))
@@ -98,13 +99,15 @@ _MESSAGES = (
         note="an assistant's may be absent or null"),
     Row("messages[].content[].type",
         one_of("text", "input_text", "output_text", "refusal", "image_url", "input_image"),
-        note="sounds, files and films are refused"),
+        note="sounds, files and videos are refused"),
     Row("messages[].content[].text", TEXT),
     Row("messages[].content[].refusal", TEXT),
     Row("messages[].content[].image_url", either(TEXT, OBJECT),
-        note="for models that see; base64 or an address"),
+        note="for models that see; base64, `data:` or a public address"),
     Row("messages[].content[].image_url.url", TEXT),
-    _hint("messages[].content[].image_url.detail", TEXT, "pictures are always seen whole"),
+    Row("messages[].content[].image_url.detail", TEXT,
+        note="`low`: shrunk to 512 pixels; else to 2,048"),
+    Row("messages[].content[].detail", TEXT, note="where `image_url` is text"),
     Row("messages[].name", TEXT, note="of a function, in what it said; else without effect"),
     Row("messages[].tool_calls", list_of(OBJECT)),
     Row("messages[].tool_calls[].id", TEXT),
@@ -159,6 +162,7 @@ CHAT = Route(
         Row("reasoning_effort", _EFFORT, note="a model that cannot think answers without"),
         Row("reasoning", OBJECT, note="the same, as the Responses API has it"),
         Row("reasoning.effort", _EFFORT),
+        *BUDGET_ROWS,
         Row("think", either(FLAG, _EFFORT), note="ours: refused by a model that cannot think"),
         Row("chat_template_kwargs", OBJECT, note="ours"),
         Row("chat_template_kwargs.enable_thinking", FLAG),

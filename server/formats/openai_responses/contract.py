@@ -16,6 +16,7 @@ from server.contract import (
     number,
     one_of,
 )
+from server.thinking_budget import BUDGET_ROWS
 
 # What may be included in a response, and whether there can be any of it here.
 INCLUDES = {
@@ -50,8 +51,8 @@ _PROMPT_ROWS: tuple[Row, ...] = (
     Row("input[].content[].refusal", TEXT),
     Row("input[].content[].annotations", _ITEMS, note="kept and told again"),
     Row("input[].content[].logprobs", _ITEMS, note="kept and told again"),
-    Row("input[].content[].image_url", TEXT),
-    Row("input[].content[].detail", TEXT, IGNORED, "a model sees a picture as it does"),
+    Row("input[].content[].image_url", TEXT, note="base64, `data:` or a public address"),
+    Row("input[].content[].detail", TEXT, note="`low`: shrunk to 512 pixels; else to 2,048"),
     Row("input[].content[].file_id", TEXT, IGNORED),
     Row("input[].summary", _ITEMS),
     Row("input[].encrypted_content", TEXT, note="a thought or a compaction of ours"),
@@ -146,6 +147,7 @@ CREATE = Route(
         Row("max_output_tokens", integer(1)),
         Row("top_logprobs", integer(0, 20)),
         Row("grammar", TEXT, note="ours: GBNF"),
+        *BUDGET_ROWS,
         Row("think", either(FLAG, TEXT), note="ours"),
         Row("chat_template_kwargs", OBJECT, note="ours"),
         Row("chat_template_kwargs.enable_thinking", FLAG),

@@ -6,11 +6,12 @@ from typing import Any
 
 from models.chat import Image, Message, Part, Reasoning, Role, Text, ToolCall, ToolResult
 from models.errors import InvalidRequest
-from server.content import read_image
+from server.content import refuse_unseen, with_detail
 from server.fields import Fields, Json
 from server.formats.openai_responses.ids import new_id
 from server.formats.openai_responses.sealed import unseal
 from server.formats.openai_responses.tools import TEXT_ARGUMENT, Named
+from server.images import read_image
 from server.tools import read_function_call
 
 _ROLES: Mapping[str, Role] = {
@@ -202,11 +203,8 @@ def _part(part: Fields, text_kind: str) -> tuple[Part, Json]:
                 field=part.name("image_url"),
             )
         kept = {"type": kind, "image_url": address, "detail": part.given().get("detail") or "auto"}
-        return read_image(address, part.name("image_url")), kept
-    if kind == "input_file":
-        raise InvalidRequest(
-            f'"{name}" {kind!r} is not supported yet: only text and pictures are.', field=name
-        )
+        return with_detail(read_image(address, part.name("image_url")), part), kept
+    refuse_unseen(part, kind)
     raise InvalidRequest(
         f"\"{name}\" must be 'input_text', 'output_text' or 'input_image', not {kind[:40]!r}.",
         field=name,

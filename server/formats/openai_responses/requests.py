@@ -16,6 +16,7 @@ from server.keep_alive import read_keep_alive
 from server.overflow import read_overflow
 from server.sampling import read_limit, read_sampling, read_stop
 from server.template_variables import read_template_variables
+from server.thinking_budget import read_thinking_budget, within
 
 _VERBOSITIES = ("low", "medium", "high")
 
@@ -87,6 +88,7 @@ def read(draft: Draft, kept: Kept, route: Route = CREATE) -> Wanted:
     fields = draft.fields
     tools = read_tools(fields)
     thinking = read_thinking(fields)
+    budget = read_thinking_budget(fields)
     includes = _includes(fields)
     fields.inner("stream_options")  # nothing in it has an effect
     conversation = Conversation(fields.text("instructions"))
@@ -97,7 +99,8 @@ def read(draft: Draft, kept: Kept, route: Route = CREATE) -> Wanted:
         _request(
             fields, conversation, tools, with_logprobs="message.output_text.logprobs" in includes
         ),
-        thinking=thinking.thinking,
+        thinking=within(thinking.thinking, budget),
+        thinking_budget=budget,
         template_variables=read_template_variables(fields),
     )
     head = read_head(

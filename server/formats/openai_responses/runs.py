@@ -14,6 +14,7 @@ from server.fields import Json
 from server.formats.openai_responses.encoder import Encoder
 from server.formats.openai_responses.requests import Wanted
 from server.streams import Running, Streams
+from server.unread_calls import with_unread
 from server.wires import OPENAI_RESPONSES
 
 _FAREWELL_SECONDS = 1.0
@@ -107,7 +108,7 @@ class Run:
             if self._cancelled:
                 running.cancel()
             async for event in running.events():
-                self._say(self._encoder.encode(event))
+                self._say(with_unread(self._encoder.encode(event), event))
                 if isinstance(event, Started) and self.wanted.background:
                     self._keep(self)
                 if isinstance(event, Finished):

@@ -30,6 +30,11 @@ WEATHER_TOOL = {
 }
 TEXT = "a hearth"
 
+# A task for an agent with two tools, which calls both, reads what they say, and answers.
+TASK = "What is the weather in Paris? Also: set a timer for 12 minutes."
+SUNNY = '{"weather": "sunny"}'
+STARTED = '{"status": "done"}'
+
 
 class Sum(BaseModel):
     """Few values, so that the smallest of models comes to an end."""

@@ -12,7 +12,6 @@ from models.markup import CallForm
 from tests.models.engine.test_families import (
     FOUND,
     NASTY,
-    TEMPLATES,
     WRITING,
     calls,
     random_pieces,
@@ -20,7 +19,7 @@ from tests.models.engine.test_families import (
     written,
 )
 
-pytestmark = pytest.mark.skipif(not TEMPLATES, reason="no chat templates here")
+pytestmark = pytest.mark.skipif(not FOUND, reason="no chat templates here")
 
 # One template of each row: what is broken is no longer the template's.
 ROWS = list({id(FOUND[name].calls): name for name in WRITING}.values())

@@ -20,25 +20,14 @@ from models.engine.template import ChatTemplate
 from models.events import Delta, FinishReason, ReasoningDelta, TextDelta, ToolCallDelta
 from models.markup import CallForm
 from models.model_family import ModelFamily, family_of
-from tests.conftest import TESTDATA
+from tests.models.engine.published import SOURCES, compiled
 from tests.models.engine.real_calls import RealCall, real_calls
 
 COUNT = 200  # real calls
 CHAT = 40  # of them in one: some templates look at all messages for each
-TEMPLATES = sorted((TESTDATA / "chat-templates").glob("*.jinja"))
-FOUND = {path.stem: family_of(path.read_text(encoding="utf-8")) for path in TEMPLATES}
-# These write no calls of an earlier turn, or only with tools as nobody sends them.
-WRITE_NONE = {
-    "Kimi-K2-Instruct",  # ours keeps to what Jinja's sandbox allows
-    "Kimi-K2-Thinking",
-    "LFM2-8B-A1B",
-    "LFM2.5-Instruct",
-    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B",
-    "granite-3.0-instruct",
-    "ibm-granite-granite-3.3-2B-Instruct",
-    "llama-cpp-deepseek-r1",
-}
-WRITING = [name for name, family in FOUND.items() if family.calls and name not in WRITE_NONE]
+FOUND = {name: family_of(source) for name, source in SOURCES.items()}
+# These write no calls of an earlier turn: what we put into the text for them reads back, too.
+WRITING = [name for name, family in FOUND.items() if family.calls]
 TAG_ONCE = {"deepseek-ai-DeepSeek-R1-Distill-Qwen-32B"}  # that begins a call, in a whole chat
 # What ends a turn, in the text of the templates.
 _ENDS = re.compile(
@@ -56,13 +45,7 @@ NASTY_ARGUMENTS: dict[str, Any] = {
     "n": [1, {"a": 'q"}'}, True, []],
 }
 
-pytestmark = pytest.mark.skipif(not TEMPLATES, reason="no chat templates here")
-
-
-@cache
-def template(name: str) -> ChatTemplate:
-    source = (TESTDATA / f"chat-templates/{name}.jinja").read_text(encoding="utf-8")
-    return ChatTemplate(source, bos_token="<s>", eos_token="</s>")
+pytestmark = pytest.mark.skipif(not SOURCES, reason="no chat templates here")
 
 
 @cache
@@ -76,7 +59,7 @@ def written(name: str) -> list[str]:
     found: list[str] = []
     size = 1 if name in TAG_ONCE else CHAT
     for start in range(0, len(calls()), size):
-        found += _written(template(name), calls()[start : start + size])
+        found += _written(compiled(name), calls()[start : start + size])
     return [_answer(each, FOUND[name]) for each in found]
 
 

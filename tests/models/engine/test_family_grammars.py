@@ -18,9 +18,9 @@ from models.errors import InvalidRequest
 from models.markup import CallForm
 from models.model_family import ModelFamily, family_of
 from tests.models.engine.real_calls import RealCall
-from tests.models.engine.test_families import FOUND, TEMPLATES, WRITING, calls, written
+from tests.models.engine.test_families import FOUND, WRITING, calls, written
 
-pytestmark = pytest.mark.skipif(not TEMPLATES, reason="no chat templates here")
+pytestmark = pytest.mark.skipif(not FOUND, reason="no chat templates here")
 
 
 class Vocabulary:

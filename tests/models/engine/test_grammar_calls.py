@@ -263,3 +263,19 @@ def test_schemas_as_agents_have_them_are_obeyed(case: Case, schema: dict[str, An
         f'<tool_call>{{"name": "look", "arguments": {arguments}}}</tool_call>' + END, lark
     )
     assert not case.allows('<tool_call>{"name": "look", "arguments": [', lark)
+
+
+@pytest.mark.parametrize(
+    ("more", "allowed"),
+    [({}, False), ({"additionalProperties": True}, True), ({"allOf": [{}]}, True)],
+)
+def test_an_object_that_names_what_it_takes_takes_no_more_unless_it_says_so(
+    case: Case, more: dict[str, Any], allowed: bool
+) -> None:
+    place = CITY | more
+    schema = {"properties": {"to": {"type": "array", "items": place}, "free": {"type": "object"}}}
+    lark = case.grammar(tools=(Tool("look", "", schema),), tool_choice=ToolChoice("required")).lark
+    begun = '<tool_call>{"name": "look", "arguments": {"to": [{"city": "Bern"'
+
+    assert case.allows(begun + '}], "free": {"x": 1}}}</tool_call>' + END, lark)
+    assert case.allows(begun + ', "x"', lark) is allowed

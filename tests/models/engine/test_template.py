@@ -1,7 +1,6 @@
 """Chat templates run in a sandbox, and their faults are told in words."""
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from models.engine.prompt import Prompter
 from models.engine.template import ChatTemplate
 from models.errors import InvalidRequest, LoadFailed
 from tests.fakes import ByteTokenizer
+from tests.models.engine.published import SOURCES, compiled
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -120,14 +120,9 @@ WITH_TOOLS = (
 )
 
 
-@cache
-def compiled(path: Path) -> ChatTemplate:
-    return ChatTemplate(path.read_text(), bos_token="<s>", eos_token="</s>")
-
-
 @pytest.fixture
 def published(testdata: Path) -> dict[str, ChatTemplate]:
-    return {path.stem: compiled(path) for path in (testdata / "chat-templates").glob("*.jinja")}
+    return {name: compiled(name) for name in SOURCES}
 
 
 CHATS = {

@@ -398,7 +398,7 @@ class TestConversations:
             ),
             (
                 user({"type": "image", "source": {"type": "url", "url": "file:///etc/passwd"}}),
-                "invalid image input",
+                '"messages[0].content[0].source.url" must be the picture itself, or',
             ),
         ],
     )

@@ -192,6 +192,9 @@ class TestRequests:
             {"type": "image_url", "image_url": {"url": data}},
             {"type": "image_url", "image_url": data},
             {"type": "image_url", "image_url": {"url": "https://a.example/b.png"}},
+            {"type": "image_url", "image_url": {"url": "iVBORw", "detail": "high"}},
+            {"type": "image_url", "image_url": {"url": data, "detail": "low"}},
+            {"type": "input_image", "image_url": data, "detail": "low"},
         ]
 
         [message] = parse(messages=[{"role": "user", "content": content}]).prompt
@@ -203,6 +206,9 @@ class TestRequests:
                 Image(b"\x89PNG"),
                 Image(b"\x89PNG"),
                 Image("https://a.example/b.png"),
+                Image(b"\x89PNG"),
+                Image(b"\x89PNG", "low"),
+                Image(b"\x89PNG", "low"),
             ),
         )
 
@@ -404,8 +410,8 @@ class TestRefusals:
             ),
             (
                 {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
-                "\"messages[0].content[0].type\" 'input_audio' is not supported yet: "
-                "only text and pictures are.",
+                "\"messages[0].content[0].type\" 'input_audio' is not supported: "
+                "no model here hears: send text or pictures.",
             ),
             (
                 {"messages": [{"role": "user", "content": [{"type": "video"}]}]},

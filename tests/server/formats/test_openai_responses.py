@@ -210,7 +210,7 @@ class TestRequests:
             ({"input": [{"id": "msg_1"}]}, "Item with id 'msg_1' not found."),
             (
                 {"input": [message("user", {"type": "input_file", "file_id": "f"})]},
-                "\"input[0].content[0].type\" 'input_file' is not supported yet:",
+                "\"input[0].content[0].type\" 'input_file' is not supported:",
             ),
             (
                 {"input": [message("user", {"type": "input_image", "file_id": "f"})]},

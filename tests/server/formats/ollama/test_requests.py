@@ -1,5 +1,6 @@
 """Ollama's generate and chat as pure functions: bodies in, requests out; events in, objects out."""
 
+import base64
 import json
 import math
 import re
@@ -211,10 +212,23 @@ class TestRequests:
     def test_pictures(self):
         seen = [{"role": "user", "content": "hi", "images": ["iVBORw=="]}]
 
-        assert chat(messages=seen).prompt == (Message("user", (Image(b"\x89PNG"), Text("hi"))),)
+        assert chat(messages=seen).prompt == (Message("user", (Text("hi"), Image(b"\x89PNG"))),)
         assert generate(images=["iVBORw=="]).prompt == (
             Message("user", (Image(b"\x89PNG"), Text("hi"))),
         )
+
+    def test_pictures_stand_where_the_text_has_a_place_for_them(self):
+        one, other = base64.b64encode(b"one").decode(), base64.b64encode(b"other").decode()
+        seen = {"role": "user", "content": "[img] or [img]?", "images": [one, other]}
+
+        [message] = chat(messages=[seen]).prompt
+        assert message.parts == (Image(b"one"), Text(" or "), Image(b"other"), Text("?"))
+        [message] = chat(messages=[{**seen, "content": "Is [img] red?"}]).prompt
+        assert message.parts == (Text("Is "), Image(b"one"), Text(" red?"), Image(b"other"))
+        [message] = generate(prompt="Is [img] red?", images=[one, other]).prompt
+        assert message.parts == (Image(b"other"), Text("Is "), Image(b"one"), Text(" red?"))
+        [message] = chat(messages=[{**seen, "images": [one]}]).prompt
+        assert message.parts == (Image(b"one"), Text(" or [img]?"))
 
     def test_tools(self):
         schema = {"type": "object"}
@@ -331,7 +345,7 @@ class TestRefusals:
             '"images" cannot be given with "raw".'
         )
 
-    @pytest.mark.parametrize("image", ["!!", "data:image/png,x", "abc"])
+    @pytest.mark.parametrize("image", ["!!", "data:image/png,x", "abcde", "", "ab=c", "é"])
     def test_pictures_that_are_none(self, image):
         assert refusal(generate, images=[image]) == "invalid image input"
 

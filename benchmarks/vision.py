@@ -1,0 +1,156 @@
+"""How long a picture keeps its reader waiting, and others, and whether it leaves memory behind.
+
+    python -m benchmarks.vision [--engines llama] [--rounds 3] [--pictures 100]
+
+First token with a picture of 1,024 x 1,024 pixels: cold, the same chat a second time, and the
+same picture in a chat that begins in another way, which the engine finds nowhere. Then two
+streams run, and a picture comes: a step is the median time between two tokens before that.
+At last so many other pictures are read, one after the other, and memory is looked at.
+"""
+
+import argparse
+import io
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import psutil
+from PIL import Image as Pillow
+
+from app.services import Services, open_everything
+from benchmarks.clients import longest_gap
+from benchmarks.gaps import Listener, wait
+from benchmarks.measure import Runs, machine, print_table
+from benchmarks.random_models import SHAPES, write_gguf
+from benchmarks.random_projector import write_projector
+from models.chat import GenerateRequest, Image, Message, Origin, SamplingParams, Text
+
+AGAIN_GOAL, GAP_GOAL = 0.10, 3.0
+CONTEXT_LENGTH = 2048
+_SIDE = 1024
+_STREAMS = 2
+_WARM_SECONDS = 3.0
+_FIRST_PICTURES = 10  # until memory has what it will keep
+_MIB = 1 << 20
+
+
+def write_llama(folder: Path) -> Path:
+    write_gguf(folder / "eyes.gguf", SHAPES["small"], CONTEXT_LENGTH)
+    write_projector(folder / "mmproj.gguf", SHAPES["small"].width)
+    return folder / "eyes.gguf"
+
+
+# Each writes a model that sees into a folder, and says what is to be imported.
+MODELS: Mapping[str, Callable[[Path], Path]] = {"llama": write_llama}
+
+
+def picture(number: int) -> bytes:
+    """Return the file of a picture like no other."""
+    drawn = Pillow.effect_noise((_SIDE, _SIDE), 60 + number).convert("RGB")
+    file = io.BytesIO()
+    drawn.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+class Asker:
+    def __init__(self, services: Services, model: str) -> None:
+        self._services = services
+        self._model = model
+
+    def start(self, *parts: bytes | str, max_tokens: int | None = 1) -> tuple[Listener, int]:
+        listener = Listener()
+        made = tuple(Text(each) if isinstance(each, str) else Image(each) for each in parts)
+        request = GenerateRequest(
+            model=self._model,
+            prompt=(Message("user", made),),
+            sampling=SamplingParams(temperature=0.0, ignore_eos=True),
+            max_tokens=max_tokens,
+            context_length=CONTEXT_LENGTH,
+        )
+        ticket = self._services.residency.submit(request, listener, origin=Origin("command"))
+        return listener, ticket
+
+    def seconds(self, *parts: bytes | str) -> float:
+        """Return how long the first token took."""
+        began = perf_counter()
+        listener, _ = self.start(*parts, max_tokens=2)
+        wait(listener)
+        return listener.times[0] - began
+
+    def gap(self, *parts: bytes | str) -> tuple[float, float]:
+        """Return the seconds of a step of running streams, and of their longest gap."""
+        streams = [self.start(f"Stream {n}", max_tokens=None) for n in range(_STREAMS)]
+        while not all(len(each.times) > 2 for each, _ in streams):
+            time.sleep(0.01)
+        time.sleep(_WARM_SECONDS)
+        steps = [after - one for each, _ in streams for one, after in pairwise(each.times)]
+        came = perf_counter()
+        newcomer, _ = self.start(*parts, max_tokens=2)
+        wait(newcomer)
+        gap = max(longest_gap(each.times, came, newcomer.times[0]) for each, _ in streams)
+        for each, ticket in streams:
+            self._services.residency.cancel(ticket)
+            wait(each)
+        return median(steps), gap
+
+
+def memory_mib() -> float:
+    """Of this process and its children."""
+    me = psutil.Process()
+    found = [me, *me.children(recursive=True)]
+    return sum(each.memory_info().rss for each in found) / _MIB
+
+
+def row(asker: Asker, engine: str, rounds: int, pictures: int) -> list[str]:
+    asker.seconds("Hello")  # loads it
+    first = Runs([asker.seconds(f"{n}", picture(n), "What is it?") for n in range(rounds)])
+    again = Runs([asker.seconds(f"{n}", picture(n), "What is it?") for n in range(rounds)])
+    apart = Runs([asker.seconds(f"Other {n}", picture(n), "Why?") for n in range(rounds)])
+    found = [asker.gap(f"Gap {n}", picture(n), "What is it?") for n in range(rounds)]
+    steps, gaps = (Runs([each[n] * 1000 for each in found]) for n in range(2))
+    for number in range(_FIRST_PICTURES):
+        asker.seconds(picture(100 + number), "What?")
+    before = memory_mib()
+    for number in range(pictures):
+        asker.seconds(picture(200 + number), "What?")
+    share, times = again.median / first.median, gaps.median / steps.median
+    return [
+        engine,
+        first.text(),
+        again.text(),
+        f"{share:.0%}: {'met' if share <= AGAIN_GOAL else 'MISSED'}",
+        apart.text(),
+        steps.text(digits=1),
+        gaps.text(digits=0),
+        f"{times:.0f}: {'met' if times <= GAP_GOAL else 'MISSED'}",
+        f"{before:.0f} → {memory_mib():.0f}",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure what pictures cost.")
+    parser.add_argument("--engines", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pictures", type=int, default=100)
+    asked = parser.parse_args()
+    print(f"{machine()}; median (lowest–highest) of {asked.rounds}\n")
+    header = ["engine", "first token, cold, s", "again, s", f"share (goal ≤ {AGAIN_GOAL:.0%})"]
+    header += ["in another chat, s", "a step, ms", "longest gap, ms"]
+    header += [f"gap / step (goal ≤ {GAP_GOAL:.0f})", f"MiB, {asked.pictures} pictures later"]
+    with tempfile.TemporaryDirectory() as folder, open_everything(Path(folder) / "home") as opened:
+        for engine in asked.engines:
+            place = Path(folder) / engine
+            place.mkdir()
+            opened.store.import_path(MODELS[engine](place), engine)
+        rows = [
+            row(Asker(opened, each), each, asked.rounds, asked.pictures) for each in asked.engines
+        ]
+        print_table(header, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""Clients of all kinds get the same calls, and their agents come to an answer: on both engines."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import ollama
+import openai
+import pytest
+
+from benchmarks.tool_calls import choice_for
+from benchmarks.tool_questions import FOLDER, IRRELEVANCE, SETS, ToolQuestion, tool_questions
+from tests.clients.conftest import PROGRAMS, Answers
+from tests.node import NODE
+
+JSON = dict[str, Any]
+Calls = list[list[Any]]  # each a name, and its arguments
+MODELS = ["pocket:latest", "pocket:mlx"]
+COUNT = 2  # questions of each set, with a choice and without
+MAX_TOKENS = 100
+ANSWER = "The weather is sunny."
+CALLS = [["get_weather", {"city": "Paris"}], ["set_timer", {"minutes": 12}]]
+
+needs_questions = pytest.mark.skipif(
+    not FOLDER.is_dir(), reason="No questions: set INGLENOOK_TESTDATA"
+)
+both_engines = pytest.mark.parametrize("model", MODELS)
+
+
+# -- The same calls ----------------------------------------------------------------------
+
+
+@cache
+def questions() -> tuple[tuple[ToolQuestion, str | JSON], ...]:
+    """A call is required of some, and all are free to call again: Ollama's wire has no choice."""
+    found = [
+        (each, place) for kind in SETS for place, each in enumerate(tool_questions(kind, COUNT))
+    ]
+    required = [
+        (each, choice_for(each, place)) for each, place in found if each.kind != IRRELEVANCE
+    ]
+    return (*required, *((each, "auto") for each, _ in found))
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def wanted(url: str, request: pytest.FixtureRequest) -> tuple[str, list[Calls | None]]:
+    """A model, and what OpenAI's client is answered; None: the model came to no end."""
+    model: str = request.param
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none") as client:
+        found = in_parallel(partial(by_openai, client, model))
+    assert sum(each is not None for each in found) >= 0.7 * len(found)
+    for (question, choice), calls in zip(questions(), found, strict=True):
+        lawful = question.fault([(name, json.dumps(given)) for name, given in calls or ()], choice)
+        assert calls is None or lawful == "", lawful
+    return model, found
+
+
+def in_parallel(ask: Callable[..., Calls | None]) -> list[Calls | None]:
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(lambda each: ask(*each), questions()))
+
+
+def by_openai(
+    client: openai.OpenAI, model: str, question: ToolQuestion, choice: str | JSON
+) -> Calls | None:
+    asked: Any = {"messages": question.messages, "tools": question.tools, "tool_choice": choice}
+    reply = client.chat.completions.create(
+        model=model, temperature=0, max_tokens=MAX_TOKENS, **asked
+    )
+    (said,) = reply.choices
+    if said.finish_reason == "length":
+        return None
+    return [
+        [call.function.name, json.loads(call.function.arguments)]
+        for call in said.message.tool_calls or ()
+        if call.type == "function"
+    ]
+
+
+def by_anthropic(
+    client: anthropic.Anthropic, model: str, question: ToolQuestion, choice: str | JSON
+) -> Calls:
+    kind: JSON = {"type": "any" if choice == "required" else "auto"}
+    if isinstance(choice, dict):
+        kind = {"type": "tool", "name": choice["function"]["name"]}
+    tools = [
+        {
+            "name": each["function"]["name"],
+            "description": each["function"]["description"],
+            "input_schema": each["function"]["parameters"],
+        }
+        for each in question.tools
+    ]
+    asked: Any = {"messages": question.messages, "tools": tools, "tool_choice": kind}
+    reply = client.messages.create(
+        model=model, max_tokens=MAX_TOKENS, extra_body={"temperature": 0}, **asked
+    )
+    return [[each.name, each.input] for each in reply.content if each.type == "tool_use"]
+
+
+def by_ollama(
+    client: ollama.Client, model: str, question: ToolQuestion, choice: str | JSON
+) -> Calls | None:
+    if choice != "auto":
+        return None
+    asked: Any = {"messages": question.messages, "tools": question.tools}
+    options = {"temperature": 0, "num_predict": MAX_TOKENS}
+    reply = client.chat(model=model, options=options, **asked)
+    return [
+        [call.function.name, dict(call.function.arguments)]
+        for call in reply.message.tool_calls or ()
+    ]
+
+
+def assert_the_same(
+    told: Mapping[str, Sequence[Calls | None]], wanted: Sequence[Calls | None]
+) -> None:
+    for place, (question, choice) in enumerate(questions()):
+        if wanted[place] is None:
+            continue
+        for client, calls in told.items():
+            if choice == "auto" or "ollama" not in client:
+                assert calls[place] == wanted[place], (client, question.id, choice)
+
+
+@needs_questions
+def test_every_client_of_python_gets_the_same_calls(
+    url: str, wanted: tuple[str, list[Calls | None]]
+):
+    model, calls = wanted
+    with anthropic.Anthropic(base_url=url, api_key="none") as client:
+        told = {
+            "anthropic": in_parallel(partial(by_anthropic, client, model)),
+            "ollama": in_parallel(partial(by_ollama, ollama.Client(host=url), model)),
+        }
+
+    assert_the_same(told, calls)
+
+
+@needs_questions
+def test_the_ai_sdk_gets_the_same_calls(
+    run: Callable[..., str], tmp_path: Path, url: str, wanted: tuple[str, list[Calls | None]]
+):
+    model, calls = wanted
+    asked = [
+        {
+            "question": each.messages,
+            "tools": each.tools,
+            "choice": choice,
+            "max_tokens": MAX_TOKENS,
+        }
+        for each, choice in questions()
+    ]
+    file = tmp_path / "questions.json"
+    file.write_text(json.dumps(asked), encoding="utf-8")
+
+    told = json.loads(run(NODE, PROGRAMS / "ai_sdk_tools.mjs", url, model, file).splitlines()[-1])
+
+    assert_the_same({f"AI SDK, {wire}": each for wire, each in told.items()}, calls)
+
+
+# -- Agents ------------------------------------------------------------------------------
+
+
+@both_engines
+@pytest.mark.parametrize(
+    ("client", "wires"),
+    [("autogen_loop", ["chat", "ollama"]), ("pydantic_ai_loop", ["chat", "responses"])],
+)
+def test_an_agent_with_two_tools_comes_to_an_answer(
+    answers: Answers, client: str, wires: list[str], model: str
+):
+    told = answers(client, "frameworks", model)
+
+    assert told == {wire: {"answer": ANSWER, "calls": CALLS} for wire in wires}
+
+
+@both_engines
+def test_an_agent_of_the_ai_sdk_comes_to_an_answer(run: Callable[..., str], url: str, model: str):
+    told = json.loads(run(NODE, PROGRAMS / "ai_sdk_tools.mjs", url, model).splitlines()[-1])
+
+    wires = ["chat", "responses", "compatible", "ollama"]
+    assert told == {wire: {"answer": ANSWER, "calls": CALLS} for wire in wires}

@@ -1,0 +1,42 @@
+"""On MLX a thought is ended on the device, one token ahead of what is told."""
+
+from types import ModuleType
+
+import pytest
+
+from models.engine.mlx_thoughts import ThoughtEnd
+from models.engine.thought_budget import ThoughtBudget
+
+mx: ModuleType = pytest.importorskip("mlx.core", reason="MLX is not installed here")
+
+BUDGET = ThoughtBudget(
+    tokens=2,
+    begun=True,
+    begin="<think>",
+    ends=("</think>",),
+    closing="</think>",
+    closing_tokens=(7, 8),
+)
+
+
+def test_a_token_that_is_drawn_anew_is_thought_over_anew():
+    pieces = {1: b"a", 2: b"</think>", 7: b"</thi", 8: b"nk>"}
+    end = ThoughtEnd(mx, BUDGET, pieces.__getitem__)
+    logits = mx.zeros((1, 10))
+
+    def forced(*tokens: int) -> list[int]:
+        drawn = end(mx.array([0, 0, 0, *tokens], dtype=mx.uint32), logits)
+        return [token for token, logit in enumerate(drawn[0].tolist()) if logit == 0]
+
+    everything = list(range(10))
+    assert forced() == everything
+    assert forced(1) == everything
+    end.saw(1)
+    assert forced(1, 1) == [7]
+    assert forced(1) == everything  # it was taken out of its batch, and draws again
+    assert forced(1, 2) == everything  # this time the model ends it
+    assert forced(1, 1) == [7]
+    end.saw(1)
+    assert forced(1, 1, 7) == [8]
+    end.saw(7)
+    assert forced(1, 1, 7, 8) == everything
