@@ -1,6 +1,8 @@
 """The pictures that go with the message that is being written: a view-model."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -22,12 +24,13 @@ class Attachments(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._taken: list[Taken] = []
+        self._numbers = count()
+        self._taken: dict[int, Taken] = {}  # by when each was added
         self._reading = 0
 
     @property
     def taken(self) -> tuple[Taken, ...]:
-        return tuple(self._taken)
+        return tuple(taken for _, taken in sorted(self._taken.items()))
 
     @property
     def reading(self) -> bool:
@@ -42,12 +45,12 @@ class Attachments(QObject):
         self._add(lambda: pictures.taken(image, SMALL))
 
     def remove(self, place: int) -> None:
-        del self._taken[place]
+        del self._taken[sorted(self._taken)[place]]
         self.changed.emit()
 
     def release(self) -> tuple[Image, ...]:
         """Return them, to be sent; there are none any more."""
-        images = tuple(each.image for each in self._taken)
+        images = tuple(each.image for each in self.taken)
         if images:
             self._taken.clear()
             self.changed.emit()
@@ -59,11 +62,11 @@ class Attachments(QObject):
             return
         self._reading += 1
         self.changed.emit()
-        background.run(read, self._on_read, self, self._on_refused)
+        background.run(read, partial(self._on_read, next(self._numbers)), self, self._on_refused)
 
-    def _on_read(self, taken: Taken) -> None:
+    def _on_read(self, number: int, taken: Taken) -> None:
         self._reading -= 1
-        self._taken.append(taken)
+        self._taken[number] = taken
         self.changed.emit()
 
     def _on_refused(self, sentence: str) -> None:
