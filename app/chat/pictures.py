@@ -96,8 +96,12 @@ def files_in(mime: QMimeData, *, any_kind: bool) -> Sequence[Path]:
 
 
 def image_in(mime: QMimeData) -> QImage | None:
-    """Return the picture itself; None where there is a text, which is what is meant then."""
-    if not mime.hasImage() or mime.text().strip():
+    """Return the picture itself; None where there is a text, which is what is meant then.
+
+    Where it comes from the web its address is no such text.
+    """
+    addresses = {url.toString() for url in mime.urls()}
+    if not mime.hasImage() or set(mime.text().split()) - addresses:
         return None
     image = mime.imageData()
     return image if isinstance(image, QImage) and not image.isNull() else None

@@ -127,13 +127,21 @@ def test_pictures_are_pasted_as_files_and_as_what_they_are(desk_of, qtbot, files
     assert isinstance(pasted.source, bytes)
     assert pasted.source.startswith(b"\x89PNG")
 
+    from_the_web = QMimeData()
+    from_the_web.setUrls([QUrl("https://example.org/red.png")])
+    from_the_web.setImageData(QImage(str(files[0])))
+    QGuiApplication.clipboard().setMimeData(from_the_web)
+    field.paste()
+    qtbot.waitUntil(lambda: attached(desk)[2:] == [PASTED] * 2)
+    assert field.toPlainText() == ""
+
     both = QMimeData()  # as office programs copy: the text is what is meant
     both.setText("Sum: 12")
     both.setImageData(QImage(str(files[0])))
     QGuiApplication.clipboard().setMimeData(both)
     field.paste()
     assert field.toPlainText() == "Sum: 12"
-    assert len(attached(desk)) == 3
+    assert len(attached(desk)) == 4
 
 
 def test_pictures_are_dropped_anywhere_on_the_chat(desk_of, qtbot, files) -> None:
