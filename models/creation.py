@@ -146,13 +146,13 @@ class Creation:
             paths = [files.path, *([files.folder / files.projector] if files.projector else [])]
         else:
             paths = [self._recipe.path] if self._recipe.path else list(self._sent.values())
-        projectors = [each for each in paths if each.is_file() and projectors.is_projector(each)]
-        models = [each for each in paths if each not in projectors]
+        eyes = [each for each in paths if each.is_file() and projectors.is_projector(each)]
+        models = [each for each in paths if each not in eyes]
         if len(models) != 1 or not models[0].is_file():
             raise InvalidRequest(
                 "Only a model that is one GGUF file can be quantised.", field="quantize"
             )
-        return models[0], projectors[0] if projectors else None
+        return models[0], eyes[0] if eyes else None
 
 
 def _changed(before: Profile, recipe: Recipe) -> tuple[Profile, tuple[str, ...]]:

@@ -22,13 +22,12 @@ from models.engine.backend import (
     SequenceFailed,
     Work,
 )
-from models.engine.llama_config import child_config, said_with_each
+from models.engine.llama_config import child_of, said_with_each
 from models.engine.llama_disk import LlamaDisk
 from models.engine.llama_drafts import DraftCount
 from models.engine.llama_embed import LlamaEmbeddings, LlamaQuestion
 from models.engine.llama_grammar import LlamaGrammars
 from models.engine.llama_kept import Kept
-from models.engine.llama_process import LlamaProcess
 from models.engine.llama_recall import Recall
 from models.engine.llama_request import Asked, LlamaRequests
 from models.engine.llama_sequence import Sequence, run_of_seeds
@@ -57,8 +56,8 @@ def open_llama(
     adapters.check(spec.model, spec.adapters)
     drafts.check(spec.model, spec.drafts)
     projectors.check(spec.model)
-    disk = LlamaDisk(prompts, spec) if prompts else None
-    return LlamaBackend(spec, read_template(spec.model.path), wake, command, disk)
+    source = read_template(spec.model.path)
+    return LlamaBackend(spec, source, wake, command, LlamaDisk(prompts, spec) if prompts else None)
 
 
 class LlamaBackend:
@@ -89,12 +88,7 @@ class LlamaBackend:
         self._embeddings = LlamaEmbeddings(spec.model.details)
         self._kept = Kept(spec)
         self._drafts = DraftCount(spec)
-        self._process = LlamaProcess(
-            child_config(spec, disk),
-            model_name=str(spec.model.name),
-            on_change=wake,
-            command=command,
-        )
+        self._process = child_of(spec, disk, wake, command)
         self._recall = Recall(disk, self._process) if disk else None
         tokenizer = LlamaTokenizer(self._process, source)
         sight = sight_of(spec.model, tokenizer, source.bos_token, self._process.media_marker)

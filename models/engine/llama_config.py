@@ -1,12 +1,24 @@
 """What a child is told of the model that it is to run: see ``llama_worker.py``."""
 
+from collections.abc import Callable
+
 from models import projectors
 from models.drafts import Lookup
 from models.engine.backend import LoadSpec
 from models.engine.llama_client import JSON
 from models.engine.llama_disk import LlamaDisk
-from models.engine.llama_process import prefill_chunk_tokens
+from models.engine.llama_process import LlamaProcess, prefill_chunk_tokens
 from models.model import Model
+from models.worker import Command
+
+
+def child_of(
+    spec: LoadSpec, disk: LlamaDisk | None, on_change: Callable[[], None], command: Command
+) -> LlamaProcess:
+    """Start the child of a model."""
+    name = str(spec.model.name)
+    config = child_config(spec, disk)
+    return LlamaProcess(config, model_name=name, on_change=on_change, command=command)
 
 
 def child_config(spec: LoadSpec, disk: LlamaDisk | None) -> JSON:

@@ -3,6 +3,7 @@
 import random
 import re
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -225,7 +226,7 @@ def test_an_encoder_decoder_is_refused_and_its_encoder_alone_is_not(tmp_path: Pa
     assert not encoder.details.completes
 
 
-def projector(width: int, more: dict[str, object] | None = None) -> bytes:
+def projector(width: int, more: Mapping[str, object] | None = None) -> bytes:
     return gguf_bytes(
         {
             "general.architecture": "clip",

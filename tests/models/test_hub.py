@@ -32,7 +32,6 @@ def fake() -> Iterator[FakeHub]:
         "README.md": b"# Tiny",
         "tiny-F16.gguf": GGUF,
         "tiny-Q8_0.gguf": GGUF[:100_000],
-        "mmproj-F32.gguf": b"eyes",
     }
     hub.repos["org/tiny-mlx"] = {
         "README.md": b"# Tiny",
@@ -455,6 +454,26 @@ def test_a_search_finds_what_runs_here(hub: Hub, fake: FakeHub):
 )
 def test_a_file_is_known_by_its_quantisation(path: str, label: str):
     assert quantization(path) == label
+
+
+def test_what_reads_pictures_for_a_model_is_pulled_with_it(
+    hub: Hub, fake: FakeHub, store: Store, testdata: Path
+):
+    folder = testdata / "models/tinychat"
+    names = ("tinychat-1m-F16.gguf", "mmproj-tiny-random-F32.gguf")
+    fake.repos["org/eyes-GGUF"] = {each: (folder / each).read_bytes() for each in names}
+
+    pull(hub, "org/eyes-GGUF")
+    model = store.find("org/eyes-GGUF")
+
+    assert model.details.vision
+    assert (model.files.main, model.files.projector) == names
+    assert model.size_bytes == sum((folder / each).stat().st_size for each in names)
+    store.copy("org/eyes-GGUF", "copied")
+    store.remove("org/eyes-GGUF")
+    assert store.find("copied").details.vision
+    store.remove("copied")
+    assert not model.files.folder.exists()
 
 
 def remote(*paths: str) -> list[RemoteFile]:
