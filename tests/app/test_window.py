@@ -583,7 +583,9 @@ def test_light_and_dark_can_be_read() -> None:
             assert contrast(theme.text, ground) >= 7
             assert contrast(theme.muted, ground) >= 4.5
         assert contrast(theme.on_accent, theme.accent) >= 4.5
-        assert contrast(theme.accent, theme.ground) >= 4.5
+        for ground in (theme.ground, theme.raised, theme.bubble):
+            assert contrast(theme.accent, ground) >= 4.5
+        assert contrast(theme.danger, theme.raised) >= 4.5
         assert contrast(theme.danger, theme.danger_ground) >= 4.5
         assert contrast(theme.text, theme.notice_ground) >= 7
         for color in theme.code_colors.values():
