@@ -85,6 +85,8 @@ bench: venv
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.server_cost --runs 1
 	$(BIN)/python -m benchmarks.isolation --model pocket --runs 1 --seconds 1
+	$(BIN)/python -m benchmarks.forms
+	$(BIN)/python -m benchmarks.agents --tokens 2000 --turns 3
 
 format: venv
 	$(BIN)/ruff format .

@@ -37,7 +37,6 @@ from app.services import api_server, open_everything
 from app.settings import LOG_FILE
 from app.theme import Appearance
 from models import downloads, paths
-from models.hub import Hub
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +55,8 @@ class Program(QObject):
         settings = services.settings
         self.chats = Chats(services.residency, services.records, settings.value.model, self)
         self.library = Library(services.store, services.residency, self)
-        hub = Hub(services.store)
-        self._coming = downloads.Downloads(hub, home / downloads.FILE)
-        self.downloads = Downloads(hub, self._coming, self)
+        self._coming = downloads.Downloads(services.hub, home / downloads.FILE)
+        self.downloads = Downloads(services.hub, self._coming, self)
         # It imports the server on the switch's thread, and after the window is there.
         self.switch = ApiSwitch(settings, partial(api_server, services), self)
         self.window = MainWindow(

@@ -12,6 +12,7 @@ from models import builtin
 from models.engine.backend import Backend, LoadSpec
 from models.engine.house import Runner
 from models.engine.installed import has_mlx
+from models.hub import Hub
 from models.model import Kind
 from models.pictures import Pictures
 from models.prompt_files import PromptFiles
@@ -46,6 +47,7 @@ class Services:
     settings: SettingsFile
     prompts: PromptFiles
     keys: Keys
+    hub: Hub
 
     def close(self) -> None:
         """Fail what is running, unload every model, write what is to be written, and wait."""
@@ -83,7 +85,7 @@ def open_everything(home: Path) -> Services:
         make_counter=partial(_counter, home),
         pictures=pictures,
     )
-    services = Services(store, residency, Records(home), settings, prompts, Keys(home))
+    services = Services(store, residency, Records(home), settings, prompts, Keys(home), Hub(store))
     settings.watch(lambda _was, now: _configure(services, pictures, now))
     return services
 
@@ -105,6 +107,7 @@ def api_server(services: Services, host: str, ports: Sequence[int]) -> "ApiServe
             keys=KeyCheck(services.keys) if needs_key else None,
             records=services.records,
             worker_command=worker_command(),
+            hub=services.hub,
         ),
         host,
         ports,

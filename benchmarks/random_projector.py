@@ -14,7 +14,7 @@ import gguf
 import numpy as np
 
 SIDE, PATCH = 336, 14
-WIDTH, FEED_FORWARD, LAYERS, HEADS = 768, 3072, 12, 12  # of ViT-B
+WIDTH, FEED_FORWARD, LAYERS, HEADS = 384, 1536, 12, 6  # of ViT-S
 _PATCHES = (SIDE // PATCH) ** 2
 Shapes: TypeAlias = Iterator[tuple[str, tuple[int, ...]]]
 

@@ -4,7 +4,7 @@
 
 So many questions of each of four sets of the Berkeley leaderboard go to ``ingle serve`` through
 OpenAI's client. Where a tool fits, a call is required, in every other question of a tool by its
-name; a call that is cut counts as wrong. Where none fits, the model may choose.
+name; a call that is cut counts as wrong. Where none fits, the model may choose, greedily.
 """
 
 import argparse
@@ -29,8 +29,20 @@ ENGINES = {"pocket:latest": "llama.cpp", "pocket:mlx": "MLX"}
 AT_ONCE = 8
 MAX_TOKENS = 500
 GREEDY: JSON = {"temperature": 0}
-# The smallest of models goes round in circles, and then a call has no end.
-SAMPLING: JSON = {"temperature": 1.0, "frequency_penalty": 1.0}
+# The smallest of models goes round in circles, and then a call has no end: what it says again
+# costs it more each time, and the ends of strings and lists cost it less.
+_ENDS = ('"', '",', '"}', '"}}', '"]', '"],', "]", "],")  # each a token
+SAMPLING: JSON = {
+    "temperature": 0,
+    "logit_bias": dict.fromkeys(_ENDS, 5),
+    "extra_body": {
+        "dry_multiplier": 1,
+        "dry_base": 1.75,
+        "dry_allowed_length": 2,
+        "dry_penalty_last_n": -1,
+        "dry_sequence_breakers": ["\n"],
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +69,13 @@ def ask(
         "messages": question.messages,
         "tools": question.tools,
         "tool_choice": choice,
+        "parallel_tool_calls": question.kind in ("parallel", IRRELEVANCE),
         "max_tokens": MAX_TOKENS,
         **sampling,
     }
+    create: Any = client.chat.completions.create  # of which of its kinds, the body tells
     try:
-        reply: ChatCompletion = client.chat.completions.create(model=model, **asked)
+        reply: ChatCompletion = create(model=model, **asked)
     except openai.APIError as error:
         return Outcome(question, (), f"refused: {error}")
     (said,) = reply.choices
@@ -115,7 +129,11 @@ def rows(models: list[str], count: int, sampling: JSON) -> Iterator[list[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge tool calls by what was allowed.")
     parser.add_argument("--count", type=int, default=50, help="questions of each set")
-    parser.add_argument("--greedy", action="store_true", help="draw the likeliest tokens")
+    parser.add_argument(
+        "--greedy",
+        action="store_true",
+        help="draw the likeliest tokens, and let it go round in circles",
+    )
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     asked = parser.parse_args()
     print(f"{machine()}; {asked.count} questions of each set\n", flush=True)

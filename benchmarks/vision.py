@@ -1,6 +1,6 @@
 """How long a picture keeps its reader waiting, and others, and whether it leaves memory behind.
 
-    python -m benchmarks.vision [--engines llama] [--rounds 3] [--pictures 100]
+    python -m benchmarks.vision [--engines llama mlx] [--model small] [--rounds 3] [--pictures 100]
 
 First token with a picture of 1,024 x 1,024 pixels: cold, the same chat a second time, and the
 same picture in a chat that begins in another way, which the engine finds nowhere. Then two
@@ -25,7 +25,7 @@ from app.services import Services, open_everything
 from benchmarks.clients import longest_gap
 from benchmarks.gaps import Listener, wait
 from benchmarks.measure import Runs, machine, print_table
-from benchmarks.random_models import SHAPES, write_gguf
+from benchmarks.random_models import SHAPES, Shape, write_gguf
 from benchmarks.random_projector import write_projector
 from models.chat import GenerateRequest, Image, Message, Origin, SamplingParams, Text
 
@@ -38,14 +38,30 @@ _FIRST_PICTURES = 10  # until memory has what it will keep
 _MIB = 1 << 20
 
 
-def write_llama(folder: Path) -> Path:
-    write_gguf(folder / "eyes.gguf", SHAPES["small"], CONTEXT_LENGTH)
-    write_projector(folder / "mmproj.gguf", SHAPES["small"].width)
+def write_llama(folder: Path, shape: Shape) -> Path:
+    write_gguf(folder / "eyes.gguf", shape, CONTEXT_LENGTH)
+    write_projector(folder / "mmproj.gguf", shape.width)
     return folder / "eyes.gguf"
 
 
+def write_mlx(folder: Path, shape: Shape) -> Path:
+    # mlx comes with it, which llama.cpp's side has no use for.
+    from benchmarks.seeing_models import write_seeing  # noqa: PLC0415
+
+    changes = {
+        "hidden_size": shape.width,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "intermediate_size": shape.feed_forward,
+        "rope_scaling": {"type": "mrope", "mrope_section": [8, 12, 12]},
+        "vision_config": {"depth": 2, "embed_dim": 64, "hidden_size": shape.width, "num_heads": 2},
+    }
+    write_seeing(folder / "eyes", "qwen2_vl", changes)
+    return folder / "eyes"
+
+
 # Each writes a model that sees into a folder, and says what is to be imported.
-MODELS: Mapping[str, Callable[[Path], Path]] = {"llama": write_llama}
+MODELS: Mapping[str, Callable[[Path, Shape], Path]] = {"llama": write_llama, "mlx": write_mlx}
 
 
 def picture(number: int) -> bytes:
@@ -134,6 +150,7 @@ def row(asker: Asker, engine: str, rounds: int, pictures: int) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what pictures cost.")
     parser.add_argument("--engines", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--model", choices=SHAPES, default="small")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pictures", type=int, default=100)
     asked = parser.parse_args()
@@ -145,7 +162,7 @@ def main() -> None:
         for engine in asked.engines:
             place = Path(folder) / engine
             place.mkdir()
-            opened.store.import_path(MODELS[engine](place), engine)
+            opened.store.import_path(MODELS[engine](place, SHAPES[asked.model]), engine)
         rows = [
             row(Asker(opened, each), each, asked.rounds, asked.pictures) for each in asked.engines
         ]

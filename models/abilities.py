@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 
+from models import mlx_families
 from models.chat import (
     EmbedRequest,
     GenerateRequest,
@@ -57,7 +58,7 @@ _BOTH = frozenset(
 # What each engine can do by now, with a model that can.
 ENGINES: Mapping[Kind, frozenset[Ability]] = {
     Kind.LLAMA: _BOTH | {Ability.KV_TYPES, Ability.VISION},
-    Kind.MLX: _BOTH,
+    Kind.MLX: _BOTH | {Ability.VISION},
 }
 
 
@@ -74,7 +75,13 @@ def of(model: Model) -> frozenset[Ability]:
         made_for = frozenset({Ability.RERANK})
     else:
         made_for = frozenset({Ability.EMBEDDING, Ability.RERANK})
-    return made_for & ENGINES[model.kind]
+    abilities = made_for & ENGINES[model.kind]
+    return abilities - {Ability.VISION} if _why_blind(model) else abilities
+
+
+def _why_blind(model: Model) -> str:
+    made_to_see = model.kind is Kind.MLX and model.details.vision
+    return mlx_families.why_blind(model) if made_to_see else ""
 
 
 def needed_by(request: GenerateRequest | EmbedRequest | RerankRequest) -> frozenset[Ability]:
@@ -92,7 +99,7 @@ def _needed_to_generate(request: GenerateRequest) -> frozenset[Ability]:
         Ability.TOOLS: bool(request.tools) and request.tool_choice.mode != "none",
         Ability.THINKING: request.thinking not in (None, False),
         Ability.VISION: _has_images(request.prompt),
-        Ability.INSERT: bool(request.suffix),
+        Ability.INSERT: bool(request.suffix or request.snippets),
         Ability.GRAMMAR: request.constraint is not None,
         Ability.LOGPROBS: request.top_logprobs is not None or request.prompt_logprobs,
         Ability.LOGIT_BIAS: bool(request.sampling.logit_bias),
@@ -105,7 +112,8 @@ def check(request: GenerateRequest | EmbedRequest | RerankRequest, model: Model)
     """Raises NotAble where the request needs what the model cannot do."""
     lacking = needed_by(request) - of(model)
     if lacking:
-        raise NotAble(str(model.name), tuple(sorted(lacking)))
+        remedy = _why_blind(model) if Ability.VISION in lacking else ""
+        raise NotAble(str(model.name), tuple(sorted(lacking)), remedy)
 
 
 def check_profile(model: Model) -> None:

@@ -184,6 +184,14 @@ class Overflow(StrEnum):
     TRUNCATE = "truncate"  # likewise, and of what alone is too long the middle goes
 
 
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """A file, or a piece of one, that lies beside the one whose gap is to be filled."""
+
+    text: str
+    filename: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateRequest:
     """One generation: a prompt in, a stream of events out.
@@ -197,6 +205,7 @@ class GenerateRequest:
     prompt: tuple[Message, ...] | str
     preceding_tokens: tuple[int, ...] = ()  # put before the prompt: Ollama's ``context``
     suffix: str = ""  # what follows the completion: fill-in-the-middle
+    snippets: tuple[Snippet, ...] = ()  # put before all that: the first ones go where it is much
     template: str | None = None  # in Jinja; None: the model's own chat template
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()

@@ -7,6 +7,7 @@ from typing import cast
 from models.errors import LoadFailed
 
 _MOST_LAYERS = 4096  # llama.cpp takes 512 (LLAMA_MAX_LAYERS)
+_THOUSAND, _MILLION, _BILLION = 10**3, 10**6, 10**9
 _LARGEST = 1 << 40  # of any count in a model: what is larger is damage
 
 
@@ -66,3 +67,14 @@ def commonest_type(tensors: Iterable[tuple[str, int]]) -> str:
     for type_name, element_count in tensors:
         sizes[type_name] += element_count
     return sizes.most_common(1)[0][0]
+
+
+def human_count(number: int) -> str:
+    """Shorten a count of parameters as Ollama does (format/format.go): 970K, 22.57M, 3.2B."""
+    if number >= _BILLION:
+        billions = number / _BILLION
+        return f"{billions:.0f}B" if billions.is_integer() else f"{billions:.1f}B"
+    if number >= _MILLION:
+        millions = number / _MILLION
+        return f"{millions:.0f}M" if millions.is_integer() else f"{millions:.2f}M"
+    return f"{number / _THOUSAND:.0f}K" if number >= _THOUSAND else str(number)

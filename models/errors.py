@@ -77,15 +77,19 @@ class ContextOverflow(InvalidRequest):
 
 
 class NotAble(InvalidRequest):
-    """``lacking`` are the values of ``models.abilities.Ability`` that it would need."""
+    """``lacking`` are the values of ``models.abilities.Ability`` that it would need.
 
-    def __init__(self, model: str, lacking: tuple[str, ...]) -> None:
+    ``remedy`` is a sentence, where the model could have them.
+    """
+
+    def __init__(self, model: str, lacking: tuple[str, ...], remedy: str = "") -> None:
         super().__init__(
             f"Model {model!r} cannot do this here: {', '.join(lacking)}. "
-            "Leave it out, or choose another model."
+            f"{remedy or 'Leave it out, or choose another model.'}"
         )
         self.model = model
         self.lacking = lacking
+        self.remedy = remedy
 
 
 class ModelNotFound(InferenceError):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from models import pooling, projectors, safetensors
+from models import mlx_families, pooling, projectors, safetensors
 from models.counts import Counts, commonest_type
 from models.errors import InvalidRequest, LoadFailed
 from models.fill_in import SPELLINGS
@@ -78,6 +78,7 @@ def read(path: Path) -> Found:
         LoadFailed: as ``of_gguf`` and ``of_mlx``.
     """
     if (path / "config.json").is_file():
+        mlx_families.refuse_unknown(read_object(path / "config.json"), path.name)
         return Found(Kind.MLX, Files(path, ""), of_mlx(path))
     if path.is_dir():
         path = _only_gguf(path)

@@ -5,7 +5,7 @@ what belongs in between.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,12 @@ SPELLINGS = (
     Spelling("<|plamo:fim_prefix|>", "<|plamo:fim_suffix|>", "<|plamo:fim_middle|>"),
     Spelling("[PREFIX]", "[SUFFIX]", "", suffix_first=True),  # Codestral
 )
+# Before the name of a repository, and before that of each file in it.
+REPOSITORIES = (
+    *("<|repo_name|>", "<|fim_repo|>", "<fim-repo>", "<REPO>"),
+    *("<reponame>", "<repo_name>"),  # Granite, StarCoder 2
+)
+FILES = ("<|file_sep|>", "<file_sep>")  # Qwen, StarCoder 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,8 @@ class FillIn:
     suffix: int
     middle: int | None
     suffix_first: bool = False
+    repository: int | None = None
+    file: int | None = None
 
     @property
     def count(self) -> int:
@@ -71,5 +79,15 @@ def find(id_of: Callable[[str], int | None]) -> FillIn | None:
         ids = [id_of(text) for text in spelling.texts]
         known = [each for each in ids if each is not None]
         if len(known) == len(ids):
-            return FillIn(known[0], known[1], (*known, None)[2], spelling.suffix_first)
+            found = FillIn(known[0], known[1], (*known, None)[2], spelling.suffix_first)
+            return with_files(found, id_of)
     return None
+
+
+def with_files(found: FillIn, id_of: Callable[[str], int | None]) -> FillIn:
+    """Return the same with the tokens for several files, as far as there are any."""
+    repository, file = (
+        next((id for text in texts if (id := id_of(text)) is not None), None)
+        for texts in (REPOSITORIES, FILES)
+    )
+    return replace(found, repository=repository, file=file)

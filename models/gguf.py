@@ -4,14 +4,14 @@ import math
 import os
 import re
 import struct
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
 from models.errors import LoadFailed
-from models.fill_in import FillIn, find
+from models.fill_in import FillIn, find, with_files
 from models.gguf_header import SCALARS, STRING, Header, HeaderReader, LongArray, NotReadable, Value
 
 
@@ -46,6 +46,7 @@ class Vocabulary:
 
 # In newer files and in older ones (gguf-py, gguf/constants.py).
 _FILL_IN_KEYS = (("fim_pre", "fim_suf", "fim_mid"), ("prefix", "suffix", "middle"))
+_FILES_KEYS = ("fim_rep", "fim_sep")
 # llama.cpp's names in a file (common/common.cpp, COMMON_PARAMS_SAMPLING_CONFIG) and ours.
 _SAMPLING_KEYS = {
     "general.sampling.temp": "temperature",
@@ -102,11 +103,6 @@ def fill_in(path: Path, header: Header) -> FillIn | None:
     tokens = header.metadata.get("tokenizer.ggml.tokens")
     if not isinstance(tokens, LongArray) or tokens.element_type != STRING:
         return None
-    for keys in _FILL_IN_KEYS:
-        named = [header.metadata.get(f"tokenizer.ggml.{key}_token_id") for key in keys]
-        ids = [each for each in named if isinstance(each, int) and 0 <= each < tokens.length]
-        if len(ids) == len(keys):
-            return FillIn(ids[0], ids[1], ids[2])
     with _opened(path) as reader:
         raw = reader.raw(tokens)
 
@@ -118,7 +114,28 @@ def fill_in(path: Path, header: Header) -> FillIn | None:
             return None
         return next((id for id, each in enumerate(_strings(raw)) if each == written), None)
 
-    return find(id_of)
+    def named(key: str) -> int | None:
+        id = header.metadata.get(f"tokenizer.ggml.{key}_token_id")
+        return id if isinstance(id, int) and 0 <= id < tokens.length else None
+
+    found = _named_fill_in(named)
+    found = with_files(found, id_of) if found else find(id_of)
+    if found is None:
+        return None
+    repository, file = map(named, _FILES_KEYS)
+    return replace(
+        found,
+        repository=found.repository if repository is None else repository,
+        file=found.file if file is None else file,
+    )
+
+
+def _named_fill_in(named: Callable[[str], int | None]) -> FillIn | None:
+    for keys in _FILL_IN_KEYS:
+        ids = [id for key in keys if (id := named(key)) is not None]
+        if len(ids) == len(keys):
+            return FillIn(ids[0], ids[1], ids[2])
+    return None
 
 
 def read_tokens(path: Path) -> list[bytes]:

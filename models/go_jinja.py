@@ -88,6 +88,11 @@ _ALL_SYSTEM = (
 )
 
 
+def is_jinja(template: str) -> bool:
+    """Whether a template that was given is in Jinja's words already."""
+    return _JINJA.search(template) is not None
+
+
 @lru_cache(64)
 def to_jinja(template: str) -> str:
     """Return the template as Jinja; one that is Jinja already as it stands.
@@ -95,7 +100,7 @@ def to_jinja(template: str) -> str:
     Raises:
         InvalidRequest: it is broken, or uses of Go's templates what is not known here.
     """
-    if _JINJA.search(template):
+    if is_jinja(template):
         return template
     nodes = parse(template)
     names = {name for each in walk(nodes) if (name := _root_name(each))}

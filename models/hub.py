@@ -22,6 +22,7 @@ from models.hub_progress import PullProgress, Report
 from models.hub_search import HubModel
 from models.model import Model
 from models.names import ModelName
+from models.pulls import Pulls
 from models.store import Store
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
 
 class Hub:
     """Searches, and pulls into ``store``. Everything waits for the network: call it from
-    a thread that may wait. Several may pull at the same time.
+    a thread that may wait. Several may pull at the same time; those who pull the same model
+    share one download.
     """
 
     def __init__(self, store: Store, endpoint: str | None = None) -> None:
         self._store = store
         self._endpoint = endpoint or os.environ.get("HF_ENDPOINT") or None
+        self._pulls = Pulls(self._pull)
 
     def search(self, query: str, limit: int = 30) -> list[HubModel]:
         """Return models whose names have ``query`` in them, most downloaded first.
@@ -62,11 +65,19 @@ class Hub:
         Raises:
             InvalidModelName: it cannot be a name.
             PullCancelled: soon after ``cancelled`` is set. What has arrived is kept.
+            DiskFull: there is no room for it, or none any more. Likewise.
             PullFailed: with one sentence that says why.
         """
-        parsed = ModelName.parse(name)
-        if not parsed.namespace:
+        if not ModelName.parse(name).namespace:
             return self._already_here(name, on_progress)
+        return self._pulls.pull(name, on_progress, cancelled)
+
+    # -- Inside --------------------------------------------
+
+    def _pull(
+        self, name: str, on_progress: Callable[[PullProgress], None], cancelled: threading.Event
+    ) -> Model:
+        parsed = ModelName.parse(name)
         folder = self._store.partial / parsed.file_stem
         report = Report(on_progress)
         with told(PullFailed, parsed.repo), _one_at_a_time(folder, name):
@@ -78,8 +89,6 @@ class Hub:
             model = self._store.adopt(path, name, hashes)
         report.say("success")
         return model
-
-    # -- Inside --------------------------------------------
 
     def _already_here(self, name: str, on_progress: Callable[[PullProgress], None]) -> Model:
         """The pocket model, and what was imported, need no hub."""

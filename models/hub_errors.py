@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from http import HTTPStatus
 
 from models import proxies
-from models.errors import InferenceError
+from models.disk import room_needed
+from models.errors import DiskFull, InferenceError
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,9 @@ class PullCancelled(InferenceError):
 def told(error_class: type[HubError], what: str) -> Generator[None]:
     """Say in one sentence what went wrong, whoever noticed."""
     try:
-        yield
-    except (PullCancelled, PullFailed):
+        with room_needed():
+            yield
+    except (PullCancelled, PullFailed, DiskFull):
         raise
     except InferenceError as error:
         raise error_class(str(error)) from None

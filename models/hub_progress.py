@@ -11,12 +11,13 @@ _SECONDS_BETWEEN_REPORTS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class PullProgress:
-    """How far a pull is. The bytes are those of all files of the model together."""
+    """How far a pull is, or a push. The bytes are those of all files of the model together."""
 
     status: str  # in Ollama's words: see ``Hub.pull``
     file: str = ""  # the one on its way
     completed_bytes: int = 0
     total_bytes: int = 0  # 0 while it is not known
+    sha256: str = ""  # of the file, where they are those of it alone
 
 
 class Report:

@@ -4,7 +4,8 @@ import platform
 import sys
 from dataclasses import dataclass, replace
 
-from models import adapters, pooling
+from models import abilities, adapters, pooling
+from models.abilities import Ability
 from models.drafts import Drafts, Lookup
 from models.engine.backend import LoadSpec
 from models.engine.prepared import CONTEXT_STEP, rounded_up
@@ -37,6 +38,10 @@ _WORKING_BYTES = 128 << 20
 _WORKING_SHARE = 0.1
 # Of the texts in which drafts are looked up: 16 MB at first, and up to 57.
 _LOOKUP_BYTES = 64 << 20
+# On MLX: what towers made of the last pictures, some dozen of a thousand tokens, and their work
+# on one. A child of llama.cpp keeps no such thing.
+_FEATURES_BYTES = 128 << 20
+_TOWER_BYTES = 256 << 20
 # Where the files do not tell what a token takes: a guess from models that do. A 7B model
 # without grouped heads has 512 KiB a token and 13 GiB of weights; most have far less.
 _USUAL_TOKENS = 25_000
@@ -172,7 +177,9 @@ def _spec(
     if isinstance(wish.drafts, Model):
         weights += wish.drafts.size_bytes
     working = _WORKING_BYTES + int(weights * _WORKING_SHARE) + _attention(model, context)
-    working += model.details.picture_bytes
+    sees = model.kind is Kind.MLX and Ability.VISION in abilities.of(model)
+    features = _FEATURES_BYTES if sees else 0
+    working += features + _TOWER_BYTES if sees else model.details.picture_bytes
     need = Need(
         weights_bytes=weights,
         cache_bytes=sequences_bytes + prompt_cache_bytes,
@@ -190,6 +197,7 @@ def _spec(
         kv_type=wish.kv_type,
         adapters=put_on,
         drafts=wish.drafts,
+        features_bytes=features,
     )
 
 

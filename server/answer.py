@@ -222,10 +222,10 @@ class Frames(ResponseBody, AsyncIterator[bytes]):
         )
 
     def tick(self) -> None:
-        """Time has passed: say that we are still there, if nothing else was said."""
+        """Time has passed: say that it goes on, if nothing else was said and it does."""
         if self._over:
             return
-        if self._quiet and not self._ready:
+        if self._quiet and not self._ready and not self._voices.are_stuck():
             self._ready.append(self._frame(self._ping()) if self._ping else self._wire.ping)
             self._voices.nudge()
         self._quiet = True

@@ -8,13 +8,14 @@ from http import HTTPStatus
 
 from quart import Quart, Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
-from werkzeug.routing import RequestRedirect, WebsocketMismatch
+from werkzeug.routing import WebsocketMismatch
 
 from models.chat import GenerateRequest
 from models.downloads import Puller
 from models.errors import InferenceError
 from models.hub import Hub
 from models.records.passing import PassingRecords
+from models.registry import Registry
 from models.store import Store
 from models.version import own_version
 from models.worker import PYTHON, Command
@@ -50,6 +51,8 @@ class Api(Quart):
         # server.body has its own limits.
         for limit in ("RESPONSE_TIMEOUT", "BODY_TIMEOUT", "MAX_CONTENT_LENGTH"):
             self.config[limit] = None
+        # It would send clients elsewhere, with a page: see server.guard.
+        self.url_map.merge_slashes = False
 
     def close(self) -> None:
         """End what the application has started beside itself. Harmless twice."""
@@ -83,7 +86,7 @@ def create_app(
     answered: metrics.Answered = Counter()
     app = Api(streams, LargeBodies(worker_command))
     for blueprint in (
-        ollama.routes(streams, shelf, store, hub or Hub(store)),
+        ollama.routes(streams, shelf, store, hub or Hub(store), Registry(store)),
         openai.routes(streams, shelf),
         openai_responses.routes(streams, shelf, records or app.passing_records),
         anthropic.routes(streams, tokens, shelf),
@@ -92,7 +95,7 @@ def create_app(
         description.routes(),
     ):
         app.register_blueprint(blueprint)
-    _add_health(app, engines)
+    _add_health(app, engines, keys)
     _add_error_handlers(app)
     guard = Guard(
         Paced(app.asgi_app, ollama.blobs.PATH),
@@ -117,17 +120,21 @@ def _listed(variable: str) -> list[str]:
     return os.environ.get(variable, "").split(",")
 
 
-def _add_health(app: Quart, engines: Engines) -> None:
+def _add_health(app: Quart, engines: Engines, keys: KeyCheck | None) -> None:
     @app.get("/health")
     @app.get("/v1/health")  # as llama.cpp's server has it
     async def health() -> Response:
-        loaded = [str(each.model.name) for each in engines.residents() if not each.loading]
         found = engines.health()
-        body: Json = {"status": "ok" if found.ok else "failed", "models": loaded}
-        if found.ok:
-            return reply(body, JSON)
-        body["error"] = " ".join(found.troubles)
-        return reply(body, JSON, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        body: Json = {"status": "ok" if found.ok else "failed"}
+        # Everybody may ask, and models are named to those alone who may ask for them elsewhere.
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if keys is None or await keys.knows(headers):
+            loaded = [str(each.model.name) for each in engines.residents() if not each.loading]
+            body["models"] = loaded
+            if not found.ok:
+                body["error"] = " ".join(found.troubles)
+        status = HTTPStatus.OK if found.ok else HTTPStatus.SERVICE_UNAVAILABLE
+        return reply(body, JSON, status=status)
 
 
 def _add_error_handlers(app: Quart) -> None:
@@ -136,10 +143,8 @@ def _add_error_handlers(app: Quart) -> None:
         return _error_reply(error)
 
     @app.errorhandler(HTTPException)
-    async def refused(error: HTTPException) -> Response | HTTPException:
+    async def refused(error: HTTPException) -> Response:
         """An unknown path or a wrong method, as the wire of that path says it."""
-        if isinstance(error, RequestRedirect):
-            return error
         status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
         said = "page not found" if status == HTTPStatus.NOT_FOUND else error.name.lower()
         if isinstance(error, WebsocketMismatch):

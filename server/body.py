@@ -1,7 +1,7 @@
 """From the bytes of a request to a JSON object, with everything refused that is neither."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TypeVar
 
 from quart import Request, current_app
@@ -31,6 +31,9 @@ class BodyTooLarge(InvalidRequest):
 
 class BodyStalled(InvalidRequest):
     status_hint = 408
+
+    def __init__(self) -> None:
+        super().__init__("The request body stopped coming.")
 
 
 async def read_json(request: Request) -> Json:
@@ -74,19 +77,31 @@ async def _read(request: Request) -> list[bytes]:
     body = plain(request.headers.get("Content-Encoding", ""))
     chunks: list[bytes] = []
     came_bytes = made_bytes = 0
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(_STALL_SECONDS) as limit:
-            async for chunk in request.body:
-                limit.reschedule(loop.time() + _STALL_SECONDS)
-                came_bytes += len(chunk)
-                for piece in body.pieces(chunk):
-                    made_bytes += len(piece)
-                    if max(came_bytes, made_bytes) > most_bytes:
-                        raise BodyTooLarge(most_bytes)
-                    chunks.append(piece)
-                    await asyncio.sleep(0)  # a little can become very much
-    except TimeoutError:
-        raise BodyStalled("The request body stopped coming.") from None
+    async for chunk in arriving(request):
+        came_bytes += len(chunk)
+        for piece in body.pieces(chunk):
+            made_bytes += len(piece)
+            if max(came_bytes, made_bytes) > most_bytes:
+                raise BodyTooLarge(most_bytes)
+            chunks.append(piece)
+            await asyncio.sleep(0)  # a little can become very much
     body.end()
     return chunks
+
+
+async def arriving(request: Request) -> AsyncGenerator[bytes, None]:
+    """Yield a body in the chunks in which it comes.
+
+    Raises:
+        BodyStalled: it has stopped coming before its end.
+    """
+    body = aiter(request.body)
+    while True:
+        try:
+            async with asyncio.timeout(_STALL_SECONDS):
+                chunk = await anext(body, None)
+        except TimeoutError:
+            raise BodyStalled from None
+        if chunk is None:
+            return
+        yield chunk

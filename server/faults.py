@@ -70,7 +70,8 @@ def not_able(error: NotAble, asked: str, deed: str) -> InvalidRequest:
         return InvalidRequest(f'"{asked}" does not support {deed}', field="model")
     for ability in _OLLAMAS:
         if ability in lacking:
-            return InvalidRequest(f"{_registry_name(error.model)} does not support {ability}")
+            said = f"{_registry_name(error.model)} does not support {ability}"
+            return InvalidRequest(f"{said}. {error.remedy}" if error.remedy else said)
     if Ability.THINKING in lacking:
         return InvalidRequest(f'"{asked}" does not support thinking')
     return error

@@ -4,6 +4,7 @@ It stands below the framework, so that it holds for websockets too.
 """
 
 import logging
+import re
 from collections.abc import Awaitable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -16,13 +17,15 @@ from server.asgi import Asgi, Calls, Scope
 from server.framing import to_json
 from server.key_check import KeyCheck
 from server.keys import KeyRefused
-from server.security import PREFLIGHT_HEADERS, HostCheck, HostRefused, Origins
+from server.security import PREFLIGHT_HEADERS, SIGNATURE, HostCheck, HostRefused, Origins
 from server.wires import wire_at
 
 log = logging.getLogger(__name__)
 
 _Headers: TypeAlias = list[tuple[bytes, bytes]]
 
+# But for those of an address, which may be the name of a model.
+_SLASHES = re.compile(r"(?<!:)/{2,}")
 _MOST_NAMES_LOGGED = 100  # a page can make up as many as it likes
 # The messages that carry the headers of an answer.
 _STARTS = ("http.response.start", "websocket.http.response.start", "websocket.accept")
@@ -31,7 +34,7 @@ _STARTS = ("http.response.start", "websocket.http.response.start", "websocket.ac
 class Guard:
     """Lets in whom ``hosts``, ``origins`` and ``keys`` allow, and signs every answer.
 
-    A slash too many at the end of a path is taken away. Without ``keys`` none is needed.
+    Slashes too many in a path, and at its end, are taken away. Without ``keys`` none is needed.
     """
 
     def __init__(
@@ -41,7 +44,7 @@ class Guard:
         self._hosts = hosts
         self._origins = origins
         self._keys = keys
-        self._signature = (b"x-inglenook-version", version.encode())
+        self._signature = (SIGNATURE.lower().encode(), version.encode())
         self._logged: set[str] = set()
 
     async def __call__(
@@ -50,7 +53,7 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        scope["path"] = scope["path"].rstrip("/") or "/"
+        scope["path"] = _SLASHES.sub("/", scope["path"]).rstrip("/") or "/"
         given = _headers(scope)
         host, origin = given.get("host", ""), given.get("origin", "")
         server = scope["server"]

@@ -39,10 +39,14 @@ class KeyCheck:
                 "An API key is needed here, in the header 'Authorization: Bearer KEY': "
                 "'ingle key add NAME' makes one."
             )
+        if not await self.knows(headers):
+            raise KeyRefused("This API key is not known here: 'ingle key add NAME' makes one.")
+
+    async def knows(self, headers: Mapping[str, str]) -> bool:
+        """Whether they have a key of ours, whatever is asked for."""
         if time.monotonic() - self._read_at > _FRESH_SECONDS:
             await self._read()
-        if not any([keys.are(token, self._known) for token in tokens]):
-            raise KeyRefused("This API key is not known here: 'ingle key add NAME' makes one.")
+        return any([keys.are(token, self._known) for token in _tokens(headers)])
 
     async def _read(self) -> None:
         try:

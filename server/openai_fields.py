@@ -1,4 +1,4 @@
-"""What OpenAI's chat completions ask for beside messages: tools, forms, thinking, odds."""
+"""What OpenAI's APIs ask for beside messages: tools, forms, thinking, odds."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from models.errors import InvalidRequest
 from server.fields import Fields
 from server.tools import read_function, read_tools
 
-_EFFORTS: dict[str, Thinking] = {
+EFFORTS: dict[str, Thinking] = {
     "none": False,
     "minimal": "low",
     "low": "low",
@@ -53,16 +53,19 @@ def read_all_tools(fields: Fields) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
     known = {tool.name for tool in tools}
     for name in names:
         if name not in known:
-            raise InvalidRequest(
-                f'"tool_choice" names {name[:80]!r}, which is none of the tools.',
-                field="tool_choice",
-            )
+            raise no_such_tool(name)
     if mode == "required" and not tools:
         raise InvalidRequest(
             '"tool_choice" requires a call, and there are no tools.', field="tool_choice"
         )
     parallel = fields.flag("parallel_tool_calls") is not False
     return tools, ToolChoice(mode, names, parallel), bool(old)
+
+
+def no_such_tool(name: str) -> InvalidRequest:
+    return InvalidRequest(
+        f'"tool_choice" names {name[:80]!r}, which is none of the tools.', field="tool_choice"
+    )
 
 
 _Choice: TypeAlias = tuple[Mode, tuple[str, ...]]
@@ -73,13 +76,14 @@ def _choice(fields: Fields, name: str, named: Callable[[Fields], _Choice]) -> _C
     if value is None:
         return "auto", ()
     if isinstance(value, str):
-        return _mode(fields, name), ()
+        return read_mode(fields, name), ()
     inner = fields.inner(name)
     assert inner is not None
     return named(inner)
 
 
-def _mode(fields: Fields, name: str) -> Mode:
+def read_mode(fields: Fields, name: str) -> Mode:
+    """Return whether tools may, must or must not be called. Raises InvalidRequest."""
     mode = fields.required_text(name)
     if mode not in _MODES:
         raise fields.wrong(name, "'none', 'auto', 'required' or a tool", mode)
@@ -104,7 +108,7 @@ def _named_in_kind(choice: Fields) -> _Choice:
         names = [
             name for each in allowed.objects("tools") or () for name in _named_in_kind(each)[1]
         ]
-        return _mode(allowed, "mode"), tuple(names)
+        return read_mode(allowed, "mode"), tuple(names)
     raise InvalidRequest(
         f'"{choice.name("type")}" {kind[:40]!r} is not supported: only functions are.',
         field=choice.name("type"),
@@ -175,28 +179,29 @@ def read_thinking(fields: Fields) -> tuple[Thinking, str]:
     """
     if fields.has("think"):
         value = fields.value("think")
-        return (value, "") if isinstance(value, bool) else (_effort(fields, "think"), "")
+        return (value, "") if isinstance(value, bool) else (read_effort(fields, "think"), "")
     if fields.text("reasoning_effort"):
-        return _effort(fields, "reasoning_effort"), "reasoning_effort"
+        return read_effort(fields, "reasoning_effort"), "reasoning_effort"
     reasoning = fields.inner("reasoning")
     if reasoning and reasoning.text("effort"):
-        return _effort(reasoning, "effort"), "reasoning.effort"
+        return read_effort(reasoning, "effort"), "reasoning.effort"
     template = fields.inner("chat_template_kwargs")  # as vLLM and llama.cpp's server have it
     thinking = template.flag("enable_thinking") if template else None
     return thinking, "" if thinking is None else "chat_template_kwargs.enable_thinking"
 
 
-def _effort(fields: Fields, name: str) -> Thinking:
+def read_effort(fields: Fields, name: str) -> Thinking:
+    """Raises InvalidRequest."""
     effort = fields.text(name)
     if effort is None:
         return None
-    if effort not in _EFFORTS:
-        known = ", ".join(_EFFORTS)
+    if effort not in EFFORTS:
+        known = ", ".join(EFFORTS)
         raise InvalidRequest(
             f'"{fields.name(name)}" must be one of {known}, not {effort[:40]!r}.',
             field=fields.name(name),
         )
-    return _EFFORTS[effort]
+    return EFFORTS[effort]
 
 
 def read_top_logprobs(fields: Fields) -> int | None:

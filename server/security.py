@@ -11,6 +11,8 @@ from ipaddress import ip_address
 
 from models.errors import InferenceError
 
+# The header that every answer has, and no other program's.
+SIGNATURE = "X-Inglenook-Version"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _REQUEST_HEADERS = (
     "Authorization",

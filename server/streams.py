@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import Protocol, get_args
 
 from models.chat import GenerateRequest, Origin, Request
-from models.errors import InferenceError
+from models.errors import InferenceError, InvalidModelName
 from models.events import Event, Failed, Last, Sink
-from models.health import Health
+from models.health import STUCK_SECONDS, Health
+from models.names import ModelName
 from models.resident import Resident
 from models.spelling import Spelling
 from models.totals import Totals
@@ -111,6 +112,10 @@ class Running:
         """Let whoever waits for events look at once."""
         self.bell.ring()
 
+    def is_stuck(self) -> bool:
+        """Whether its model has work, and has taken no step for longer than steps take."""
+        return self._streams.silent_seconds(self.request.model) > STUCK_SECONDS
+
     def cancel(self) -> None:
         """End the request before its next token. Harmless once it is over."""
         if self._over or self._cancelled:
@@ -206,6 +211,14 @@ class Streams:
 
     def running(self) -> list[Running]:
         return list(self._running.values())
+
+    def silent_seconds(self, model: str) -> float:
+        """Return for how long a model has taken no step although it has work."""
+        with suppress(InvalidModelName):
+            key = ModelName.parse(model).key
+            found = [each for each in self.engines.residents() if key in each.names]
+            return max((each.doing.silent_seconds for each in found), default=0.0)
+        return 0.0
 
     def end_all(self, error: InferenceError) -> None:
         """Fail every request, so that its client is told."""

@@ -1,9 +1,11 @@
 """How many tool calls of a model could not be read, as every wire tells it."""
 
 from collections.abc import Iterable, Sequence
+from typing import overload
 
 from models.events import Event, Finished
 from models.reply import Reply
+from server.fields import Json
 from server.framing import Chunk, Encoded
 
 
@@ -13,6 +15,10 @@ def unread_headers(replies: Sequence[Reply]) -> dict[str, str]:
     return {"X-Inglenook-Unread-Calls": str(count)} if count else {}
 
 
+@overload
+def with_unread(chunks: Iterable[Json], event: Event) -> Iterable[Json]: ...
+@overload
+def with_unread(chunks: Iterable[Chunk], event: Event) -> Iterable[Chunk]: ...
 def with_unread(chunks: Iterable[Chunk], event: Event) -> Iterable[Chunk]:
     """Return the frames of an event, of which the last tells it where a stream ends."""
     if not isinstance(event, Finished) or not event.unread_calls:

@@ -71,6 +71,10 @@ class Voices:
         """Let whoever waits for events look at once."""
         self._bell.ring()
 
+    def are_stuck(self) -> bool:
+        """Whether the engine does nothing for them although it should."""
+        return any(each.is_stuck() for each in self.running)
+
     def leave(self) -> None:
         for each in self.running:
             each.leave()

@@ -22,6 +22,7 @@ KTRANSFORMERS = "ktransformers-api"
 
 _FENCE = re.compile(r"```[ ]?(python|javascript|shell|modelfile)?\s(.*?)```", re.DOTALL)
 _HEADING_OR_BOX = re.compile(r"### `(/v1/[^`]+)`|- \[[x ]\] (.+?)(?= - \[|\s#|\s*\n|\s*$)")
+_HEADING_OR_FIELD = re.compile(r"### `(/v1/[^`]+)`|- \[([ x])\] `(\w+)`")
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,15 @@ def boxes(document: str) -> Iterator[tuple[str, str]]:
         route = match[1] or route
         if match[2]:
             yield route, match[2].replace("`", "")
+
+
+def fields(document: str) -> Iterator[tuple[str, str, bool]]:
+    """Every field that has a box: its route, its name, and whether that is ticked."""
+    route = ""
+    for match in _HEADING_OR_FIELD.finditer(text_of(document)):
+        route = match[1] or route
+        if match[3]:
+            yield route, match[3], match[2] == "x"
 
 
 def _javascript(document: str, code: str) -> Program:

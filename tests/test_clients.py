@@ -663,30 +663,13 @@ class TestLlamaServer:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 class TestCurl:
-    """The examples of Ollama's documentation, as they stand there."""
+    """Ollama's own API as its documentation shows it; of OpenAI's: tests/test_documents.py."""
 
     def curl(self, *arguments: str) -> Any:
         run = subprocess.run(
             ["curl", "-sS", "--fail", *arguments], capture_output=True, text=True, check=True
         )
         return [json.loads(line) for line in run.stdout.splitlines()]
-
-    def test_a_completion(self, port: int):
-        [reply] = self.curl(
-            f"http://localhost:{port}/v1/chat/completions",
-            "-H",
-            "Content-Type: application/json",
-            "-d",
-            """{
-                "model": "llama3.2",
-                "messages": [
-                    {"role": "system", "content": "You are a helpful assistant."},
-                    {"role": "user", "content": "Hello!"}
-                ]
-            }""",
-        )
-
-        assert reply["choices"][0]["message"]["content"]
 
     def test_a_chat(self, port: int):
         lines = self.curl(
@@ -709,10 +692,3 @@ class TestCurl:
         )
 
         assert reply["response"]
-
-    def test_the_models(self, port: int):
-        [models] = self.curl(f"http://localhost:{port}/v1/models")
-        [model] = self.curl(f"http://localhost:{port}/v1/models/llama3.2")
-
-        assert "llama3.2:latest" in [each["id"] for each in models["data"]]
-        assert model["id"] == "llama3.2"

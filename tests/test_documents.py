@@ -20,6 +20,8 @@ import httpx
 import pytest
 
 from app.services import api_server, open_everything
+from server.contract import Honour
+from server.routes import FAMILIES
 from tests import documents
 from tests.conftest import REPOSITORY, TESTDATA
 from tests.document_boxes import BOXES, FILLS_IN, VISION
@@ -416,6 +418,23 @@ def test_every_box_is_ticked_here(serving: Serving, route: str, name: str):
         assert box.holds([json.loads(event) for event in events[:-1]])
     else:
         assert box.holds(answer.json()), answer.text
+
+
+def test_no_field_that_has_a_box_is_ignored_but_for_hints():
+    honours = {
+        (route.path, row.name): row.honour
+        for family in FAMILIES
+        for route in family.routes
+        for row in route.rows
+    }
+    fields = {each for document in DOCUMENTS for each in documents.fields(document)}
+    ticked = {(route, name) for route, name, tick in fields if tick}
+    others = {(route, name) for route, name, tick in fields if not tick} - ticked
+
+    assert len(ticked) > 20
+    assert {each for each in ticked if honours.get(each) is not Honour.SUPPORTED} == set()
+    assert {name for _, name in others} >= HINTS
+    assert {n for r, n in others if honours.get((r, n)) is not Honour.SUPPORTED} == HINTS
 
 
 def test_a_suffix_is_refused_for_a_model_that_was_not_trained_to_fill_in(serving: Serving):

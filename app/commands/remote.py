@@ -2,9 +2,10 @@
 
 import json
 import os
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from http.client import HTTPException, InvalidURL
+from http.client import HTTPException, HTTPResponse, InvalidURL
 from typing import Any, cast
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
@@ -13,6 +14,7 @@ from app import words
 from app.commands import CommandFailed, text
 from app.settings import Settings
 from models import paths
+from server.security import SIGNATURE
 
 _SECONDS = 10.0
 _KNOCK_SECONDS = 2.0
@@ -74,13 +76,13 @@ def server_urls(host: str | None, port: int | None) -> list[str]:
 def answers(url: str) -> bool:
     """Whether Inglenook is there, and not another program."""
     try:
-        health = fetch(f"{url}/health", seconds=_KNOCK_SECONDS)
+        with _open(f"{url}/health", seconds=_KNOCK_SECONDS) as response:
+            return SIGNATURE in response.headers
     except HTTPError as error:
         with error:
-            return b'"models"' in error.read()  # it is there, and says what is wrong with it
+            return SIGNATURE in error.headers  # it is there, and says what is wrong with it
     except (OSError, HTTPException, ValueError):
         return False
-    return isinstance(health, dict) and "models" in health
 
 
 def fetch(url: str, body: dict[str, Any] | None = None, seconds: float = _SECONDS) -> object:
@@ -92,12 +94,18 @@ def fetch(url: str, body: dict[str, Any] | None = None, seconds: float = _SECOND
         HTTPError: it says no. Close it.
         OSError, HTTPException, ValueError: nobody answers, or not with JSON.
     """
+    with _open(url, body, seconds) as response:
+        return json.loads(response.read())
+
+
+def _open(
+    url: str, body: dict[str, Any] | None = None, seconds: float = _SECONDS
+) -> AbstractContextManager[HTTPResponse]:
     data = None if body is None else json.dumps(body).encode()
     opener = build_opener(ProxyHandler({}))
     key = os.environ.get("INGLENOOK_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    with opener.open(Request(url, data, headers), timeout=seconds) as response:
-        return json.loads(response.read())
+    return opener.open(Request(url, data, headers), timeout=seconds)
 
 
 def _ask(url: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class LoadSpec:
     adapters: tuple[Adapter, ...] = ()
     drafts: Drafts | None = None
     prompt_cache_bytes: int = 0  # for prompts whose sequences have ended, of need.cache_bytes
+    features_bytes: int = 0  # for what was made of pictures, of need.working_bytes
 
     @property
     def key(self) -> str:

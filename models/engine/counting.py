@@ -15,12 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from models import facts, gguf, json_file
+from models import abilities, facts, gguf, json_file
+from models.abilities import Ability
 from models.engine.llama_sight import guessed_sight
 from models.engine.prompt import Prompter
+from models.engine.sight import Sight
 from models.engine.spelling import CountedSpelling
 from models.engine.template import ChatTemplate
-from models.engine.tokenizer import Around, SpellingTokenizer
+from models.engine.tokenizer import Around, SpellingTokenizer, Tokenizer
 from models.engine.tokenizer_process import TokenizerProcess
 from models.engine.vocabulary_child import VocabularyChild
 from models.engine.vocabulary_file import write_vocabulary
@@ -69,7 +71,7 @@ class Counter:
                 template,
                 tokenizer,
                 model.details.context_length,
-                sight=guessed_sight(model, tokenizer, bos_token) if model.details.vision else None,
+                sight=_sight_of(model, tokenizer, bos_token),
             )
             found = CountedSpelling(prompter, tokenizer, model.profile)
         with self._changed:
@@ -253,6 +255,17 @@ class _Lent:
     def text_of(self, ids: Sequence[int]) -> str:
         with self._counter.child(self._model, self._bos_token) as tokenizer:
             return tokenizer.text_of(ids)
+
+
+def _sight_of(model: Model, tokenizer: Tokenizer, bos_token: str) -> Sight | None:
+    """Raises LoadFailed."""
+    if Ability.VISION not in abilities.of(model):
+        return None
+    if model.kind is Kind.MLX:
+        from models.engine.mlx_sight import CountingSight  # noqa: PLC0415 (brings numpy)
+
+        return CountingSight(model.path)
+    return guessed_sight(model, tokenizer, bos_token)
 
 
 def _template_of(model: Model) -> tuple[ChatTemplate | None, str]:

@@ -23,6 +23,7 @@ class CompiledGrammar:
     # engine that can wait for a token reads none of what comes before.
     trigger: int | None = None
     tail: str = ""
+    tag: str = ""  # what the trigger shows, where a model may spell it in other tokens, too
     # Of what comes behind a thought that has been ended; "": that is no other than ``lark``.
     answer: str = ""
 

@@ -88,9 +88,9 @@ class _Rules:
             answer = f"GAP (body | {calls})"
         else:
             answer = f"(REST | lead {more})"
-        trigger, tail = None, ""
+        trigger, tail, tag = None, "", ""
         if mode == "auto" and not constraint and self._trigger is not None:
-            trigger, tail = self._trigger, self._lark(more)
+            trigger, tail, tag = self._trigger, self._lark(more), self._offer.calls.begin
         elif self._offer.thought == "begun" and self._tokens.think_end is not None:
             trigger, tail = self._tokens.think_end, self._lark(answer)
         return CompiledGrammar(
@@ -98,6 +98,7 @@ class _Rules:
             text=self._text(),
             trigger=trigger,
             tail=tail,
+            tag=tag,
             answer=self._lark(answer),
         )
 

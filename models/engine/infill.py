@@ -1,12 +1,21 @@
 """The prompt that has a model fill in the middle, cut to fit."""
 
-from models.chat import GenerateRequest, Overflow
+from collections.abc import Sequence
+from itertools import chain
+
+from models.chat import GenerateRequest, Overflow, Snippet
 from models.engine.counted import LONG_CHARACTERS, TooLong, readable, tokens_within
 from models.engine.tokenizer import Tokenizer
 from models.fill_in import FillIn
 
 # Of a prompt that is cut: for what stands behind the gap. llama.cpp's share (/infill).
 _BEHIND = 4
+# Nobody says what they are called: its words too.
+_REPOSITORY = "myproject"
+_FILENAME = "filename"
+_SNIPPETS_NAME = "tmp"
+# Where a model has no token for it.
+_HEADING = "\n\n--- snippet ---\n\n"
 
 
 def infill_tokens(
@@ -14,7 +23,8 @@ def infill_tokens(
 ) -> list[int]:
     """Return the prompt for what belongs between the request's prompt and its suffix.
 
-    Where it is too long and may be cut, the half that is left ends and begins at the gap.
+    Where it is too long and may be cut, the half that is left ends and begins at the gap. Snippets
+    have what room that leaves them: half of all is the answer's, or as much as it may have.
 
     Raises:
         TooLong: it does not fit into ``room`` tokens, and is not to be cut.
@@ -34,7 +44,40 @@ def infill_tokens(
         ahead = _last(tokenizer, before, most)
         behind = _first(tokenizer, after, max(most // _BEHIND, most - len(ahead)))
         ahead = ahead[max(0, len(ahead) + len(behind) - most) :]
-    return fill_in.around(ahead, behind)
+    answer = min(request.max_tokens or room, room // 2)
+    left = room - len(ahead) - len(behind) - answer
+    beside = _beside(request.snippets, fill_in, tokenizer, left)
+    return beside + fill_in.around(ahead, behind)
+
+
+def _beside(
+    snippets: Sequence[Snippet], fill_in: FillIn, tokenizer: Tokenizer, room: int
+) -> list[int]:
+    """Return the files beside the one with the gap, as llama.cpp's server puts them (/infill).
+
+    The last lie nearest to the gap: where not all fit, these are kept.
+    """
+
+    def heading(filename: str) -> list[int]:
+        if fill_in.file is None:
+            return tokenizer.encode(_HEADING)
+        return [fill_in.file, *tokenizer.encode(readable(f"{filename}\n"))]
+
+    begin: list[int] = []
+    if fill_in.repository is not None:
+        begin = [fill_in.repository, *tokenizer.encode(f"{_REPOSITORY}\n")]
+    end = [] if fill_in.file is None else heading(_FILENAME)
+    room -= len(begin) + len(end)
+    kept: list[list[int]] = []
+    for each in reversed(snippets):
+        name = heading(each.filename or _SNIPPETS_NAME)
+        room -= len(name)
+        if room <= 0:
+            break
+        text = _last(tokenizer, each.text, room)
+        room -= len(text)
+        kept.append(name + text)
+    return [*begin, *chain.from_iterable(reversed(kept)), *end] if kept else []
 
 
 def _before(request: GenerateRequest) -> str:

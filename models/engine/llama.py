@@ -190,9 +190,9 @@ class LlamaBackend:
 
     def _is_stuck(self) -> bool:
         pulse = self._process.pulse
-        # Of a long text to embed nothing comes before it is done.
-        embeds = any(turn.places for turn in self._streams)
-        return pulse.is_idle() if embeds else pulse.is_stuck()
+        # Of a long text to embed nothing comes before it is done, nor of a picture.
+        is_silent = any(turn.places or turn.looks for turn in self._streams)
+        return pulse.is_idle() if is_silent else pulse.is_stuck()
 
     def _sequence(self, ticket: int, work: Work) -> Sequence:
         sequence = Sequence(
@@ -216,6 +216,7 @@ class LlamaBackend:
             order=first.order,
             urgent=first.work.urgent,
             asks_beside=first.work.top_logprobs is not None and not first.work.pictures,
+            looks=bool(first.work.pictures),
         )
         if self._recall and (cells := self._recall.cells(first.work.tokens)):
             self._slots.keep(cells)

@@ -30,6 +30,7 @@ class Turn:
     # Of characters that several tokens make it may ask more, in one more slot, which then
     # has one of its sequences too.
     asks_beside: bool = False
+    looks: bool = False  # at pictures, for as long as each takes: nothing comes of it meanwhile
 
     # Of an ``EmbedWork``, the rows that it asks for; none where it is to write.
     places: range = range(0)

@@ -1,51 +1,22 @@
 """A model that runs in this process, on Apple's GPU: Backend over mlx_lm's batches.
 
 ``mlx_library.py`` has the library, ``mlx_load.py`` loads a folder bit by bit, and
-``mlx_runner.py`` runs what is loaded.
+``mlx_model.py`` is what is loaded.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 
 from models import adapters, facts
 from models.engine.backend import Counters, EmbedWork, LoadSpec, Output, Work
-from models.engine.hf_tokenizer import fill_in_of, tokenizer_of
-from models.engine.mlx_batch import Batches
-from models.engine.mlx_choice import Choice
-from models.engine.mlx_disk import open_mlx_disk
-from models.engine.mlx_echo import Echo
-from models.engine.mlx_encoder import MlxEncoder, decoder_embeddings
-from models.engine.mlx_grammar import MlxGrammars
-from models.engine.mlx_layers import Layer, Layers, cost_of
-from models.engine.mlx_load import (
-    Batch,
-    Library,
-    LoadedFolder,
-    first_line,
-    is_out_of_memory,
-    template_of,
-)
-from models.engine.mlx_lookup import Drafting, Watch
+from models.engine.installed import has_mlx_vlm
+from models.engine.mlx_encoder import MlxEncoder
+from models.engine.mlx_library import import_vision
+from models.engine.mlx_load import Library, LoadedFolder
+from models.engine.mlx_model import MlxModel
 from models.engine.mlx_opening import Opening
-from models.engine.mlx_prefill import Grid, Reader, grid_for
-from models.engine.mlx_runner import Runner
-from models.engine.mlx_sequence import Sequence
-from models.engine.mlx_thoughts import ThoughtEnd
-from models.engine.mlx_vocabulary import Vocabulary
-from models.engine.pieces import pieces_of
-from models.engine.prefix_cache import PrefixCache
-from models.engine.prepared import refuse_unknown
+from models.engine.mlx_seeing_load import SeeingFolder
 from models.engine.prompt import Prompter
-from models.engine.sampling import own_defaults, resolve
-from models.engine.thought_budget import ThoughtBudget
-from models.errors import InferenceError, ModelCrashed, OutOfMemory
 from models.prompt_files import PromptFiles
-
-log = logging.getLogger(__name__)
-
-# On a CPU a pass over nine tokens takes 2.4 times as long as one over one, or more, and drafts
-# lose (benchmarks/drafts.py); on a GPU both wait for the weights.
-_DRAFTS_ON_CPU = False
 
 
 def open_mlx(
@@ -71,10 +42,11 @@ class MlxBackend:
     def __init__(
         self, spec: LoadSpec, wake: Callable[[], None], prompts: PromptFiles | None
     ) -> None:
-        def start(library: Library, loaded: LoadedFolder) -> _Runnable:
-            return _Runnable(library, loaded, spec, prompts, wake)
+        def start(library: Library, loaded: LoadedFolder) -> MlxModel:
+            return MlxModel(library, loaded, spec, prompts, wake, self._seeing)
 
-        self._opening = Opening(spec, wake, adapt=lambda library, _: library, start=start)
+        self._seeing: SeeingFolder | None = None
+        self._opening = Opening(spec, wake, adapt=self._adapt, start=start)
 
     # -- Loading --------------------------------------------------------------
 
@@ -101,8 +73,15 @@ class MlxBackend:
     def load(self) -> bool:
         return self._opening.go_on()
 
+    def _adapt(self, library: Library, spec: LoadSpec) -> Library:
+        # An adapter is for mlx_lm's side alone, so such a model reads texts only.
+        if not spec.model.details.vision or spec.adapters or not has_mlx_vlm():
+            return library
+        self._seeing = SeeingFolder(library, import_vision(), spec.model.path)
+        return self._seeing.library
+
     @property
-    def _loaded(self) -> "_Runnable":
+    def _loaded(self) -> MlxModel:
         return self._opening.loaded
 
     # -- Sequences ------------------------------------------------------------
@@ -133,137 +112,3 @@ class MlxBackend:
         if self._opening.made:
             self._loaded.close()
         self._opening.close()
-
-
-class _Runnable:
-    """What a loaded model is made of: weights, tokenizer, and what runs on them."""
-
-    def __init__(
-        self,
-        library: Library,
-        loaded: LoadedFolder,
-        spec: LoadSpec,
-        prompts: PromptFiles | None,
-        wake: Callable[[], None],
-    ) -> None:
-        tokenizer = loaded.tokenizer
-        self._mx = library.mx
-        self._name = str(spec.model.name)
-        template = template_of(spec.model.path, tokenizer)
-        self._new_pieces = pieces_of(tokenizer, template.family.tags if template else ())
-        ours = tokenizer_of(tokenizer)
-        self._vocabulary = Vocabulary(
-            loaded.vocabulary_size, tokenizer.eos_token_ids, ours.encode, self._new_pieces
-        )
-        self._own_defaults = own_defaults(spec.model.path)
-        self._grammars = MlxGrammars(library.mx, tokenizer, ours, tokenizer.eos_token_ids)
-        self.embeddings = decoder_embeddings(library, loaded, spec)
-        handling = Layers(library.mx)
-        on_cpu = library.mx.default_device() == library.mx.cpu
-        grow = handling.grow(library.make_prompt_cache(loaded.model))
-        self._drafts = grow and (_DRAFTS_ON_CPU or not on_cpu)
-        self.prompter = Prompter(
-            template,
-            ours,
-            spec.context_length,
-            marks=not grow,
-            fill_in=fill_in_of(tokenizer),
-            grammars=self._grammars.maker,
-            get_ready=lambda asked: self._vocabulary.prepare(resolve(asked, self._own_defaults)),
-        )
-        self._weights_bytes = sum(
-            array.nbytes for _, array in library.flatten(loaded.model.parameters())
-        )
-        grid = grid_for(on_cpu, self._weights_bytes)
-        self._disk = prompts and open_mlx_disk(prompts, library, spec, grid.chunk, wake)
-        self.runner = self._new_runner(library, loaded, spec, handling, grid)
-
-    def _new_runner(
-        self, library: Library, loaded: LoadedFolder, spec: LoadSpec, handling: Layers, grid: Grid
-    ) -> Runner:
-        model = loaded.model
-        stop_tokens = sorted(loaded.tokenizer.eos_token_ids)
-        cost = cost_of(library.mx, model, library.make_prompt_cache(model))
-
-        def new_batch() -> Batch:
-            return library.new_batch(
-                model,
-                stop_tokens=[[token] for token in stop_tokens],
-                completion_batch_size=spec.max_sequences,
-                prefill_batch_size=spec.max_sequences,
-            )
-
-        def new_drafting(row: Sequence, layers: list[Layer]) -> Drafting:
-            assert row.watch
-            return Drafting(library.mx, model, layers, row.watch, row.sampler)
-
-        return Runner(
-            Reader(library.mx, model, lambda: library.make_prompt_cache(model), handling, grid),
-            Batches(
-                new_batch,
-                cost,
-                weights_bytes=self._weights_bytes,
-                stop_tokens=frozenset(stop_tokens),
-                new_drafting=new_drafting,
-            ),
-            PrefixCache(
-                spec.prompt_cache_bytes, self._disk, handling=handling, least_gain=grid.chunk
-            ),
-            room_bytes=max(spec.need.cache_bytes, cost(spec.context_length, 1)),
-            most_rows=spec.max_sequences,
-            new_row=self._new_row,
-            new_echo=self._new_echo,
-            explain=self._explain,
-        )
-
-    def close(self) -> None:
-        self.runner.close()
-        self._grammars.close()
-        if self._disk:
-            self._disk.close()
-
-    def insert(self, works: Mapping[int, Work]) -> None:
-        (tokens,) = {work.tokens for work in works.values()}
-        refuse_unknown(tokens, self._vocabulary.size)
-        self.runner.insert(works)
-
-    def _new_row(self, ticket: int, work: Work) -> Sequence:
-        sampling = resolve(work.sampling, self._own_defaults)
-        choice = Choice(self._mx, self._vocabulary, sampling, work.top_logprobs)
-        grammars = [self._grammars.processor(work.grammar)] if work.grammar else []
-        ends = [self._thought_end(work.thought)] if work.thought else []
-        processors = [*choice.processors, *grammars, *ends]
-        # With a seed the text is to be the same to the bit, and a longer pass rounds otherwise.
-        drafts = self._drafts and not processors and work.sampling.seed is None
-        watch = Watch(work.tokens) if drafts else None
-        return Sequence(
-            ticket,
-            self._new_pieces(),
-            length=len(work.tokens),
-            left=work.max_tokens,
-            urgent=work.urgent,
-            sampler=choice.sampler,
-            processors=processors,
-            watchers=[*([watch] if watch else []), *(each.saw for each in (*grammars, *ends))],
-            logprobs=choice.logprobs,
-            watch=watch,
-        )
-
-    def _thought_end(self, budget: ThoughtBudget) -> ThoughtEnd:
-        return ThoughtEnd(self._mx, budget, self._vocabulary.piece)
-
-    def _new_echo(self, work: Work) -> Echo:
-        return Echo(
-            self._mx,
-            work.tokens,
-            work.top_logprobs or 0,
-            piece=self._vocabulary.piece,
-            vocabulary_size=self._vocabulary.size,
-        )
-
-    def _explain(self, error: Exception) -> InferenceError:
-        if is_out_of_memory(error):
-            return OutOfMemory(
-                f"'{self._name}' ran out of memory: use a shorter context or a smaller model."
-            )
-        return ModelCrashed(f"'{self._name}' failed while it was running: {first_line(error)}")

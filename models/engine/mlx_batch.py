@@ -47,6 +47,7 @@ class Batches:
     weights_bytes: that each batch reads in a step.
     stop_tokens: that end a turn.
     new_drafting: has a row with a ``watch`` go on from these layers.
+    with_shift: makes layers those of a row whose positions are shifted; None: none ever is.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class Batches:
         weights_bytes: int,
         stop_tokens: frozenset[int],
         new_drafting: Callable[[Row, list[Layer]], Drafting],
+        with_shift: Callable[[list[Layer], int], list[Layer]] | None = None,
     ) -> None:
         self._new_batch = new_batch
         self._cost = cost
         self._weights_bytes = weights_bytes
         self._stop_tokens = stop_tokens
         self._new_drafting = new_drafting
+        self._with_shift = with_shift
         self.homes = [Home(new_batch()), Home(new_batch())]
 
     # -- Who has a place -------------------------------------------------------
@@ -137,10 +140,11 @@ class Batches:
         """
         for row in rows:
             home = self._home_of(row.ticket)
+            own = self._with_shift(layers, row.shift) if self._with_shift else layers
             (number,) = home.batch.insert(
                 [list(tokens[-1:])],
                 [row.left],
-                caches=[layers],
+                caches=[own],
                 all_tokens=[list(tokens[:-1])],
                 samplers=[row.sampler],
                 # Always a list: a batch of rows with and without has crashed (mlx-lm#1513).

@@ -6,33 +6,25 @@ the GIL for up to two seconds. A step asks it for a mask, which takes 30 microse
 Nothing here imports mlx: whoever owns the GPU passes ``mlx.core`` in.
 """
 
-import logging
 import re
-import struct
 import threading
 import weakref
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import count
 from types import ModuleType
 
 from models.engine import tokenizer
 from models.engine.grammar import CompiledGrammar
 from models.engine.grammar_maker import GrammarMaker, find_tokens
 from models.engine.grammar_process import GrammarChild, NoAnswer
+from models.engine.mlx_grammar_desk import Desk, Mismatch, stopped
 from models.engine.mlx_sampling import Array
 from models.engine.pieces import FastTokenizer, SpelledOut, Tokenizer, pieces_of
-from models.errors import InferenceError, InvalidRequest, ModelCrashed
+from models.engine.tag_watch import TagWatch
+from models.errors import InvalidRequest
 from models.worker import PYTHON, Command
 
-log = logging.getLogger(__name__)
-
-# For one mask: limits of llguidance end its work after some 50 ms. The first of hundreds of tools
-# takes a second, and more where others work.
-_SECONDS = 20.0
 _WORD_BITS = 32
-_HEADER = struct.Struct("<IBI")  # as in grammar_worker.py, which can import nothing of ours
 # Special or not, a tag is no text, or "</think>" could stand in a thought. What else a
 # vocabulary has added are words and runs of spaces.
 _TAG = re.compile(r"<.+>|\[[A-Z_/]+\]")
@@ -43,6 +35,16 @@ class Vocabulary:
     pieces: list[bytes]  # of each token, special ones as they are written
     special: list[int]  # which are no text
     end: list[int]  # which end a turn
+
+    @property
+    def bytes(self) -> dict[int, int]:
+        """The tokens that are a byte each, by the byte."""
+        special = set(self.special)
+        return {
+            piece[0]: token
+            for token, piece in enumerate(self.pieces)
+            if len(piece) == 1 and token not in special
+        }
 
 
 def vocabulary_of(tokenizer: Tokenizer, end: Iterable[int]) -> Vocabulary:
@@ -82,10 +84,11 @@ class MlxGrammars:
     ) -> None:
         self._mx = mx
         self._loaded = loaded
+        self._new_pieces = pieces_of(loaded)
         self._end = sorted(end)
         self._command = command
         self._starting = threading.Lock()  # others who want it wait for the first
-        self._desk: _Desk | None = None
+        self._desk: Desk | None = None
         self._closed = False
         self.maker = GrammarMaker(
             lambda: find_tokens(ours, end=self._end), self._start, command=command
@@ -98,7 +101,7 @@ class MlxGrammars:
             ModelCrashed: the process has stopped since the grammar was made.
         """
         assert self._desk, "started when the grammar was made"
-        return GrammarProcessor(self._mx, self._desk, grammar)
+        return GrammarProcessor(self._mx, self._desk, grammar, self._piece)
 
     def close(self) -> None:
         self._closed = True
@@ -106,6 +109,11 @@ class MlxGrammars:
         with self._starting:
             if self._desk:
                 self._desk.close()
+
+    def _piece(self, token: int) -> bytes:
+        """What a token shows, whatever is before it."""
+        pieces = self._new_pieces()
+        return pieces.piece(token) + pieces.rest()
 
     def _start(self) -> None:
         """Have the process ready, on a thread that may wait: a large vocabulary takes seconds.
@@ -122,80 +130,10 @@ class MlxGrammars:
             if self._desk:
                 self._desk.close()
             try:
-                self._desk = _Desk(GrammarChild(config, self._command, vocabulary.pieces))
+                child = GrammarChild(config, self._command, vocabulary.pieces)
+                self._desk = Desk(child, vocabulary.bytes)
             except NoAnswer:
-                raise _stopped() from None
-
-
-class _Desk:
-    """One child, and the answers of it that nobody has asked for yet. The lane's thread.
-
-    Raises:
-        ModelCrashed: the child has stopped. Whoever wants a grammar next has another.
-    """
-
-    def __init__(self, child: GrammarChild) -> None:
-        self.gone = False
-        self._child = child
-        self._numbers = count()
-        self._answers: dict[int, deque[tuple[bool, bytes]]] = {}
-        self._over: deque[int] = deque()  # any thread adds
-
-    def begin(self, lark: str) -> int:
-        """Return the number of a new sequence. Its first mask is on its way."""
-        number = next(self._numbers)
-        self._answers[number] = deque()
-        self.tell([number, lark])
-        return number
-
-    def tell(self, question: object) -> None:
-        try:
-            while self._over:
-                number = self._over.popleft()
-                self._answers.pop(number, None)
-                self._child.tell([number])
-            self._child.tell(question)
-        except NoAnswer:
-            raise self._stop() from None
-
-    def answer(self, number: int) -> bytes:
-        """Return the mask that was asked for first.
-
-        Raises:
-            InferenceError: the sequence is not what its grammar allows.
-        """
-        try:
-            while not self._answers[number]:
-                self._take_one()
-        except NoAnswer:
-            raise self._stop() from None
-        fine, answer = self._answers[number].popleft()
-        if not fine:
-            log.error("A grammar could not go on: %s", answer.decode(errors="replace"))
-            raise InferenceError("The answer could not be kept to its form: see the log.")
-        return answer
-
-    def _take_one(self) -> None:
-        """Raises NoAnswer."""
-        number, fine, size = _HEADER.unpack(self._child.read(_HEADER.size, _SECONDS))
-        answer = self._child.read(size, _SECONDS)
-        if number in self._answers:
-            self._answers[number].append((fine, answer))
-
-    def _stop(self) -> ModelCrashed:
-        if not self.gone:
-            log.warning("The process that has the grammars (pid %d) has stopped", self._child.pid)
-        self.gone = True
-        self._child.kill()
-        return _stopped()
-
-    def over(self, number: int) -> None:
-        """Nothing more is asked of a sequence. Any thread."""
-        self._over.append(number)
-
-    def close(self) -> None:
-        self.gone = True
-        self._child.close()
+                raise stopped() from None
 
 
 class GrammarProcessor:
@@ -212,7 +150,13 @@ class GrammarProcessor:
         ModelCrashed: the process that has the grammar is gone.
     """
 
-    def __init__(self, mx: ModuleType, desk: _Desk, grammar: CompiledGrammar) -> None:
+    def __init__(
+        self,
+        mx: ModuleType,
+        desk: Desk,
+        grammar: CompiledGrammar,
+        piece: Callable[[int], bytes],
+    ) -> None:
         self._mx = mx
         self._desk = desk
         self._trigger = grammar.trigger
@@ -221,16 +165,22 @@ class GrammarProcessor:
         self._handed_out = 0
         self._read: int | None = None  # tokens up to which the mask is right; None: it waits
         self._mask: bytes | None = None
+        self._tag = TagWatch(grammar.tag, grammar.trigger or 0, piece) if grammar.tag else None
+        self._given_up = False  # behind the tag stood no call
         self._number = desk.begin(grammar.lark if grammar.trigger is None else grammar.tail)
         weakref.finalize(self, desk.over, self._number)
 
     def saw(self, token: int) -> None:
         """Be told of each token that is handed out, before the next call."""
         self._handed_out += 1
+        if self._tag and self._read is None:
+            self._tag.saw(token)
         if self._read is None and token == self._trigger and self._prompt is not None:
             self._read = self._prompt + self._handed_out
 
     def __call__(self, tokens: Array, logits: Array) -> Array:
+        if self._given_up:
+            return logits
         mx = self._mx
         length = tokens.shape[0]
         if self._prompt is None:
@@ -243,6 +193,10 @@ class GrammarProcessor:
             mx.async_eval(tokens)
             mx.async_eval(logits)
         self._go_on(tokens, length)
+        if self._tag and self._tag.has_begun and self._read is None:
+            self._look_for_tag(self._tag, tokens, length)
+        if self._given_up:
+            return logits
         allowed = self._allowed(logits.shape[-1])
         if self._read is None:
             allowed = allowed | (tokens[-1] != self._trigger)
@@ -260,6 +214,20 @@ class GrammarProcessor:
         self._read = length
         self._mask = self._desk.answer(self._number)
 
+    def _look_for_tag(self, tag: TagWatch, tokens: Array, length: int) -> None:
+        """Begin where the tag is spelled. What stands behind it already is read as bytes."""
+        untold = length - (self._prompt or 0) - self._handed_out
+        rest = tag.behind(memoryview(tokens)[length - untold :].tolist() if untold else [])
+        if rest is None:
+            return
+        try:
+            if rest:
+                self._desk.tell([self._number, [self._desk.bytes[each] for each in rest], 0])
+                self._mask = self._desk.answer(self._number)
+            self._read = length
+        except (Mismatch, KeyError):
+            self._given_up = True
+
     def _allowed(self, width: int) -> Array:
         """A truth for each of the logits."""
         mx = self._mx
@@ -268,7 +236,3 @@ class GrammarProcessor:
         if bits.shape[-1] < width:  # rows that pad the weights
             bits = mx.pad(bits, ((0, 0), (0, width - bits.shape[-1])))
         return bits.astype(mx.bool_)
-
-
-def _stopped() -> ModelCrashed:
-    return ModelCrashed("The process that keeps answers to their form has stopped: try again.")

@@ -13,8 +13,10 @@ import warnings
 from functools import cache
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from models.engine.mlx_load import Library, first_line
+from models.engine.mlx_seeing import VisionLibrary
 from models.errors import LoadFailed
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,43 @@ def _library() -> Library:
         load_layers=caches.load_prompt_cache,
         flatten=import_module("mlx.utils").tree_flatten,
     )
+
+
+def import_vision() -> VisionLibrary:
+    """Raises LoadFailed where mlx_vlm is not installed, or does not work here."""
+    try:
+        return _vision_library()
+    except Exception as error:
+        log.exception("mlx_vlm cannot be imported")
+        raise LoadFailed(f"mlx-vlm cannot be used on this computer: {first_line(error)}") from None
+
+
+@cache
+def _vision_library() -> VisionLibrary:
+    _keep_processors_off_mlx(import_module("mlx_vlm.models.base"))  # which processors import
+    utils = import_module("mlx_vlm.utils")
+    caches = import_module("mlx_lm.models.cache")
+    return VisionLibrary(
+        load_model=utils.load_model,
+        load_processor=utils.load_processor,
+        family=utils.get_model_and_args,
+        cache_classes={
+            name: vars(caches)[name] for name in ("KVCache", "RotatingKVCache", "ArraysCache")
+        },
+        arrays_cache=import_module("mlx_vlm.models.cache").ArraysCache,
+    )
+
+
+def _keep_processors_off_mlx(base: ModuleType) -> None:
+    """Have them give numpy arrays: they work on threads that call nothing of mlx."""
+    name = "to_mlx"
+    if name not in vars(base):
+        raise RuntimeError(f"this release of mlx_vlm has no {name}")
+
+    def leave_it(data: dict[str, Any]) -> dict[str, Any]:
+        return data
+
+    vars(base)[name] = leave_it
 
 
 def _never_wire_memory(generate: ModuleType) -> None:

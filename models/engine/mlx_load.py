@@ -31,6 +31,10 @@ Module: TypeAlias = Any
 """An mlx.nn.Module: layers and their weights."""
 
 
+Drawn: TypeAlias = Any
+"""Of each row, in an array or a list."""
+
+
 class MlxTokenizer(Tokenizer, Protocol):
     bos_token: str | None
     eos_token: str | None
@@ -59,15 +63,22 @@ class TokenResponse(Protocol):
 class Decoding(Protocol):
     """mlx_lm's GenerationBatch."""
 
-    uids: list[int]
-    _next_tokens: Any  # drawn, and not handed out
+    @property
+    def uids(self) -> list[int]: ...
+
+    @property
+    def _next_tokens(self) -> Drawn:
+        """Drawn, and not handed out."""
+        ...
 
 
 class Batch(Protocol):
     """mlx_lm's BatchGenerator."""
 
     stream: Any  # that it runs on
-    _generation_batch: Decoding
+
+    @property
+    def _generation_batch(self) -> Decoding: ...
 
     def insert(
         self,
@@ -80,7 +91,7 @@ class Batch(Protocol):
         logits_processors: list[list[LogitsProcessor]],
     ) -> list[int]: ...
 
-    def next(self) -> tuple[list[PromptResponse], list[TokenResponse]]: ...
+    def next(self) -> tuple[list[PromptResponse], Sequence[TokenResponse]]: ...
 
     def remove(
         self, uids: list[int], return_prompt_caches: bool

@@ -11,6 +11,8 @@ from types import ModuleType
 from models.engine.mlx_echo import Echo
 from models.engine.mlx_layers import Layer, Layers
 from models.engine.mlx_load import Module
+from models.engine.mlx_look import Look
+from models.engine.mlx_places import Places
 from models.engine.prefix_cache import Hit, Kind
 
 
@@ -65,6 +67,7 @@ class Prefill:
         cannot be cut: there it is kept.
     to_the_bit: the state is to be that of a cold run.
     echo: is given the logits of every token.
+    look: sees its pictures, where it has any.
     """
 
     def __init__(
@@ -75,9 +78,13 @@ class Prefill:
         *,
         to_the_bit: bool,
         echo: Echo | None = None,
+        look: Look | None = None,
     ) -> None:
         self.tokens = tokens
+        self.places = look.places if look else Places()
+        self.keys = self.places.keys(tokens) if look else tokens  # what the cache knows it by
         self.echo = echo
+        self.look = look
         self.layers: list[Layer] = []
         self.done = 0
         self.cached = 0  # tokens that came from the cache
@@ -97,6 +104,7 @@ class Prefill:
             self._marks,
             to_the_bit=self._to_the_bit,
             echo=self.echo and self.echo.anew(),
+            look=self.look and self.look.again(self.tokens),
         )
 
     @property
@@ -113,9 +121,15 @@ class Prefill:
         """What is reused must be a multiple of so many tokens, and as a cold run has it."""
         return self._reader.grid.chunk if self._to_the_bit else None
 
+    @property
+    def shift(self) -> int:
+        """See ``Look.shift``."""
+        return self.look.shift if self.look else 0
+
     def begin(self, hit: Hit | None) -> None:
         """Begin with what is known already."""
         handling = self._reader.handling
+        hit = hit and self._uncut(hit)
         if hit is None:
             self.layers = self._reader.new_layers()
             return
@@ -124,8 +138,26 @@ class Prefill:
         # Where nothing is to be added to it, it may stay another's.
         self.layers = handling.fork(hit.layers) if self.left else hit.layers
 
+    def _uncut(self, hit: Hit) -> Hit | None:
+        """Leave out of what is known the beginning of a picture."""
+        if self.look and self.look.may_see_ahead and hit.length < self.places.found[-1].end:
+            return None
+        length = self.places.uncut(hit.length, self.grid)
+        if length == hit.length:
+            return hit
+        if not length or not self._reader.handling.cuttable(hit.layers):
+            return None
+        layers = self._reader.handling.view(hit.layers, length)
+        return Hit(layers, length, min(hit.exact, length))
+
+    def see_one(self) -> bool:
+        """See the next picture that is to be read; return whether there was one."""
+        return self.look is not None and self.look.see_one(self.done)
+
     def next_cut(self, *, alone: bool) -> int:
         """How many tokens are done after the next chunk."""
+        if self.look and self.look.in_one_piece:
+            return self.last
         grid = self._reader.grid
         size = grid.alone if alone and not self._to_the_bit else grid.chunk
         ends = [self.done // grid.chunk * grid.chunk + size, self.last]
@@ -137,8 +169,12 @@ class Prefill:
     def go_on(self, end: int) -> None:
         """Read as far as ``end``, a cut that ``next_cut`` has given."""
         mx, chunk = self._reader.mx, self._reader.grid.chunk
-        inputs = mx.array([list(self.tokens[self.done : end])])
-        logits = self._reader.model(inputs, cache=self.layers)  # not computed, if nobody reads them
+        if self.look:
+            logits = self.look.read(self.done, end, self.layers)
+        else:
+            inputs = mx.array([list(self.tokens[self.done : end])])
+            logits = self._reader.model(inputs, cache=self.layers)
+        # What is not evaluated of them is not computed.
         mx.eval([layer.state for layer in self.layers])
         if self.echo:
             self.echo.take(logits[0])
@@ -152,9 +188,9 @@ class Prefill:
     def snapshots(self) -> Iterator[Snapshot]:
         """What is worth keeping of what has been read: all of it, then its marks."""
         if self.done > self.cached:
-            yield Snapshot(self.tokens[: self.done], self.layers, "turn", self.exact)
+            yield Snapshot(self.keys[: self.done], self.layers, "turn", self.exact)
         for mark, marked in self._marked.items():
             layers = self._reader.handling.borrow(marked, self.layers, mark)
             first = mark == self._marks[0] and len(self._marks) > 1
             kind: Kind = "system" if first else "history"
-            yield Snapshot(self.tokens[:mark], layers, kind, min(mark, self.exact))
+            yield Snapshot(self.keys[:mark], layers, kind, min(mark, self.exact))

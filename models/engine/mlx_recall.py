@@ -32,13 +32,13 @@ class Recall:
         if prefill.echo:  # its own tokens are to be computed, all of them
             self._begin(job, None)
             return
-        if self._prefixes.tier_has_more(prefill.tokens, prefill.grid):
+        if self._prefixes.tier_has_more(prefill.keys, prefill.grid):
             if self._fetch is None:
-                self._fetch = self._prefixes.fetch_from_tier(prefill.tokens, prefill.grid)
+                self._fetch = self._prefixes.fetch_from_tier(prefill.keys, prefill.grid)
                 self._job = job
             job.held = self._fetch is not None
         if not job.held:
-            self._begin(job, self._prefixes.fetch(prefill.tokens, prefill.grid))
+            self._begin(job, self._prefixes.fetch(prefill.keys, prefill.grid))
 
     def step(self, reading: Sequence[Job]) -> None:
         """Bring some more from the disk; with the last of it nobody is ``held`` any more."""
@@ -51,7 +51,7 @@ class Recall:
         if not found or not job:
             return
         try:
-            hit = self._prefixes.take(job.prefill.tokens, found)
+            hit = self._prefixes.take(job.prefill.keys, found)
         except Exception:
             log.exception("What was on the disk could not be used")
             self._prefixes.clear()

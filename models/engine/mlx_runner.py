@@ -86,8 +86,9 @@ class Runner:
             work.checkpoints,
             to_the_bit=work.sampling.seed is not None,
             echo=self._new_echo(work) if work.prompt_logprobs else None,
+            look=rows[0].look,
         )
-        known = 0 if prefill.echo else self.prefixes.longest(work.tokens)
+        known = 0 if prefill.echo else self.prefixes.longest(prefill.keys)
         likely = prefill.last - min(known, prefill.last)
         length = len(work.tokens) + min(work.max_tokens, _EXPECTED_TOKENS)
         self._queue.add(Job(rows, prefill, length, likely))
@@ -188,6 +189,9 @@ class Runner:
                     self._recall.look_up(job)
                 if job.held:
                     continue
+                if job.prefill.see_one():  # which takes as long as some chunks
+                    self._queue.had_turn(job)
+                    break
                 end = job.prefill.next_cut(alone=self._is_alone(job))
                 size = end - job.prefill.done
                 # A short one costs a reading of the weights all the same.
@@ -218,7 +222,7 @@ class Runner:
         self._queue.reading.remove(job)
         self._keep_prompt(job)
         for row in job.rows:
-            row.exact = prefill.exact
+            row.exact, row.shift = prefill.exact, prefill.shift
         self._batches.insert(job.rows, prefill.tokens, prefill.layers)
         if job.resumed:
             return []
@@ -268,7 +272,8 @@ class Runner:
         if not decoded.finish:
             assert decoded.ids
             tokens = (*state.tokens, *decoded.ids)
-            prefill = Prefill(self._reader, tokens, (), to_the_bit=False)
+            look = row.look and row.look.again(tokens)
+            prefill = Prefill(self._reader, tokens, (), to_the_bit=False, look=look)
             length = len(tokens) + min(row.left, _GROWTH_TOKENS)
             self._queue.put_back(Job([row], prefill, length, 0, resumed=True))
         return decoded
@@ -284,7 +289,8 @@ class Runner:
 
     def _keep(self, state: State, row: Row) -> None:
         self._reader.handling.detach(state.layers)
-        self._recall.keep(state.tokens, state.layers, "turn", row.exact)
+        keys = row.look.places.keys(state.tokens) if row.look else state.tokens
+        self._recall.keep(keys, state.layers, "turn", row.exact)
 
     def _rest_when_idle(self) -> None:
         if not self.has_work:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from models.engine.backend import Decoded
 from models.engine.mlx_layers import Layer
+from models.engine.mlx_look import Look
 from models.engine.mlx_lookup import Watch
 from models.engine.mlx_sampling import Array, Draw, LogitsProcessor
 from models.engine.pieces import Pieces
@@ -34,6 +35,8 @@ class Sequence:
     logprobs: Callable[[int], tuple[TokenLogprob, ...]] | None = None  # of a token, called once
     watch: Watch | None = None  # one of the watchers; None: it never decodes with drafts
     exact: int = 0  # of the prompt's tokens, those whose state is that of a cold run
+    look: Look | None = None  # where its prompt has pictures
+    shift: int = 0  # see ``Look.shift``
     error: Exception | None = field(default=None, init=False)
 
     def process(self, tokens: Array, logits: Array) -> Array:

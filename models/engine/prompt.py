@@ -132,7 +132,7 @@ class Prompter:
 
     def _within(self, request: GenerateRequest, room: int) -> _Fitted:
         """Raises TooLong."""
-        if request.suffix:
+        if request.suffix or request.snippets:
             before = list(request.preceding_tokens)
             return _Fitted(Whole(before + self._around(request, room - len(before))))
         prompt = self._read(request)

@@ -22,6 +22,7 @@ from app.settings import SettingsFile
 from app.theme import Appearance
 from models import downloads
 from models.engine.backend import Output
+from models.hub import Hub
 from models.hub_errors import PullCancelled, PullFailed
 from models.hub_progress import PullProgress
 from models.hub_search import HubModel
@@ -104,7 +105,13 @@ class Desk:
         self.prompts = PromptFiles(home)
         self.keys = Keys(home)
         self.services = Services(
-            self.store, self.residency, self.records, self.settings, self.prompts, self.keys
+            self.store,
+            self.residency,
+            self.records,
+            self.settings,
+            self.prompts,
+            self.keys,
+            Hub(self.store),
         )
         self.chats = Chats(self.residency, self.records, "pocket:latest")
         self.library = Library(self.store, self.residency)

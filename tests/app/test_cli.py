@@ -670,8 +670,9 @@ def test_a_server_that_says_it_is_ill_is_ours_all_the_same():
     class Ill(StubHandler):
         def do_GET(self) -> None:
             self.send_response(503)
+            self.send_header("X-Inglenook-Version", "1.0")
             self.end_headers()
-            self.wfile.write(b'{"status": "failed", "models": []}')
+            self.wfile.write(b'{"status": "failed"}')
 
     with stub_server(b"") as stub:
         stub.RequestHandlerClass = Ill

@@ -135,7 +135,7 @@ def test_a_model_that_writes_has_vectors_too(kind: Kind):
 
 @pytest.mark.parametrize("kind", Kind)
 def test_no_model_can_do_more_than_its_engine(kind: Kind):
-    model = made(kind, tools=True, thinking=True, vision=True, insert=True)
+    model = made(kind, tools=True, thinking=True, vision=True, insert=True, architecture="qwen2_vl")
 
     assert of(model) == ENGINES[kind]
     assert Ability.COMPLETION in of(model)

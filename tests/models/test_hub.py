@@ -10,6 +10,7 @@ import pytest
 from huggingface_hub.utils import close_session
 
 from models import builtin
+from models.errors import DiskFull
 from models.hub import Hub
 from models.hub_errors import HubError, NothingSuitable, PullCancelled, PullFailed
 from models.hub_files import RemoteFile, choose
@@ -275,27 +276,112 @@ def test_what_is_no_model_is_not_listed(hub: Hub, store: Store):
     assert own_models(store) == []
 
 
-def test_two_do_not_pull_the_same_model_at_once(hub: Hub, fake: FakeHub):
-    fake.stall_after = 500_000
-    cancelled = threading.Event()
-    errors: list[BaseException] = []
+class Puller(threading.Thread):
+    """Somebody who pulls; ``outcome`` is there when the thread has ended."""
 
-    def first() -> None:
+    def __init__(self, hub: Hub, name: str = "org/Tiny-GGUF:F16") -> None:
+        super().__init__()
+        self._hub = hub
+        self._wanted = name
+        self.heard: list[PullProgress] = []
+        self.hears = threading.Event()
+        self.cancelled = threading.Event()
+        self.outcome: object = None
+        self.start()
+
+    def run(self) -> None:
         try:
-            hub.pull("org/Tiny-GGUF:F16", lambda _: None, cancelled)
-        except PullCancelled as error:
-            errors.append(error)
+            self.outcome = self._hub.pull(self._wanted, self._hear, self.cancelled)
+        except BaseException as error:
+            self.outcome = error
 
-    thread = threading.Thread(target=first)
-    thread.start()
+    def _hear(self, progress: PullProgress) -> None:
+        self.heard.append(progress)
+        self.hears.set()
+
+
+@pytest.fixture
+def stalled(hub: Hub, fake: FakeHub) -> Iterator[Puller]:
+    """Somebody whose download does not go on before ``go_on`` is set."""
+    fake.stall_after = 500_000
+    first = Puller(hub)
     assert fake.stalled.wait(20)
-    try:
-        with pytest.raises(PullFailed, match="is being downloaded already"):
-            pull(hub, "org/Tiny-GGUF:F16")
-    finally:
-        cancelled.set()
-        thread.join()
-    assert errors
+    yield first
+    first.cancelled.set()
+    first.join()
+
+
+def joined(hub: Hub, name: str = "org/Tiny-GGUF:F16") -> Puller:
+    puller = Puller(hub, name)
+    assert puller.hears.wait(20)
+    return puller
+
+
+def test_who_pulls_what_is_on_its_way_has_a_share_in_it(
+    hub: Hub, fake: FakeHub, store: Store, stalled: Puller
+):
+    second = joined(hub, "hf.co/ORG/tiny-gguf:f16")
+
+    assert second.heard[0] in stalled.heard, "how far it is"
+    fake.go_on.set()
+    stalled.join()
+    second.join()
+
+    assert len(fake.downloads("tiny-F16.gguf")) == 1
+    assert stalled.outcome == second.outcome == store.find("org/Tiny-GGUF:F16")
+    assert stalled.heard[-len(second.heard) :] == second.heard
+    assert second.heard[-1].status == "success"
+
+
+@pytest.mark.parametrize("leaver", [0, 1])
+def test_one_who_leaves_a_shared_pull_leaves_it_to_the_other(
+    hub: Hub, fake: FakeHub, stalled: Puller, leaver: int
+):
+    both = [stalled, joined(hub)]
+    leaving, staying = both[leaver], both[1 - leaver]
+
+    leaving.cancelled.set()
+    leaving.join()
+    assert isinstance(leaving.outcome, PullCancelled)
+    assert staying.is_alive()
+    fake.go_on.set()
+    staying.join()
+
+    assert staying.heard[-1].status == "success"
+    assert len(fake.downloads("tiny-F16.gguf")) == 1
+
+
+def test_a_pull_that_all_have_left_can_be_begun_again_at_once(
+    hub: Hub, fake: FakeHub, stalled: Puller
+):
+    stalled.cancelled.set()
+    again = Puller(hub)
+    stalled.join()
+    fake.go_on.set()
+    again.join()
+
+    assert isinstance(stalled.outcome, PullCancelled) or again.heard
+    assert again.heard[-1].status == "success"
+
+
+def test_what_fails_fails_for_all_who_share_it(hub: Hub, fake: FakeHub):
+    fake.damaged.add("tiny-F16.gguf")
+    fake.stall_after = 500_000
+    first, second = joined(hub), joined(hub)
+    assert fake.stalled.wait(20)
+    fake.go_on.set()
+    first.join()
+    second.join()
+
+    assert isinstance(first.outcome, PullFailed)
+    assert str(second.outcome) == str(first.outcome)
+
+
+def test_two_programs_do_not_pull_the_same_model_at_once(
+    hub: Hub, fake: FakeHub, store: Store, stalled: Puller
+):
+    with pytest.raises(PullFailed, match="is being downloaded already"):
+        pull(Hub(store, fake.url), "org/Tiny-GGUF:F16")
 
 
 def test_a_full_disk_is_told_before_anything_is_fetched(
@@ -304,7 +390,7 @@ def test_a_full_disk_is_told_before_anything_is_fetched(
     full = shutil.disk_usage(tmp_path)._replace(free=10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
 
-    with pytest.raises(PullFailed, match="The disk is too full"):
+    with pytest.raises(DiskFull, match="The disk is too full"):
         pull(hub, "org/Tiny-GGUF:F16")
 
     assert not fake.requests

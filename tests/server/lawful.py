@@ -19,6 +19,9 @@ PICTURE = (
     "DUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 
+# Stands for the host of a registry that takes models, with a namespace.
+REGISTRY = "REGISTRY/library"
+
 # By the path: what alone is enough.
 BODIES: dict[str, Json] = {
     "/v1/chat/completions": _CHAT,
@@ -39,7 +42,7 @@ BODIES: dict[str, Json] = {
     "/api/copy": {"source": "scripted", "destination": "copied"},
     "/api/delete": {"model": "doomed"},
     "/api/pull": {"model": "pulled", "stream": False},
-    "/api/push": {"model": "scripted"},
+    "/api/push": {"model": f"{REGISTRY}/scripted", "insecure": True, "stream": False},
     "/v1/messages": _CHAT | {"max_tokens": 1},
     "/v1/messages/count_tokens": _CHAT,
     "/tokenize": {"model": "scripted", "content": "hi"},
@@ -113,6 +116,7 @@ _AROUND: list[tuple[str, str, Json]] = [
     ("/api/create", r"messages.*", {"messages": [USER]}),
     ("/api/create", r"from", {"from": "scripted"}),
     (_OLLAMA, r"name", {"model": None, "name": "doomed"}),
+    ("/api/push", r"name", {"name": f"{REGISTRY}/scripted"}),
     (_OLLAMA, r"shift", {"shift": False}),
     (_RESPONSES, r"input\[\].*", _item(**_MESSAGE_ITEM)),
     (_RESPONSES, r"input\[\]\.content\[\]\.refusal",
@@ -135,7 +139,8 @@ _AROUND: list[tuple[str, str, Json]] = [
         {"tools": [{"type": "function", "name": "f", "parameters": {}}]}),
     (_RESPONSES, r"tools\[\]\.tools",
         {"tools": [{"type": "namespace", "name": "n", "description": "d", "tools": []}]}),
-    (_RESPONSES, r"tools\[\]\.format", {"tools": [{"type": "custom", "name": "f"}]}),
+    (_RESPONSES, r"tools\[\]\.format.*", {"tools": [{"type": "custom", "name": "f", "format": {
+        "type": "grammar", "syntax": "regex", "definition": "a"}}]}),
     (_RESPONSES, r"text\.format.*",
         {"text": {"format": {"type": "json_schema", "name": "a", "schema": {}}}}),
     (_RESPONSES, r"stream_options.*", {"stream": True}),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 from werkzeug.datastructures import Headers
 
 from models.chat import GenerateRequest
+from models.counters import Counters
 from models.errors import InferenceError, InvalidRequest, ModelCrashed, NotAble
 from models.events import (
     Event,
@@ -20,7 +22,10 @@ from models.events import (
     Started,
     TextDelta,
 )
+from models.health import STUCK_SECONDS
+from models.ledger import Need
 from models.reply import Reply
+from models.resident import Doing, Resident
 from server import answer as answer_module
 from server.answer import Asked, Frames, answer
 from server.fields import Json
@@ -29,7 +34,7 @@ from server.formats.openai import chat as openai_chat
 from server.streams import Streams
 from server.voices import Voices
 from server.wires import ANTHROPIC, OLLAMA, OPENAI_CHAT, Wire
-from tests.fakes import RecordedEngines
+from tests.fakes import RecordedEngines, a_model
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 END = Finished(FinishReason.END_OF_TURN)
@@ -189,6 +194,54 @@ async def test_a_wire_with_a_ping_says_it_while_nothing_comes():
         assert frame == b'{"text":"a"}\n'
 
     assert engines.cancelled == [1]
+
+
+async def test_a_model_that_takes_no_step_has_no_pings_until_it_does():
+    engines = StuckEngines()
+    asked = replace(STREAMED, request=replace(REQUEST, model="Tiny:latest"))
+    running = await Streams(engines).open(asked.request, answer_module.Origin("api"))
+    wire = replace(OLLAMA, ping=b"ping\n", ping_seconds=1000)
+    frames = Frames(wire, asked, Voices([running], running.bell))
+    waiting = asyncio.ensure_future(anext(frames))
+
+    for _ in range(2):
+        frames.tick()
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    engines.silent_seconds = 1.0
+    frames.tick()
+
+    assert await waiting == b"ping\n"
+
+
+class StuckEngines(RecordedEngines):
+    """Their one model has work, and does nothing."""
+
+    silent_seconds = STUCK_SECONDS + 1
+
+    def residents(self) -> tuple[Resident, ...]:
+        doing = Doing(
+            stepping=True,
+            last_step=time.monotonic() - self.silent_seconds,
+            tokens_per_second=0.0,
+            prompt_tokens=0,
+            cached_tokens=0,
+        )
+        resident = Resident(
+            model=a_model("tiny"),
+            names=frozenset({"tiny:latest"}),
+            loading=False,
+            need=Need(weights_bytes=0, cache_bytes=0, working_bytes=0),
+            loaded_bytes=0,
+            context_length=1,
+            expires_at=None,
+            running=1,
+            last_used=0.0,
+            queued=0,
+            doing=doing,
+            counters=Counters(),
+        )
+        return (resident,)
 
 
 async def beats(asked: Asked, wire: Wire) -> list[bytes]:

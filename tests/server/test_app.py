@@ -301,10 +301,21 @@ class TestErrors:
         assert wrong.json["error"]["type"] == "invalid_request_error"
 
     def test_a_slash_too_many_leads_to_the_right_path(self, serve):
-        answer = serve().ask("GET", "/api//tags")
+        serving = serve()
 
-        assert answer.status == 308
-        assert answer.headers["location"].endswith("/api/tags")
+        for path in ("/api//tags", "//api/tags", "//api//tags//", "/v1//models"):
+            answer = serving.ask("GET", path)
+            assert answer.status == 200, path
+            assert answer.headers["content-type"].startswith("application/json")
+        body = GENERATE | {"stream": False}
+        assert serving.ask("POST", "//api///generate", body).json["response"] == "Hello"
+
+    def test_the_slashes_of_an_address_are_part_of_a_name(self, serve):
+        serving = serve(models=[a_model("org/tiny")])
+
+        found = serving.ask("GET", "/v1/models/https://huggingface.co/org/tiny")
+
+        assert found.status == 200
 
     def test_a_bug_is_logged_and_told_and_the_connection_kept(self, serve, monkeypatch, caplog):
         serving = serve()

@@ -1,21 +1,27 @@
 """The tables of fields are true: every row is tried on the routes, and every field has a row."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from server.contract import Honour, Route, Row
 from server.fields import Fields
+from server.query import Query
 from server.routes import FAMILIES
+from tests import registry_server
+from tests.registry_server import FakeRegistry
 from tests.server.conftest import Answer
-from tests.server.lawful import BODIES, body_with
+from tests.server.lawful import BODIES, USER, body_with, example
 from tests.server.obliging import ObligingServing
 
 ROUTES = [route for family in FAMILIES for route in family.routes]
-WITH_BODIES = [each for each in ROUTES if each.rows and each.path != "/api/push"]  # refused
+WITH_BODIES = [each for each in ROUTES if each.rows]
 BY_PATH = {route.path: route for route in WITH_BODIES}
+WITH_QUERY = [each for each in ROUTES if each.query]
 
 # Who reads a body as a larger route does, and does less with it.
 LIKE = {
@@ -72,6 +78,10 @@ class Watched:
         if route.path == "/api/delete":
             self._serving.revive()
         self.read.clear()
+        if route.path == "/api/push":
+            with registry_server.running(FakeRegistry()) as registry:
+                there = json.dumps(body).replace("REGISTRY", registry.host)
+                return self._serving.ask(route.method, path, json.loads(there), headers)
         return self._serving.ask(route.method, path, body, headers)
 
 
@@ -92,6 +102,66 @@ def watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Watched
 
     monkeypatch.setattr(Fields, "value", watched_value)
     monkeypatch.setattr(Fields, "raw", watched_raw)
+    yield found
+    serving.server.stop()
+
+
+class Asked:
+    """A server that has something under every path, and what it has read of the last address."""
+
+    def __init__(self, serving: ObligingServing) -> None:
+        self._serving = serving
+        self.read: set[str] = set()
+        conversation = serving.ask("POST", "/v1/conversations", {"items": [USER]}).json["id"]
+        said = {"model": "scripted", "input": [USER]}
+        self._ids = {
+            "{conversation_id}": conversation,
+            "{response_id}": serving.ask("POST", "/v1/responses", said).json["id"],
+        }
+
+    def ask(self, route: Route, row: Row, value: object = None, **headers: str) -> Answer:
+        path = route.path
+        for name, id in self._ids.items():
+            path = path.replace(name, id)
+        if path == "/v1/models":  # of OpenAI's there is no query
+            headers["anthropic-version"] = "2023-06-01"
+        value = self._example(path, row) if value is None else value
+        self.read.clear()
+        query = urlencode({row.name: value})
+        return self._serving.ask(route.method, f"{path}?{query}", headers=headers)
+
+    def _example(self, path: str, row: Row) -> object:
+        match row.name:
+            case "model":
+                return "scripted"
+            case "after_id" | "before_id":
+                return "scripted:latest"
+            case "after":
+                return self._serving.ask("GET", path).json["first_id"]
+            case "include":
+                return "reasoning.encrypted_content"
+            case "lifecycle":
+                return "active"
+        value = example(row.schema)
+        return str(value).lower() if isinstance(value, bool) else value
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Asked]:
+    serving = ObligingServing(tmp_path)
+    found = Asked(serving)
+    text, texts = Query.text, Query.texts
+
+    def watched_text(query: Query, name: str):
+        found.read.add(name)
+        return text(query, name)
+
+    def watched_texts(query: Query, name: str):
+        found.read.add(name)
+        return texts(query, name)
+
+    monkeypatch.setattr(Query, "text", watched_text)
+    monkeypatch.setattr(Query, "texts", watched_texts)
     yield found
     serving.server.stop()
 
@@ -158,6 +228,25 @@ def test_a_field_that_is_read_has_a_row(watched: Watched, path: str):
                 without.remove(row.name)
 
     assert not without
+
+
+@pytest.mark.parametrize("route", WITH_QUERY, ids=lambda route: route.path)
+def test_what_an_address_asks_for_is_treated_as_its_row_says(asked: Asked, route: Route):
+    wrong: list[object] = []
+
+    for row in (*route.query, Row("unheard_of", {}, Honour.IGNORED)):
+        answer = asked.ask(route, row)
+        if not is_true(row, answer, asked.read):
+            wrong.append((row.name, row.honour, answer.status, answer.body[:200], ignored(answer)))
+        strict = asked.ask(route, row, **{"X-Inglenook-Strict": "1"})
+        if strict.status != (400 if row.honour is Honour.IGNORED else 200):
+            wrong.append((row.name, "strict", strict.status, strict.body[:200]))
+        if row.honour is Honour.SUPPORTED and row.schema["type"] in ("integer", "boolean"):
+            refused = asked.ask(route, row, -1)
+            if refused.status != 400 or row.name not in refused.body.decode():
+                wrong.append((row.name, "-1", refused.status, refused.body[:200]))
+
+    assert not wrong
 
 
 @pytest.mark.parametrize("path", BY_PATH)

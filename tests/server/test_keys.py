@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import InvalidRequest
+from models.health import Health
 from server import key_check, keys
 from server.key_check import KeyCheck
 from server.keys import Keys, key_needed
@@ -142,6 +143,19 @@ class TestTheDoor:
     def test_what_tells_nothing_of_this_computer_is_open(self, guarded):
         for path in ("/", "/health", "/api/version", "/openapi.json", "/docs"):
             assert guarded.ask("GET", path).status == 200, path
+
+    @pytest.mark.parametrize("path", ["/health", "/v1/health"])
+    def test_health_names_models_only_to_who_has_a_key(self, guarded, kept, path):
+        token = {"x-api-key": kept.add("laptop")}
+        guarded.ask("POST", "/api/chat", CHAT, token)
+
+        assert guarded.ask("GET", path, headers=token).json["models"] == ["scripted:latest"]
+        guarded.residency.health = lambda: Health(("Model 'scripted:latest' may be stuck.",))
+        for headers in ({}, {"x-api-key": "made-up"}):
+            answer = guarded.ask("GET", path, headers=headers)
+            assert answer.status == 503
+            assert answer.json == {"status": "failed"}
+        assert "scripted" in guarded.ask("GET", path, headers=token).json["error"]
 
     def test_unknown_paths_are_closed_too(self, guarded):
         for path in ("/nothing", "/v1/nothing", "/health/more", "/v1/models", "/api/ps"):

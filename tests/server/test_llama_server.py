@@ -172,10 +172,8 @@ class TestInfill:
 
     def test_an_answer(self, serve):
         backend = ScriptedBackend("x", ", y")
-        extra = [{"filename": "a.py", "text": "import b"}]
         asked = {
             "model": "coder",
-            "input_extra": extra,
             "input_prefix": "def f(",
             "prompt": "x",
             "input_suffix": "",
@@ -187,7 +185,7 @@ class TestInfill:
 
         got = serve(backend, models=[coder()]).ask("POST", "/infill", asked)
 
-        assert backend.prompts == [b"--- a.py ---\nimport b\n\ndef f(x"]
+        assert backend.prompts == [b"def f(x"]
         assert got.headers["x-inglenook-ignored"] == "cache_prompt,samplers"
         assert got.json["content"] == "x, y"
         assert (got.json["stop"], got.json["stop_type"]) == (True, "eos")
@@ -205,6 +203,18 @@ class TestInfill:
 
         assert backend.prompts == [b"\x01f(a\x02)\x03"]
         assert got.json["content"] == "x"
+
+    def test_files_beside_it_stand_before_the_prefix(self, serve):
+        backend = ScriptedBackend("x")
+        tokens = FillIn(1, 2, 3, repository=4, file=5)
+        backend.prompter = Prompter(None, ByteTokenizer(), 256, fill_in=tokens)
+        extra = [{"filename": "a.py", "text": "import b\n"}, {"text": "c = 1\n"}]
+        asked = BESIDE | {"model": "coder", "input_extra": extra}
+
+        assert serve(backend, models=[coder()]).ask("POST", "/infill", asked).status == 200
+
+        files = b"\x04myproject\n\x05a.py\nimport b\n\x05tmp\nc = 1\n\x05filename\n"
+        assert backend.prompts[0].startswith(files + b"\x01")
 
     def test_a_stream(self, serve):
         serving = serve(ScriptedBackend("x", ", y"), models=[coder()])

@@ -16,6 +16,7 @@ from server.formats.anthropic.models import list_body, model_body
 from server.formats.anthropic.requests import parse, parse_count
 from server.framing import reply
 from server.ignored import ignored_headers
+from server.query import Query
 from server.shelf import Shelf
 from server.streams import Streams
 from server.tokens import Tokens
@@ -51,10 +52,11 @@ def routes(streams: Streams, tokens: Tokens, shelf: Shelf) -> Blueprint:
             return None
         _check_version(request.headers)
         if id:
-            body = model_body(await shelf.find(id), id=id)
-        else:
-            body = list_body(await shelf.all(), request.args)
-        return reply(body, ANTHROPIC.content_type)
+            return reply(model_body(await shelf.find(id), id=id), ANTHROPIC.content_type)
+        query = Query(request.args)
+        body = list_body(await shelf.all(), query)
+        headers = query.ignored_headers(request.headers)
+        return reply(body, ANTHROPIC.content_type, headers=headers)
 
     @blueprint.after_app_request  # unknown paths have an id too
     async def name_request(response: Response) -> Response:

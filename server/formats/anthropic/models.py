@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from werkzeug.datastructures import MultiDict
-
 from models.abilities import Ability, of
 from models.errors import InvalidRequest
 from models.model import Model
 from server.clock import rfc3339
 from server.fields import Json
 from server.formats.anthropic.contract import EFFORTS, MOST_LISTED, THINKING, USUALLY_LISTED
+from server.query import Query
 
 
 def model_body(model: Model, *, id: str) -> Json:
@@ -28,16 +27,16 @@ def model_body(model: Model, *, id: str) -> Json:
     }
 
 
-def list_body(models: Sequence[Model], asked: MultiDict[str, str]) -> Json:
-    """Return the page that the query ``asked`` for, the newest model first.
+def list_body(models: Sequence[Model], query: Query) -> Json:
+    """Return the page that ``query`` asks for, the newest model first.
 
     Raises InvalidRequest.
     """
-    limit = _limit(asked)
-    after, before = asked.get("after_id"), asked.get("before_id")
+    limit = query.integer("limit", least=1, most=MOST_LISTED) or USUALLY_LISTED
+    after, before = query.text("after_id"), query.text("before_id")
     if after and before:
         raise InvalidRequest('Give "after_id" or "before_id", not both.', field="before_id")
-    lifecycles = asked.getlist("lifecycle") + asked.getlist("lifecycle[]")
+    lifecycles = query.texts("lifecycle")
     if lifecycles and "active" not in lifecycles:
         models = ()
     models = sorted(models, key=lambda each: (-each.modified_at.timestamp(), str(each.name)))
@@ -55,17 +54,6 @@ def list_body(models: Sequence[Model], asked: MultiDict[str, str]) -> Json:
         "first_id": data[0]["id"] if data else None,
         "last_id": data[-1]["id"] if data else None,
     }
-
-
-def _limit(asked: MultiDict[str, str]) -> int:
-    said = asked.get("limit", str(USUALLY_LISTED))
-    limit = int(said) if said.isascii() and said.isdigit() and len(said) < len("10000") else 0
-    if not 1 <= limit <= MOST_LISTED:
-        raise InvalidRequest(
-            f'"limit" must be a whole number from 1 to {MOST_LISTED}, not {said[:40]!r}.',
-            field="limit",
-        )
-    return limit
 
 
 def _place(names: Sequence[str], field: str, name: str) -> int:

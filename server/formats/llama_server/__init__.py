@@ -16,6 +16,7 @@ from server.formats.llama_server.contract import RERANK_PATHS
 from server.formats.llama_server.tokens import Question, ReadChat
 from server.framing import reply
 from server.ignored import ignored_headers
+from server.query import Query
 from server.shelf import Shelf
 from server.streams import Engines, Streams
 from server.tokens import Tokens
@@ -87,19 +88,22 @@ def _add_tokens(
 def _add_facts(blueprint: Blueprint, engines: Engines, spellings: Tokens, shelf: Shelf) -> None:
     @blueprint.get("/models")
     async def listed() -> Response:
+        said = Query(request.args).ignored_headers(request.headers)
         body = models.list_body(await shelf.all(), engines.residents())
-        return reply(body, LLAMA_SERVER.content_type)
+        return reply(body, LLAMA_SERVER.content_type, headers=said)
 
     @blueprint.get("/props")
     async def props() -> Response:
-        name = request.args.get("model") or _last_used(engines)
+        query = Query(request.args)
+        name = query.text("model") or _last_used(engines)
+        said = query.ignored_headers(request.headers)
         if not name:
-            return reply(models.router_body(), LLAMA_SERVER.content_type)
+            return reply(models.router_body(), LLAMA_SERVER.content_type, headers=said)
         model = await shelf.find(name)
         template = await spellings.spell(name, lambda spelling: spelling.template)
         loaded = (each for each in engines.residents() if each.model.digest == model.digest)
         body = models.props_body(model, next(loaded, None), template)
-        return reply(body, LLAMA_SERVER.content_type)
+        return reply(body, LLAMA_SERVER.content_type, headers=said)
 
 
 def _named(body: Json, engines: Engines) -> Json:

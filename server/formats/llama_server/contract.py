@@ -112,7 +112,7 @@ INFILL = Route(
         _USUAL,
         Row("input_prefix", TEXT, required=True),
         Row("input_suffix", TEXT, required=True, note="Where it is empty the prefix goes on."),
-        Row("input_extra", list_of(OBJECT), note="Goes in front of the prefix, with its names."),
+        Row("input_extra", list_of(OBJECT), note="Files beside this one; the last stay."),
         Row("input_extra[].filename", TEXT),
         Row("input_extra[].text", TEXT, required=True),
         Row("prompt", TEXT, note="How what is filled in begins."),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, cast
 
-from models.chat import Constraint, GenerateRequest, Grammar, JsonSchema, Overflow
+from models.chat import Constraint, GenerateRequest, Grammar, JsonSchema, Overflow, Snippet
 from models.errors import InvalidRequest
 from server.answer import Asked
 from server.contract import settle
@@ -31,8 +31,12 @@ def parse(body: Json) -> Asked:
     picked = fields.texts("response_fields")
     request = GenerateRequest(
         model=model,
-        prompt=_before(fields),
+        prompt=fields.required_text("input_prefix") + (fields.text("prompt") or ""),
         suffix=fields.required_text("input_suffix"),
+        snippets=tuple(
+            Snippet(each.required_text("text"), each.text("filename") or "")
+            for each in fields.objects("input_extra") or ()
+        ),
         sampling=replace(read_sampling(fields), logit_bias=_logit_bias(fields)),
         constraint=_constraint(fields),
         max_tokens=None if limit is None or limit < 0 else max(1, limit),
@@ -50,15 +54,6 @@ def parse(body: Json) -> Asked:
         ignored=settle(fields, INFILL),
         deed="infill",
     )
-
-
-def _before(fields: Fields) -> str:
-    """Return all that is in front of the gap: other files, the prefix, and how the gap begins."""
-    extra = "".join(
-        f"--- {each.text('filename') or 'snippet'} ---\n{each.required_text('text')}\n\n"
-        for each in fields.objects("input_extra") or ()
-    )
-    return extra + fields.required_text("input_prefix") + (fields.text("prompt") or "")
 
 
 def _constraint(fields: Fields) -> Constraint | None:

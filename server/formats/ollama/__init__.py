@@ -10,6 +10,7 @@ from quart import Blueprint, Response, request
 
 from models.downloads import Puller
 from models.errors import ContextOverflow, InferenceError, InvalidRequest, ModelNotFound
+from models.registry import Registry
 from models.store import Store
 from server.answer import Asked, answer
 from server.body import read_asked
@@ -30,12 +31,14 @@ class _PullFirst(InferenceError):
         super().__init__(f'model "{model}" not found, try pulling it first')
 
 
-def routes(streams: Streams, shelf: Shelf, store: Store, hub: Puller) -> Blueprint:
+def routes(
+    streams: Streams, shelf: Shelf, store: Store, hub: Puller, registry: Registry
+) -> Blueprint:
     blueprint = Blueprint("ollama", __name__)
     _add_answers(blueprint, streams)
     facts.add_routes(blueprint, streams.engines, shelf)
     show.add_route(blueprint, shelf)
-    store_routes.add_routes(blueprint, streams, store, hub)
+    store_routes.add_routes(blueprint, streams, store, hub, registry)
     blobs.add_routes(blueprint, store)
     return blueprint
 

@@ -1,7 +1,7 @@
 """Files that are sent to make models of, by the SHA-256 of what is in them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from http import HTTPStatus
 
 from quart import Blueprint, Request, Response, request
@@ -9,13 +9,12 @@ from quart import Blueprint, Request, Response, request
 from models.blobs import Blobs, sha256_in
 from models.errors import InvalidRequest
 from models.store import Store
-from server.body import BodyStalled
+from server.body import arriving
 from server.framing import NATIVE_JSON
 from server.paced import pace_of
 
 PATH = "/api/blobs/"
 _PIECE_BYTES = 4 << 20  # written and hashed at once
-_STALL_SECONDS = 60.0  # without a byte
 
 
 def add_routes(blueprint: Blueprint, store: Store) -> None:
@@ -47,10 +46,10 @@ async def _take(blobs: Blobs, sha256: str) -> None:
 
 async def _pieces(asked: Request) -> AsyncGenerator[bytes, None]:
     """Yield the body in pieces that are worth a thread's while, as fast as they are used."""
-    pace, body = pace_of(asked), aiter(asked.body)
+    pace = pace_of(asked)
     gathered: list[bytes] = []
     size = 0
-    while chunk := await _next(body):
+    async for chunk in arriving(asked):
         gathered.append(chunk)
         size += len(chunk)
         if size >= _PIECE_BYTES:
@@ -60,15 +59,6 @@ async def _pieces(asked: Request) -> AsyncGenerator[bytes, None]:
             size = 0
     if gathered:
         yield b"".join(gathered)
-
-
-async def _next(body: AsyncIterator[bytes]) -> bytes:
-    """Return what has come of it, b"" at its end."""
-    try:
-        async with asyncio.timeout(_STALL_SECONDS):
-            return await anext(body, b"")
-    except TimeoutError:
-        raise BodyStalled("The file stopped coming.") from None
 
 
 def _empty(status: HTTPStatus) -> Response:

@@ -261,11 +261,17 @@ PULL = Route(
     ),
     streams=True,
 )
-# All of it is refused, whatever is asked.
 PUSH = Route(
     method="POST",
     path="/api/push",
-    summary="Is refused: there is no registry to send a model to.",
+    summary="Send a model in GGUF to a registry of Ollama's protocol.",
+    rows=(
+        replace(_NAME, note="HOST/NAMESPACE/MODEL[:TAG]: here it is called what follows HOST"),
+        _OLD_NAME,
+        _STREAM,
+        Row("insecure", FLAG, note="true: by http, without a certificate"),
+    ),
+    streams=True,
 )
 HEAD_BLOB = Route(
     method="HEAD", path="/api/blobs/{digest}", summary="Tell whether a file is here by its digest."

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from quart import Blueprint, Response
 
+from models.counts import human_count
 from models.model import Kind, Model
 from models.resident import Doing
 from server.capabilities import capabilities
@@ -20,7 +21,6 @@ OLLAMA_VERSION = "0.33.0"
 
 _FORMATS = {Kind.LLAMA: "gguf", Kind.MLX: "safetensors"}
 FOR_EVER = timedelta(days=292 * 365)  # as far as Go's clock goes; `ollama ps` says "Forever"
-_THOUSAND, _MILLION, _BILLION = 10**3, 10**6, 10**9
 
 
 def tags_body(models: Sequence[Model]) -> Json:
@@ -75,17 +75,6 @@ def ps_body(engines: Engines) -> Json:
 def _age(doing: Doing) -> float | None:
     """Return how long ago its last step was; None where it has nothing to do."""
     return round(doing.silent_seconds, 1) if doing.stepping else None
-
-
-def human_count(number: int) -> str:
-    """Shorten a count of parameters as Ollama does (format/format.go): 970K, 22.57M, 3.2B."""
-    if number >= _BILLION:
-        billions = number / _BILLION
-        return f"{billions:.0f}B" if billions.is_integer() else f"{billions:.1f}B"
-    if number >= _MILLION:
-        millions = number / _MILLION
-        return f"{millions:.0f}M" if millions.is_integer() else f"{millions:.2f}M"
-    return f"{number / _THOUSAND:.0f}K" if number >= _THOUSAND else str(number)
 
 
 def _tag(model: Model) -> Json:

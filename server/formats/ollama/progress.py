@@ -16,6 +16,9 @@ from server.fields import Json
 from server.framing import JSON, NDJSON, line, reply
 from server.wires import OLLAMA
 
+# What is told with bytes; with the other statuses there are none, and clients look for that.
+_COUNTED = ("pulling", "pushing", "quantizing")
+
 log = logging.getLogger(__name__)
 
 Work = Callable[[Callable[[PullProgress], None], threading.Event], object]
@@ -78,13 +81,13 @@ async def _statuses(subject: str, work: Work) -> AsyncGenerator[Json, None]:
 
 
 def _body(subject: str, progress: PullProgress) -> Json:
-    """Clients have a bar for each digest: ours is of all the files together."""
-    if not progress.total_bytes:
+    """Clients have a bar for each digest: one of all the files together has a made-up one."""
+    if not progress.total_bytes or progress.status.partition(" ")[0] not in _COUNTED:
         return {"status": progress.status}
-    digest = hashlib.sha256(subject.encode()).hexdigest()
+    digest = progress.sha256 or hashlib.sha256(subject.encode()).hexdigest()
     status = progress.status
-    if status == "pulling":
-        status = f"pulling {digest[:12]}"
+    if status in ("pulling", "pushing"):
+        status = f"{status} {digest[:12]}"
     body: Json = {
         "status": status,
         "digest": f"sha256:{digest}",

@@ -23,11 +23,12 @@ from models.hub_links import model_at
 from models.model import Said
 from models.modelfile import said
 from models.names import ModelName
+from models.registry import Registry
 from models.store import Store
 from server.body import read_json
 from server.contract import settle
 from server.fields import Fields
-from server.formats.ollama.contract import COPY, CREATE, DELETE, PULL
+from server.formats.ollama.contract import COPY, CREATE, DELETE, PULL, PUSH
 from server.formats.ollama.fields import read_name
 from server.formats.ollama.progress import told
 from server.ignored import ignored_headers
@@ -66,12 +67,14 @@ def read_create(fields: Fields) -> tuple[str, Recipe]:
     return name, recipe
 
 
-def add_routes(blueprint: Blueprint, streams: Streams, store: Store, hub: Puller) -> None:
+def add_routes(
+    blueprint: Blueprint, streams: Streams, store: Store, hub: Puller, registry: Registry
+) -> None:
     _add_create(blueprint, store)
     _add_copy(blueprint, store)
     _add_delete(blueprint, streams, store)
     _add_pull(blueprint, hub)
-    _add_push(blueprint, store)
+    _add_push(blueprint, registry)
 
 
 def _add_create(blueprint: Blueprint, store: Store) -> None:
@@ -141,13 +144,20 @@ def _add_pull(blueprint: Blueprint, hub: Puller) -> None:
         return await told(name, work, stream=stream, headers=headers)
 
 
-def _add_push(blueprint: Blueprint, store: Store) -> None:
+def _add_push(blueprint: Blueprint, registry: Registry) -> None:
     @blueprint.post("/api/push")
     async def push() -> Response:
         fields = Fields(await read_json(request))
         name = _name(fields)
-        await asyncio.to_thread(store.find, name)
-        raise InvalidRequest(f"Model '{name}' stays here: there is no registry to push it to.")
+        insecure = bool(fields.flag("insecure"))
+        stream = fields.flag("stream") is not False
+        headers = ignored_headers(settle(fields, PUSH), request.headers)
+
+        def work(tell: OnProgress, stop: Event) -> None:
+            with suppress(PullCancelled):  # nobody listens any more
+                registry.push(name, tell, stop, insecure=insecure)
+
+        return await told(name, work, stream=stream, headers=headers)
 
 
 def _name(fields: Fields) -> str:

@@ -16,11 +16,12 @@ from server.contract import (
     number,
     one_of,
 )
+from server.openai_fields import EFFORTS
 from server.thinking_budget import BUDGET_ROWS
 
 _TEXTS = list_of(TEXT)
 _IDS = list_of(integer(0))
-_EFFORT = one_of("none", "minimal", "low", "medium", "high", "xhigh", "ultra", "max")
+_EFFORT = one_of(*EFFORTS)
 
 
 def _hint(name: str, schema: dict[str, object], note: str) -> Row:

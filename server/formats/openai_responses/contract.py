@@ -16,6 +16,7 @@ from server.contract import (
     number,
     one_of,
 )
+from server.openai_fields import EFFORTS
 from server.thinking_budget import BUDGET_ROWS
 
 # What may be included in a response, and whether there can be any of it here.
@@ -75,7 +76,10 @@ _TOOL_ROWS: tuple[Row, ...] = (
     Row("tools[].parameters", OBJECT),
     Row("tools[].strict", FLAG),
     Row("tools[].tools", list_of(OBJECT)),
-    Row("tools[].format", OBJECT, IGNORED, "a custom tool is given any text"),
+    Row("tools[].format", OBJECT, note="of a custom tool"),
+    Row("tools[].format.type", one_of("text", "grammar")),
+    Row("tools[].format.syntax", one_of("regex"), note="lark is refused"),
+    Row("tools[].format.definition", TEXT, note="what the whole of its text matches"),
     Row("tools[].output_schema", OBJECT, IGNORED),
     Row("tools[].defer_loading", FLAG, IGNORED, "all tools are there from the beginning"),
     Row("tools[].allowed_callers", list_of(TEXT), IGNORED),
@@ -98,7 +102,7 @@ _FORM_ROWS: tuple[Row, ...] = (
     Row("reasoning", OBJECT),
     Row(
         "reasoning.effort",
-        one_of("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+        one_of(*EFFORTS),
         note="passed over, and named, by a model that cannot think",
     ),
     Row(

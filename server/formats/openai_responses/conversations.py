@@ -20,6 +20,7 @@ from server.formats.openai_responses.items import Conversation
 from server.formats.openai_responses.paging import list_body, page
 from server.framing import JSON, reply
 from server.ignored import ignored_headers
+from server.query import Query
 
 _MOST_ITEMS = 20
 _PATH = "/v1/conversations"
@@ -71,7 +72,9 @@ def _add_item_routes(blueprint: Blueprint, archive: Archive) -> None:
 
     @blueprint.get(f"{_PATH}/<id>/items")
     async def items(id: str) -> Response:
-        return reply(page(await archive.items(id), request.args), JSON)
+        query = Query(request.args)
+        body = page(await archive.items(id), query)
+        return reply(body, JSON, headers=query.ignored_headers(request.headers))
 
     @blueprint.get(f"{_PATH}/<id>/items/<item>")
     async def item(id: str, item: str) -> Response:

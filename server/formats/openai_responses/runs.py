@@ -92,7 +92,8 @@ class Run:
                 async with asyncio.timeout(OPENAI_RESPONSES.ping_seconds):
                     await self._changed.wait()
             except TimeoutError:
-                self._say([self._encoder.beat()])
+                if not (self._running and self._running.is_stuck()):
+                    self._say([self._encoder.beat()])
 
     async def _answer(self, request: GenerateRequest) -> None:
         try:

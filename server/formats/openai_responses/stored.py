@@ -8,27 +8,36 @@ from models.errors import InvalidRequest
 from server import framing
 from server.fields import Json
 from server.formats.openai_responses.archive import Archive
-from server.formats.openai_responses.paging import page, read_flag, read_integer, read_texts
+from server.formats.openai_responses.paging import page
 from server.formats.openai_responses.replay import replay
 from server.formats.openai_responses.runs import Run, Runs
 from server.formats.openai_responses.sealed import seal
 from server.framing import EVENT_STREAM, JSON, reply
+from server.query import Query
+
+_SEALED = "reasoning.encrypted_content"
 
 
 def add_routes(blueprint: Blueprint, archive: Archive, runs: Runs) -> None:
     @blueprint.get("/v1/responses/<id>")
     async def retrieve(id: str) -> Response:
         run = runs.get(id)
-        after = read_integer(request.args, "starting_after", least=0)
-        if read_flag(request.args, "stream"):
+        query = Query(request.args)
+        after = query.integer("starting_after", least=0)
+        stream = query.flag("stream")
+        included = query.texts("include")
+        if any(each != _SEALED for each in included):
+            query.ignore("include")
+        said = query.ignored_headers(request.headers)
+        if stream:
             if run:
-                return events_reply(run.follow(-1 if after is None else after))
+                return events_reply(run.follow(-1 if after is None else after), said)
             told = replay(await archive.response(id))
-            return events_reply(_all(told if after is None else told[after + 1 :]))
+            return events_reply(_all(told if after is None else told[after + 1 :]), said)
         body = run.response() if run else (await archive.response(id)).body
-        if "reasoning.encrypted_content" in read_texts(request.args, "include"):
+        if _SEALED in included:
             body["output"] = [_with_sealed(each) for each in body["output"]]
-        return reply(body, JSON)
+        return reply(body, JSON, headers=said)
 
     @blueprint.delete("/v1/responses/<id>")
     async def delete(id: str) -> Response:
@@ -51,19 +60,21 @@ def add_routes(blueprint: Blueprint, archive: Archive, runs: Runs) -> None:
     async def input_items(id: str) -> Response:
         run = runs.get(id)
         items: Sequence[Json] = run.wanted.items if run else await archive.input_of(id)
-        return reply(page(items, request.args), JSON)
+        query = Query(request.args)
+        body = page(items, query)
+        return reply(body, JSON, headers=query.ignored_headers(request.headers))
 
 
 def follow(run: Run) -> Response:
     return events_reply(run.follow())
 
 
-def events_reply(events: AsyncIterable[Json]) -> Response:
+def events_reply(events: AsyncIterable[Json], headers: dict[str, str] | None = None) -> Response:
     async def frames() -> AsyncGenerator[bytes, None]:
         async for each in events:
             yield framing.event(each)
 
-    return Response(frames(), content_type=EVENT_STREAM)
+    return Response(frames(), headers=headers, content_type=EVENT_STREAM)
 
 
 async def _all(events: Sequence[Json]) -> AsyncGenerator[Json, None]:

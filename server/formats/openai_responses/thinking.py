@@ -1,21 +1,12 @@
 """How hard a model is to think, and how its thoughts are to be told."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.chat import Thinking
 from models.errors import InvalidRequest
 from server.fields import Fields, Json
+from server.openai_fields import read_effort
 
-_EFFORTS: Mapping[str, Thinking] = {
-    "none": False,
-    "minimal": "low",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "max",
-    "max": "max",
-}
 _SUMMARIES = ("auto", "concise", "detailed")
 
 
@@ -35,7 +26,7 @@ class Wanted:
 def read_thinking(fields: Fields) -> Wanted:
     """Raises InvalidRequest."""
     reasoning = fields.inner("reasoning")
-    effort = _effort(reasoning, "effort") if reasoning else None
+    effort = read_effort(reasoning, "effort") if reasoning else None
     summary = _summary(reasoning) if reasoning else None
     told: Json | None = None
     if reasoning is not None:
@@ -43,18 +34,11 @@ def read_thinking(fields: Fields) -> Wanted:
     thinking, wish = effort, "" if effort is None else "reasoning.effort"
     if fields.has("think"):  # ours, and meant
         value = fields.value("think")
-        thinking, wish = (value if isinstance(value, bool) else _effort(fields, "think")), ""
+        thinking, wish = (value if isinstance(value, bool) else read_effort(fields, "think")), ""
     elif effort is None and (template := fields.inner("chat_template_kwargs")):
         thinking = template.flag("enable_thinking")
         wish = "" if thinking is None else "chat_template_kwargs.enable_thinking"
     return Wanted(thinking, wish, summary is not None, told)
-
-
-def _effort(fields: Fields, name: str) -> Thinking:
-    effort = fields.text(name)
-    if effort is not None and effort not in _EFFORTS:
-        raise _not_among(fields, name, _EFFORTS, effort)
-    return None if effort is None else _EFFORTS[effort]
 
 
 def _summary(reasoning: Fields) -> str | None:
@@ -62,14 +46,9 @@ def _summary(reasoning: Fields) -> str | None:
     old = reasoning.text("generate_summary")
     summary = summary or old
     if summary is not None and summary not in _SUMMARIES:
-        raise _not_among(reasoning, "summary", _SUMMARIES, summary)
+        field = reasoning.name("summary")
+        known = ", ".join(_SUMMARIES)
+        raise InvalidRequest(
+            f'"{field}" must be one of {known}, not {summary[:40]!r}.', field=field
+        )
     return summary
-
-
-def _not_among(
-    fields: Fields, name: str, known: Mapping[str, object] | tuple[str, ...], got: str
-) -> InvalidRequest:
-    field = fields.name(name)
-    return InvalidRequest(
-        f'"{field}" must be one of {", ".join(known)}, not {got[:40]!r}.', field=field
-    )

@@ -2,24 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from models.chat import Tool, ToolChoice
 from models.errors import InvalidRequest
 from server.fields import Fields, Json
+from server.openai_fields import Mode, no_such_tool, read_mode
 from server.tools import read_function
-
-Mode: TypeAlias = Literal["auto", "none", "required"]
-_MODES: Mapping[str, Mode] = {"auto": "auto", "none": "none", "required": "required"}
 
 # What a tool that takes plain text looks like to a model: a function with one argument.
 TEXT_ARGUMENT = "input"
-_TEXT_PARAMETERS: Json = {
-    "type": "object",
-    "properties": {TEXT_ARGUMENT: {"type": "string"}},
-    "required": [TEXT_ARGUMENT],
-    "additionalProperties": False,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +78,8 @@ def _tool(tool: Fields, namespace: str = "") -> Iterator[tuple[Tool, Named]]:
             yield Tool(name.full, read.description, read.parameters, read.strict), name
         case "custom":
             name = Named(tool.required_text("name"), namespace, takes_text=True)
-            yield Tool(name.full, tool.text("description") or "", _TEXT_PARAMETERS), name
+            description, pattern = tool.text("description") or "", _pattern(tool)
+            yield Tool(name.full, description, _text_parameters(pattern), bool(pattern)), name
         case "namespace" if not namespace:
             group = tool.required_text("name")
             tool.text("description")
@@ -96,6 +88,38 @@ def _tool(tool: Fields, namespace: str = "") -> Iterator[tuple[Tool, Named]]:
         case _:
             tool.raw()
             tool.ignore("type")
+
+
+def _pattern(tool: Fields) -> str:
+    """Return what the text of a tool must match; "": it may be any."""
+    form = tool.inner("format")
+    match form.required_text("type") if form else "text":
+        case "text":
+            return ""
+        case "grammar":
+            assert form
+            syntax, pattern = form.required_text("syntax"), form.required_text("definition")
+            if syntax == "regex":
+                return pattern
+            name = form.name("syntax")
+            raise InvalidRequest(
+                f'"{name}" {syntax[:40]!r} is not supported: a model writes what it says to a '
+                "tool as a string of JSON, and that can be kept to a 'regex' alone.",
+                field=name,
+            )
+        case kind:
+            assert form
+            raise form.wrong("type", "'text' or 'grammar'", kind)
+
+
+def _text_parameters(pattern: str) -> Json:
+    argument = {"type": "string"} | ({"pattern": f"^(?:{pattern})$"} if pattern else {})
+    return {
+        "type": "object",
+        "properties": {TEXT_ARGUMENT: argument},
+        "required": [TEXT_ARGUMENT],
+        "additionalProperties": False,
+    }
 
 
 def _told(tool: Fields) -> Json:
@@ -114,12 +138,12 @@ def _choice(fields: Fields, named: Mapping[str, Named]) -> tuple[Mode, tuple[str
     if value is None:
         return "auto", (), "auto"
     if isinstance(value, str):
-        return _mode(fields, "tool_choice"), (), value
+        return read_mode(fields, "tool_choice"), (), value
     choice = fields.inner("tool_choice")
     assert choice is not None
     if choice.required_text("type") != "allowed_tools":
         return "required", (_chosen(choice, named),), choice.given()
-    mode = _mode(choice, "mode")
+    mode = read_mode(choice, "mode")
     allowed = choice.objects("tools") or ()
     names = tuple(_chosen(each, named) for each in allowed if _is_here(each))
     if not names:  # tools of OpenAI's alone, which may or must be called: here there is none
@@ -127,13 +151,6 @@ def _choice(fields: Fields, named: Mapping[str, Named]) -> tuple[Mode, tuple[str
             raise _not_here(choice)
         return "none", (), choice.given()
     return mode, names, choice.given()
-
-
-def _mode(fields: Fields, name: str) -> Mode:
-    mode = fields.required_text(name)
-    if mode not in _MODES:
-        raise fields.wrong(name, "'none', 'auto', 'required' or a tool", mode)
-    return _MODES[mode]
 
 
 def _is_here(choice: Fields) -> bool:
@@ -155,9 +172,7 @@ def _chosen(choice: Fields, named: Mapping[str, Named]) -> str:
         return full
     found = [full for full, each in named.items() if each.name == wanted and not group]
     if len(found) != 1:
-        raise InvalidRequest(
-            f'"tool_choice" names {full[:80]!r}, which is none of the tools.', field="tool_choice"
-        )
+        raise no_such_tool(full)
     return found[0]
 
 

@@ -28,7 +28,11 @@ CHAT = 40  # of them in one: some templates look at all messages for each
 FOUND = {name: family_of(source) for name, source in SOURCES.items()}
 # These write no calls of an earlier turn: what we put into the text for them reads back, too.
 WRITING = [name for name, family in FOUND.items() if family.calls]
-TAG_ONCE = {"deepseek-ai-DeepSeek-R1-Distill-Qwen-32B"}  # that begins a call, in a whole chat
+# The tag that begins a call stands once in a whole chat.
+TAG_ONCE = {
+    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B",
+    "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B",
+}
 # What ends a turn, in the text of the templates.
 _ENDS = re.compile(
     r"<\|(eot_id|eom_id|im_end|end_of_text|END_OF_TURN_TOKEN|assistant_end|calls?|message_sep|end"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from models import chat, facts, gguf
-from models.chat import GenerateRequest, Overflow
+from models.chat import GenerateRequest, Overflow, Snippet
 from models.engine.hf_tokenizer import fill_in_of
 from models.engine.installed import has_mlx
 from models.engine.llama import open_llama
@@ -25,6 +25,7 @@ from tests.running import POCKET_GGUF, POCKET_MLX, Running, decoded
 
 PREFIX, SUFFIX, MIDDLE = 1, 2, 3  # no bytes of any text
 FILL_IN = FillIn(PREFIX, SUFFIX, MIDDLE)
+WITH_FILES = FillIn(PREFIX, SUFFIX, MIDDLE, repository=4, file=5)
 QWEN = SPELLINGS[0]
 RENAMED = (6, 7, 8)  # tokens of pocket that are not needed here
 
@@ -79,6 +80,36 @@ def test_without_tokens_for_it_it_is_refused() -> None:
         prepare(fill_in=None)
 
 
+def test_without_a_token_for_files_each_has_a_line_before_it() -> None:
+    prompt = prepare(snippets=(Snippet("a = 1", "a.py"), Snippet("b = 2")), bos=0)
+
+    line = b"\n\n--- snippet ---\n\n"
+    assert bytes(prompt.tokens[1:]).startswith(line + b"a = 1" + line + b"b = 2" + b"\x01def f():")
+
+
+def test_files_are_told_apart_by_their_tokens() -> None:
+    prompt = prepare(snippets=(Snippet("a = 1\n", "a.py"),), fill_in=WITH_FILES, bos=0)
+
+    said = b"\x04myproject\n\x05a.py\na = 1\n\x05filename\n\x01def f():\x02return x\x03"
+    assert bytes(prompt.tokens) == b"\0" + said
+
+
+def test_of_files_that_do_not_fit_the_last_are_kept_and_the_gap_is_whole() -> None:
+    snippets = [Snippet(f"{place} = {'.' * 60}", "f") for place in range(9)]
+
+    prompt = prepare(snippets=snippets, fill_in=WITH_FILES, overflow=Overflow.TRUNCATE)
+
+    text = bytes(prompt.tokens)
+    assert text.endswith(b"\x05filename\n\x01def f():\x02return x\x03")
+    assert text.startswith(b"\x04myproject\n\x05f\n")
+    assert b"8 = ." in text and b"0 = ." not in text
+    assert 110 < len(text) <= 129, "half is left for the answer"
+    short = prepare(snippets=snippets, fill_in=WITH_FILES, overflow=Overflow.TRUNCATE, max_tokens=8)
+    assert 230 < len(short.tokens) <= 248, "or as much as it may have"
+    full = prepare("b" * 240, snippets=snippets, fill_in=WITH_FILES)
+    assert bytes(full.tokens).startswith(b"\x01bbb"), "what has no room is left out"
+
+
 # -- What is too long --------------------------------------------------------------
 
 
@@ -130,6 +161,12 @@ def test_each_spelling_is_found(spelling: Spelling) -> None:
     found = find(ids.get)
 
     assert found == FillIn(10, 11, 12 if spelling.middle else None, spelling.suffix_first)
+
+
+def test_the_tokens_for_files_are_found_beside_it() -> None:
+    qwen = dict(zip((*QWEN.texts, "<|repo_name|>", "<|file_sep|>"), range(5), strict=True))
+
+    assert find(qwen.get) == FillIn(0, 1, 2, repository=3, file=4)
 
 
 def test_half_of_a_spelling_is_none() -> None:
@@ -188,6 +225,9 @@ def test_a_gguf_file_may_name_its_tokens_by_number(tmp_path: Path) -> None:
         )
         path = changed(POCKET_GGUF, tmp_path / "named.gguf", ids)
         assert gguf.read_template(path).fill_in == FillIn(4, 5, 6)
+        several = ids | {"tokenizer.ggml.fim_rep_token_id": 7, "tokenizer.ggml.fim_sep_token_id": 8}
+        path = changed(POCKET_GGUF, tmp_path / "several.gguf", several)
+        assert gguf.read_template(path).fill_in == FillIn(4, 5, 6, repository=7, file=8)
         assert facts.read(path).details.insert
     wild = changed(
         POCKET_GGUF, tmp_path / "wild.gguf", {**ids, "tokenizer.ggml.suffix_token_id": 1 << 40}

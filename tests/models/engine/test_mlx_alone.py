@@ -225,7 +225,7 @@ def test_text_end_and_usage_of_an_answer_are_those_without_drafts(
     monkeypatch.setattr(Drafting, "step", counted)
     without = answers(tmp_path / "without")
     assert not passes  # not on a CPU
-    monkeypatch.setattr("models.engine.mlx._DRAFTS_ON_CPU", True)
+    monkeypatch.setattr("models.engine.mlx_model._DRAFTS_ON_CPU", True)
 
     assert answers(tmp_path / "with") == without
     assert passes

@@ -31,7 +31,7 @@ class Row:
 
     def __init__(self, processor: GrammarProcessor, width: int, seed: int = 0) -> None:
         self._mx: Any = import_module("mlx.core")
-        self._processor = processor
+        self.processor = processor
         self._width = width
         self._random = random.Random(seed)
         self.tokens = [*PROMPT, self._draw(PROMPT)]  # the last has been drawn and not told
@@ -39,7 +39,7 @@ class Row:
     def step(self) -> int:
         ahead = self._draw(self.tokens)
         told = self.tokens[-1]
-        self._processor.saw(told)
+        self.processor.saw(told)
         self.tokens.append(ahead)
         return told
 
@@ -48,7 +48,7 @@ class Row:
 
     def _draw(self, tokens: list[int]) -> int:
         mx = self._mx
-        masked = self._processor(mx.array(tokens, dtype=mx.int32), self.likes())
+        masked = self.processor(mx.array(tokens, dtype=mx.int32), self.likes())
         return int(mx.argmax(masked, axis=-1).item())
 
 
@@ -104,14 +104,25 @@ def test_rows_that_pad_the_weights_are_never_drawn(model: Model) -> None:
     assert max(model.answer(grammar)) < len(model.loaded)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_text_is_free_up_to_a_trigger_and_then_it_is_not(model: Model, seed: int) -> None:
+def calling(model: Model) -> tuple[CompiledGrammar, int]:
+    """A grammar of a call, and the token that ends one."""
     begin, finish = model.ours.encode("<tool_call>")[0], model.ours.encode("</tool_call>")[0]
     offer = Offer(
         calls=CALLS[0], arguments={"a": "/[0-9]{4}/"}, choice=ToolChoice(), thought="none"
     )
     tags = {"<tool_call>": begin, "</tool_call>": finish}
-    grammar = compile_calls(offer, Tokens(end=(END,), tags=tags))
+    return compile_calls(offer, Tokens(end=(END,), tags=tags)), finish
+
+
+def spelled(model: Model, text: str) -> list[int]:
+    return [token for each in text for token in model.ours.encode(each)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_text_is_free_up_to_a_trigger_and_then_it_is_not(model: Model, seed: int) -> None:
+    grammar, finish = calling(model)
+    begin = grammar.trigger
+    assert begin is not None
     processor = model.grammars.processor(grammar)
     row = Row(processor, model.width, seed)
     free = [row.step() for _ in range(5)]
@@ -125,6 +136,34 @@ def test_text_is_free_up_to_a_trigger_and_then_it_is_not(model: Model, seed: int
 
     assert len(set(free)) > 1
     assert re.fullmatch(r'\s*{"name": "a", "arguments": [0-9]{4}}\s*', model.text(said))
+
+
+@pytest.mark.parametrize("behind", ["", "\n", '{"na'])
+def test_a_tag_that_is_spelled_in_other_tokens_begins_a_call_too(model: Model, behind: str) -> None:
+    grammar, finish = calling(model)
+    row = model.row(grammar)
+    for token in spelled(model, "a<tool <tool_call>" + behind):
+        row.tokens[-1] = token  # it happens to be drawn
+        row.step()
+    said: list[int] = []
+    while (token := row.step()) != finish and len(said) < 60:
+        said.append(token)
+
+    whole = behind + model.text(said)
+    assert re.fullmatch(r'\s*{"name": "a", "arguments": [0-9]{4}}\s*', whole)
+
+
+def test_a_spelled_tag_behind_which_no_call_can_come_is_left_alone(model: Model) -> None:
+    grammar, _ = calling(model)
+    row = model.row(grammar)
+    *before, last = spelled(model, "<tool_call>")
+    for token in before:
+        row.tokens[-1] = token
+        row.step()
+    row.tokens[-1] = last
+    row.tokens.append(model.ours.encode("x")[0])  # both are drawn before anybody looks
+    row.processor.saw(last)
+    assert len({row.step() for _ in range(8)}) > 4
 
 
 def test_what_was_drawn_ahead_may_be_drawn_again(model: Model) -> None:

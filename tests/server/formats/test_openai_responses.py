@@ -63,6 +63,7 @@ FILES: Json = {
     "description": "Files.",
     "tools": [{"type": "function", "name": "read", "parameters": {"type": "object"}}],
 }
+PLAIN = {"type": "text"}
 PATCH: Json = {"type": "custom", "name": "patch", "description": "Changes files."}
 SEARCH: Json = {"type": "web_search", "external_web_access": False}
 
@@ -283,6 +284,36 @@ class TestTools:
     )
     def test_which_may_or_must_be_called(self, choice, read):
         assert request(tools=[WEATHER, FILES, PATCH], tool_choice=choice).tool_choice == read
+
+    def test_what_is_said_to_a_tool_may_have_to_match(self):
+        rule = {"type": "grammar", "syntax": "regex", "definition": "a|b+"}
+        got = wanted(tools=[PATCH | {"format": rule}, PATCH | {"name": "b", "format": PLAIN}])
+
+        ruled, free = got.request.tools
+        assert ruled.strict
+        assert ruled.parameters
+        said = {"type": "string", "pattern": "^(?:a|b+)$"}
+        assert ruled.parameters["properties"] == {"input": said}
+        assert free.parameters
+        assert free.parameters["properties"] == {"input": {"type": "string"}}
+        assert got.ignored == ()
+        assert got.head["tools"][0]["format"] == rule
+
+    @pytest.mark.parametrize(
+        ("form", "sentence"),
+        [
+            ({}, '"tools[0].format.type" is missing.'),
+            ({"type": "xml"}, "\"tools[0].format.type\" must be 'text' or 'grammar'"),
+            ({"type": "grammar"}, '"tools[0].format.syntax" is missing.'),
+            ({"type": "grammar", "syntax": "regex"}, '"tools[0].format.definition" is missing.'),
+            (
+                {"type": "grammar", "syntax": "lark", "definition": 'start: "a"'},
+                "\"tools[0].format.syntax\" 'lark' is not supported",
+            ),
+        ],
+    )
+    def test_what_cannot_be_kept_to_is_refused(self, form, sentence):
+        assert refusal(tools=[PATCH | {"format": form}]).startswith(sentence)
 
     def test_one_call_at_a_time(self):
         got = request(tools=[WEATHER], parallel_tool_calls=False)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from models.counts import human_count
 from models.model import Profile
 from server.capabilities import capabilities
 from server.formats.ollama import facts
@@ -70,4 +71,4 @@ def test_a_model_that_stays_for_ever_has_a_date_that_clients_can_read():
     ],
 )
 def test_parameters_are_counted_as_ollama_counts_them(count, said):
-    assert facts.human_count(count) == said
+    assert human_count(count) == said

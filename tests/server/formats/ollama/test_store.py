@@ -2,8 +2,10 @@
 
 import hashlib
 import http.client
+import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from models import builtin
 from models.errors import DiskFull
+from models.hub import Hub
 from models.hub_errors import PullCancelled, PullFailed
 from models.hub_progress import PullProgress
 from models.model import Model
@@ -18,9 +21,14 @@ from models.residency import Residency
 from models.store import Store
 from server.app import create_app
 from server.listener import ApiServer
+from tests import hub_server, registry_server
 from tests.fakes import ScriptedBackend, scripted_residency
+from tests.hub_server import FakeHub
 from tests.models.test_store import gguf_file
+from tests.registry_server import FakeRegistry
 from tests.server.conftest import HOST, Answer, Serving
+
+POCKET = builtin.FOLDER / "gguf/pocket.gguf"
 
 
 class ScriptedHub:
@@ -47,11 +55,12 @@ class ScriptedHub:
 
 
 class StoreServing(Serving):
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, hub_url: str = "") -> None:
         self.store = Store(home, builtin.FOLDER)
         self.hub = ScriptedHub(self.store)
+        hub = Hub(self.store, hub_url) if hub_url else self.hub
         self.residency: Residency = scripted_residency(ScriptedBackend("hi"))
-        self._make_app = lambda: create_app(self.residency, self.store, host=HOST, hub=self.hub)
+        self._make_app = lambda: create_app(self.residency, self.store, host=HOST, hub=hub)
         self.server = ApiServer(self._make_app, HOST, [0])
         self.server.start()
 
@@ -296,11 +305,86 @@ class TestPull:
         assert serving.post("/api/pull", model=page, stream=False).status == 200
 
 
-def test_nothing_is_pushed(serving: StoreServing):
-    answer = serving.post("/api/push", model="pocket")
+class TestSharedPulls:
+    @pytest.mark.parametrize("leaver", [0, 1])
+    def test_one_download_is_told_to_both_and_one_may_leave(self, tmp_path: Path, leaver: int):
+        model = {"model": "org/tiny:F16"}
+        hub = FakeHub(stall_after=1 << 20)
+        hub.repos["org/tiny"] = {"tiny-F16.gguf": POCKET.read_bytes()}
+        with hub_server.running(hub), ExitStack() as stack:
+            serving = StoreServing(tmp_path / "home", hub.url)
+            both: list[http.client.HTTPResponse] = []
+            for _ in range(2):
+                connection = http.client.HTTPConnection(HOST, serving.port, timeout=20)
+                connection.request("POST", "/api/pull", json.dumps(model), {"Connection": "close"})
+                both.append(stack.enter_context(connection.getresponse()))
+                assert hub.stalled.wait(20)
+            heard = [json.loads(each.readline()) for each in both]
+            assert heard[0] == {"status": "pulling manifest"}
+            assert heard[1]["status"].startswith("pulling ")
+            assert heard[1]["total"] == POCKET.stat().st_size
 
-    assert answer.status == 400
-    assert answer.json["error"] == "Model 'pocket' stays here: there is no registry to push it to."
+            both[leaver].close()
+            hub.go_on.set()
+
+            *_, last = both[1 - leaver].read().splitlines()
+            assert json.loads(last) == {"status": "success"}
+            assert len(hub.downloads("tiny-F16.gguf")) == 1
+            serving.stop()
+            serving.residency.close()
+
+
+class TestPush:
+    @pytest.fixture
+    def there(self) -> Iterator[FakeRegistry]:
+        with registry_server.running(FakeRegistry()) as registry:
+            yield registry
+
+    def test_it_is_told_file_by_file(self, serving: StoreServing, there: FakeRegistry):
+        name = f"{there.host}/library/pocket"
+
+        answer = serving.post("/api/push", model=name, insecure=True)
+
+        said = statuses(answer)
+        digest = serving.store.find("pocket").digest
+        assert said[0] == "retrieving manifest"
+        assert said[1] == f"pushing {digest[:12]}"
+        assert said[-2:] == ["pushing manifest", "success"]
+        first = answer.lines[1]
+        assert first["digest"] == f"sha256:{digest}"
+        assert first["total"] == len(there.blobs[first["digest"]])
+        assert list(there.manifests) == ["library/pocket:latest"]
+        once = serving.post("/api/push", name=name, insecure=True, stream=False)
+        assert once.json == {"status": "success"}
+
+    @pytest.mark.parametrize(
+        ("model", "status", "sentence"),
+        [
+            ("", 400, "model is required"),
+            ("nothere", 404, "model 'nothere' not found"),
+            ("pocket", 400, "'pocket' names no registry to push to"),
+            ("hf.co/me/pocket", 400, "hf.co takes models only from those who are signed in"),
+            ("http://127.0.0.1:9/library/pocket", 400, "insecure protocol http"),
+            ("127.0.0.1:9/library/nothere", 404, "model 'nothere:latest' not found"),
+        ],
+    )
+    def test_what_cannot_be_pushed(
+        self, serving: StoreServing, model: str, status: int, sentence: str
+    ):
+        answer = serving.post("/api/push", model=model)
+
+        assert answer.status == status
+        assert answer.json["error"].startswith(sentence)
+
+    def test_a_registry_that_is_not_there(self, serving: StoreServing):
+        model = "127.0.0.1:9/library/pocket"
+        streamed = serving.post("/api/push", model=model)
+        once = serving.post("/api/push", model=model, stream=False)
+
+        assert streamed.lines[0] == {"status": "retrieving manifest"}
+        assert streamed.lines[-1]["error"].startswith("The registry 127.0.0.1:9 cannot be reached")
+        assert once.status == 502
+        assert once.json == streamed.lines[-1]
 
 
 class TestShow:
