@@ -3,7 +3,7 @@
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.chat.attachments import Attachments
@@ -16,7 +16,7 @@ _SIDE = 64
 _REMOVE = 18
 _OVERLAP = 7  # by which the cross stands out of its picture
 _GAP = 4
-_LINE = 8  # pictures; more are counted
+_MOST_LINES = 2  # of pictures; more are counted
 
 
 class AttachmentBar(QWidget):
@@ -28,10 +28,10 @@ class AttachmentBar(QWidget):
         self._attachments = attachments
         self._theme = theme
         self._advice = self._offer = self._problem = ""
-        self._pictures = QWidget()
-        self._line = QHBoxLayout(self._pictures)
-        self._line.setContentsMargins(0, 4, 0, 0)
-        self._line.setSpacing(_GAP)
+        self._strip = _Strip()
+        self._strip.left_out.connect(self._tell)
+        self._count = QLabel()
+        self._count.setObjectName("small")
         self._note = QLabel()
         self._note.setWordWrap(True)
         self._button = QPushButton()
@@ -44,7 +44,8 @@ class AttachmentBar(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 0, 4, 0)
         column.setSpacing(4)
-        column.addWidget(self._pictures)
+        column.addWidget(self._strip)
+        column.addWidget(self._count)
         column.addLayout(below)
         attachments.changed.connect(self._on_changed)
         attachments.refused.connect(self._on_refused)
@@ -71,23 +72,19 @@ class AttachmentBar(QWidget):
         self._say()
 
     def _show(self) -> None:
-        while item := self._line.takeAt(0):
-            if widget := item.widget():
-                widget.hide()
-                widget.deleteLater()
         taken = self._attachments.taken
-        for place, each in enumerate(taken[:_LINE]):
-            self._line.addWidget(self._attached(place, each, len(taken)))
-        more = len(taken) - _LINE
-        words = f"and {more} more" if more > 0 else ""
-        if self._attachments.reading:
-            words = "Reading a picture …"
-        label = QLabel(words)
-        label.setObjectName("small")
-        self._line.addWidget(label)
-        self._line.addStretch()
-        self._pictures.setVisible(bool(taken) or self._attachments.reading)
+        self._strip.show_widgets(
+            [self._attached(place, each, len(taken)) for place, each in enumerate(taken)]
+        )
         self._say()
+
+    @Slot()
+    def _tell(self) -> None:
+        """Say what is not to be seen: a picture that is still read, and those without room."""
+        more = self._strip.hidden_count
+        words = "Reading a picture …" if self._attachments.reading else ""
+        self._count.setText(words or (f"and {more} more" if more else ""))
+        self._count.setVisible(bool(self._count.text()))
 
     def _attached(self, place: int, taken: Taken, count: int) -> QWidget:
         holder = _Attached(taken, self._theme, f"Picture {place + 1} of {count}")
@@ -96,6 +93,7 @@ class AttachmentBar(QWidget):
         return holder
 
     def _say(self) -> None:
+        self._tell()
         said = self._problem or self._advice
         self._note.setText(said)
         self._note.setObjectName("error" if self._problem else "muted")
@@ -105,6 +103,41 @@ class AttachmentBar(QWidget):
         self._button.setVisible(bool(self._offer) and not self._problem)
         shown = bool(said) or bool(self._attachments.taken) or self._attachments.reading
         self.setVisible(shown)
+
+
+class _Strip(QWidget):
+    """Pictures in lines as wide as there is room, and no more lines than a few."""
+
+    left_out = Signal()  # how many have no room may be another number
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden_count = 0
+        self._widgets: list[QWidget] = []
+
+    def show_widgets(self, widgets: list[QWidget]) -> None:
+        for widget in self._widgets:
+            widget.hide()
+            widget.deleteLater()
+        self._widgets = widgets
+        for widget in widgets:
+            widget.setParent(self)
+        self._arrange()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._arrange()
+
+    def _arrange(self) -> None:
+        step = _SIDE + _OVERLAP + _GAP
+        in_line = max(1, (self.width() + _GAP) // step)
+        shown = min(len(self._widgets), in_line * _MOST_LINES)
+        for number, widget in enumerate(self._widgets):
+            line, place = divmod(number, in_line)
+            widget.move(place * step, line * step)
+            widget.setVisible(number < shown)
+        self.hidden_count = len(self._widgets) - shown
+        self.setFixedHeight(-(-shown // in_line) * step)
+        self.left_out.emit()
 
 
 class _Attached(QWidget):

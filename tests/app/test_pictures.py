@@ -200,6 +200,21 @@ def test_a_picture_is_taken_away_again(desk_of, qtbot, files) -> None:
     assert not bar(desk).isVisible()
 
 
+def test_many_pictures_do_not_make_a_narrow_window_wider(desk_of, qtbot, files) -> None:
+    desk = desk_of(ScriptedBackend())
+    attach(desk, qtbot, files * 9)
+    desk.window.resize(520, 500)
+    qtbot.waitUntil(lambda: desk.window.width() == 520)
+
+    def shown() -> list[Thumbnail]:
+        return [each for each in bar(desk).findChildren(Thumbnail) if each.isVisible()]
+
+    qtbot.waitUntil(lambda: note(desk).startswith(f"and {18 - len(shown())} more"))
+    edge = bar(desk).width()
+    assert 2 < len(shown()) < 18
+    assert all(each.mapTo(bar(desk), each.rect().topRight()).x() < edge for each in shown())
+
+
 def test_pictures_go_with_the_message_and_with_all_that_follow(
     desk_of, qtbot, files, inglenook_home
 ) -> None:
