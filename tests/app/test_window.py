@@ -542,7 +542,8 @@ def test_settings_take_a_port_and_refuse_a_word(desk_of) -> None:
 
 def test_every_setting_with_a_label_has_its_row_and_shows_what_holds(desk_of) -> None:
     desk = desk_of(ScriptedBackend())
-    desk.settings.change(keep_alive_seconds=45.0, allowed_hosts=("mybox.lan",))
+    hosts = ("mybox.lan",)
+    desk.settings.change(keep_alive_seconds=45.0, allowed_hosts=hosts, picture_hosts=hosts)
 
     for about in TABLE.values():
         if not about.label:

@@ -316,7 +316,8 @@ def test_damage_deep_in_the_file_is_found_too(inglenook_home: Path) -> None:
     records.close()
 
     assert "damaged" in problem
-    assert next(inglenook_home.glob("chats.db.broken-*")).read_bytes() == bytes(content)
+    (aside,) = inglenook_home.glob("chats.db.broken-*")
+    assert aside.read_bytes() == bytes(content)
 
 
 def test_chats_of_a_newer_version_are_left_alone(inglenook_home: Path) -> None:
