@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from models.engine.llama_process import prefill_chunk_tokens
-from models.engine.mlx import grid_for
 from models.engine.mlx_library import import_library
+from models.engine.mlx_model import grid_for
 from models.engine.mlx_prefill import Grid
 
 
@@ -21,7 +21,7 @@ def chosen_chunk(engine: str) -> int:
 @contextmanager
 def set_chunk(engine: str, chunk: int) -> Generator[None]:
     """Models that are loaded meanwhile read their prompts by so many tokens."""
-    where, value = "models.engine.mlx.grid_for", Grid(chunk, chunk)
+    where, value = "models.engine.mlx_model.grid_for", Grid(chunk, chunk)
     if engine == "llama":
         where, value = "models.engine.llama_process.prefill_chunk_tokens", chunk
     with patch(where, return_value=value):

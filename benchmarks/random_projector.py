@@ -19,7 +19,7 @@ _PATCHES = (SIDE // PATCH) ** 2
 Shapes: TypeAlias = Iterator[tuple[str, tuple[int, ...]]]
 
 
-def write_projector(path: Path, text_width: int) -> None:
+def write_projector(path: Path, text_width: int, layers: int = LAYERS) -> None:
     writer = gguf.GGUFWriter(path, "clip")
     writer.add_type("mmproj")
     writer.add_bool("clip.has_vision_encoder", True)
@@ -31,7 +31,7 @@ def write_projector(path: Path, text_width: int) -> None:
         "embedding_length": WIDTH,
         "feed_forward_length": FEED_FORWARD,
         "projection_dim": text_width,
-        "block_count": LAYERS,
+        "block_count": layers,
         "attention.head_count": HEADS,
     }
     for key, number in numbers.items():
@@ -40,7 +40,7 @@ def write_projector(path: Path, text_width: int) -> None:
     writer.add_array("clip.vision.image_mean", [0.5, 0.5, 0.5])
     writer.add_array("clip.vision.image_std", [0.5, 0.5, 0.5])
     draw = np.random.default_rng(1)
-    for name, shape in _shapes(text_width):
+    for name, shape in _shapes(text_width, layers):
         drawn = draw.standard_normal(shape, dtype=np.float32) * np.float32(0.02)
         drawn += np.float32(name.endswith("ln.weight"))
         inner = len(shape) == 2 and not name.startswith("v.position")
@@ -51,12 +51,12 @@ def write_projector(path: Path, text_width: int) -> None:
     writer.close()
 
 
-def _shapes(text_width: int) -> Shapes:
+def _shapes(text_width: int, layers: int) -> Shapes:
     yield "v.class_embd", (WIDTH,)
     yield "v.patch_embd.weight", (WIDTH, 3, PATCH, PATCH)
     yield "v.position_embd.weight", (_PATCHES + 1, WIDTH)
     yield from _linear("v.pre_ln", WIDTH)
-    for layer in range(LAYERS):
+    for layer in range(layers):
         block = f"v.blk.{layer}"
         for part in ("attn_q", "attn_k", "attn_v", "attn_out"):
             yield from _linear(f"{block}.{part}", WIDTH, WIDTH)

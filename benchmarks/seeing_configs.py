@@ -196,6 +196,7 @@ _MORE: dict[str, dict[str, Any]] = {
         "eoi_token_id": SPECIAL.index("<image|>"),
         "audio_token_id": VOCABULARY - 1,
         "audio_config": None,
+        "vocab_size": VOCABULARY,
         "vision_soft_tokens_per_image": 70,
         "text_config": {
             **_TEXT,
@@ -211,6 +212,15 @@ _MORE: dict[str, dict[str, Any]] = {
             "sliding_window": 32,
             "sliding_window_pattern": 3,
             "use_bidirectional_attention": "vision",
+            # Where it is left out, the two libraries take different ones.
+            "rope_parameters": {
+                "full_attention": {
+                    "partial_rotary_factor": 0.25,
+                    "rope_theta": 1_000_000.0,
+                    "rope_type": "proportional",
+                },
+                "sliding_attention": {"rope_theta": 10_000.0, "rope_type": "default"},
+            },
         },
         "vision_config": {
             **_TOWER,

@@ -12,14 +12,12 @@ from models import mlx_families
 from models.chat import (
     EmbedRequest,
     GenerateRequest,
-    Image,
-    Message,
     RerankRequest,
-    ToolResult,
 )
 from models.errors import NotAble
 from models.go_jinja import to_jinja
 from models.model import Kind, KvType, Model
+from models.pictures import has_images
 from models.pooling import RANK
 from models.template_signs import knows_thinking, knows_tools
 
@@ -98,7 +96,7 @@ def _needed_to_generate(request: GenerateRequest) -> frozenset[Ability]:
     wanted = {
         Ability.TOOLS: bool(request.tools) and request.tool_choice.mode != "none",
         Ability.THINKING: request.thinking not in (None, False),
-        Ability.VISION: _has_images(request.prompt),
+        Ability.VISION: has_images(request),
         Ability.INSERT: bool(request.suffix or request.snippets),
         Ability.GRAMMAR: request.constraint is not None,
         Ability.LOGPROBS: request.top_logprobs is not None or request.prompt_logprobs,
@@ -132,11 +130,3 @@ def _made_for(tools: bool, thinking: bool, vision: bool, insert: bool) -> frozen
     }
     always = set(Ability) - set(made_for)
     return frozenset({*always, *(each for each, can in made_for.items() if can)})
-
-
-def _has_images(prompt: tuple[Message, ...] | str) -> bool:
-    if isinstance(prompt, str):
-        return False
-    parts = [part for message in prompt for part in message.parts]
-    parts += [part for each in parts if isinstance(each, ToolResult) for part in each.parts]
-    return any(isinstance(part, Image) for part in parts)

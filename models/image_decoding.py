@@ -5,6 +5,7 @@ Sizes are looked at before anything is decoded, and Pillow gives up the GIL whil
 
 import hashlib
 import logging
+import warnings
 from io import BytesIO
 from typing import Any
 
@@ -36,6 +37,8 @@ _SRGB = ImageCms.ImageCmsProfile(
     ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] (Pillow does not say)
 )
 
+# Of whatever is odd about a file that can be read all the same.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 # Our own limit is lower, and looked at before; Pillow's is a warning at first.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -116,11 +119,11 @@ def _orientation(image: Image.Image) -> int:
 
 def _plain(image: Image.Image) -> Image.Image:
     """Return it in a mode that can be shrunk: a colour for each pixel, 8 bits a channel."""
-    if image.has_transparency_data:
-        return image.convert("RGBA")
     if image.mode.startswith("I;16"):
         # Pillow would make white of whatever is above 255.
         return image.convert("I").point(_by_256).convert("L")
+    if image.has_transparency_data:
+        return image.convert("RGBA")
     if image.mode in ("I", "F"):
         return _scaled(image)
     if image.mode in ("1", "P", "PA"):

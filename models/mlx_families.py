@@ -13,6 +13,8 @@ from models.model import Model
 
 INSTALL = "pip install 'inglenook[vision]'"
 
+# Read pictures in layers of their own, beside the text.
+_APART = ("mllama",)
 # What of mlx-vlm's packages for models imports packages that are left out of the installation
 # (packaging/unused.txt).
 _NEEDS = {"inkling": "mlx-audio", "multi_modality": "OpenCV", "nemotron_voicechat": "mlx-audio"}
@@ -56,6 +58,8 @@ def _lacking(family: str) -> str:
     package = _renamed("mlx_vlm").get(family, family)
     if package in _NEEDS:
         return f"mlx-vlm's part for the type {family!r} needs {_NEEDS[package]}, which is left out"
+    if package in _APART:
+        return f"models of the type {family!r} read pictures in a way that is not supported yet"
     if family not in _families("mlx_vlm"):
         return f"mlx-vlm does not know the type {family!r}"
     return ""

@@ -8,10 +8,12 @@ later is of no account. Each redirect is checked in the same way.
 
 import ipaddress
 import queue
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import httpcore2
@@ -29,6 +31,7 @@ _AT_ONCE = threading.BoundedSemaphore(8)
 _HIGHEST_PORT = 65535
 _PORTS = {"http": 80, "https": 443}
 _OK, _REDIRECTS = 200, frozenset({301, 302, 303, 307, 308})
+_NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_.])?", re.IGNORECASE)
 _HEADERS = {
     "Accept": "image/*",
     "Accept-Encoding": "identity",  # a small body cannot become a large one
@@ -73,11 +76,19 @@ def _url(address: str) -> httpx2.URL:
         port = url.port or 0
     except (httpx2.InvalidURL, ValueError, UnicodeError):
         raise NotFetched("The picture's address cannot be understood.") from None
-    if url.scheme not in _PORTS or not url.host or port > _HIGHEST_PORT:
+    if url.scheme not in _PORTS or not _is_host(url.raw_host.decode()) or port > _HIGHEST_PORT:
         raise NotFetched("The picture's address must begin with http:// or https:// and a host.")
     if url.userinfo:
         raise NotFetched("The picture's address must have no user and password in it.")
     return url
+
+
+def _is_host(host: str) -> bool:
+    if ":" not in host:
+        return _NAME.fullmatch(host) is not None
+    with suppress(ValueError):
+        return bool(ipaddress.IPv6Address(host))
+    return False
 
 
 def _get(pool: httpcore2.ConnectionPool, url: httpx2.URL, deadline: "_Deadline") -> bytes | str:

@@ -8,12 +8,12 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from models.chat import GenerateRequest, Image, Message, Part, ToolResult
-from models.errors import InvalidRequest
+from models.chat import GenerateRequest, Image, Message, Part, Request, ToolResult
+from models.errors import InferenceError, InvalidRequest
 from models.images import (
     LONGEST_SIDE,
     LOW_DETAIL_SIDE,
@@ -31,6 +31,7 @@ _FETCHED_KEPT_SECONDS = 300.0  # what an address gives may change
 NOWHERE = Allowed()
 
 _P = TypeVar("_P", bound=Part)
+_Request = TypeVar("_Request", bound=Request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,14 @@ class Pictures:
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()  # the latest used last
         self._kept_bytes = 0
 
-    def seen(self, request: GenerateRequest) -> GenerateRequest:
+    def seen(self, request: _Request, wanted: Callable[[], bool] = lambda: True) -> _Request:
         """Return the request with each ``Image`` as ``Seen``.
 
         Raises:
             InvalidRequest: one cannot be had or read, or there are too many.
+            InferenceError: it is not ``wanted`` any more.
         """
-        if isinstance(request.prompt, str):
+        if not isinstance(request, GenerateRequest) or isinstance(request.prompt, str):
             return request
         images = list(images_of(request.prompt))
         count = len(images)
@@ -73,9 +75,11 @@ class Pictures:
         ends = time.monotonic() + MOST_FETCH_SECONDS
         read: dict[Image, Picture] = {}
         pixels = 0
-        for image in images:
+        for place, image in enumerate(images, 1):
+            if not wanted():
+                raise InferenceError("The request was cancelled.")
             if image not in read:
-                read[image] = self._read(image, ends)
+                read[image] = self._numbered(image, ends, place, count)
             pixels += read[image].width * read[image].height
             if pixels > MOST_PIXELS_TOGETHER:
                 raise InvalidRequest(
@@ -83,6 +87,15 @@ class Pictures:
                     "together: leave some out, or make them smaller."
                 )
         return replace(request, prompt=tuple(_with(read, each) for each in request.prompt))
+
+    def _numbered(self, image: Image, ends: float, place: int, count: int) -> Picture:
+        """Say of several which it is that cannot be read."""
+        try:
+            return self._read(image, ends)
+        except InvalidRequest as error:
+            if count == 1:
+                raise
+            raise InvalidRequest(f"Picture {place} of {count}: {error}") from None
 
     def _read(self, image: Image, ends: float) -> Picture:
         if isinstance(image, Seen):
@@ -149,6 +162,13 @@ def _with(read: Mapping[Image, Picture], message: Message) -> Message:
                 return each
 
     return replace(message, parts=tuple(map(part, message.parts)))
+
+
+def has_images(request: Request) -> bool:
+    """Whether there are pictures in what is asked."""
+    if not isinstance(request, GenerateRequest) or isinstance(request.prompt, str):
+        return False
+    return any(True for _ in images_of(request.prompt))
 
 
 def images_of(messages: tuple[Message, ...]) -> Iterator[Image]:

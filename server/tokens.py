@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from models.chat import GenerateRequest
+from models.pictures import has_images
 from models.spelling import Spelling
 from server.streams import Engines
 
@@ -18,10 +19,12 @@ class Tokens:
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
         self._turn = asyncio.Semaphore(_MOST_AT_ONCE)
+        # Who waits for a picture of a slow server keeps only such others waiting.
+        self._turn_with_pictures = asyncio.Semaphore(_MOST_AT_ONCE)
 
     async def count(self, request: GenerateRequest) -> int:
         """Return the tokens of the prompt. Raises InferenceError."""
-        async with self._turn:
+        async with self._turn_with_pictures if has_images(request) else self._turn:
             return await asyncio.to_thread(self._engines.count_tokens, request)
 
     async def spell(self, model: str, ask: Callable[[Spelling], _Found]) -> _Found:

@@ -23,9 +23,11 @@ from models.engine.embedding import unit
 from models.engine.house import Runner
 from models.engine.prompt import Prompter
 from models.engine.template import ChatTemplate
+from models.engine.tokenizer import Tokenizer
 from models.errors import InferenceError, ModelNotFound, NotAble
 from models.events import Event, Failed, FinishReason, Sink
 from models.health import Health
+from models.images import Picture
 from models.ledger import Need
 from models.model import Details, Files, Kind, Model
 from models.names import ModelName
@@ -66,6 +68,23 @@ class ByteTokenizer:
 
     def encode_each(self, texts: Sequence[str]) -> list[list[int]]:
         return [self.encode(each) for each in texts]
+
+
+class FakeSight:
+    """A picture is as many tokens as it is wide, each of them 1."""
+
+    marker = "<image>"
+
+    def __init__(self, *, by_template: bool = True) -> None:
+        self.by_template = by_template
+
+    def tokens(
+        self, pieces: Sequence[str], pictures: Sequence[Picture], tokenizer: Tokenizer
+    ) -> list[int]:
+        tokens = tokenizer.encode(pieces[0])
+        for picture, piece in zip(pictures, pieces[1:], strict=True):
+            tokens += [1] * picture.width + tokenizer.encode(piece)
+        return tokens
 
 
 class ScriptedBackend:

@@ -9,7 +9,6 @@ import pytest
 from app.services import api_server, open_everything
 from benchmarks.wire_words import Answer, Question, Turn
 from benchmarks.wires import WIRES, Wire
-from models.engine.installed import has_mlx
 from tests.odd_tools import JSON, NAMES, SCHEMAS, tool
 
 HELLO = (Turn("user", "What is the weather in Bern?"),)
@@ -89,17 +88,6 @@ def test_a_call_that_is_required_fits_a_schema_of_any_kind(
     assert_fits(wire.ask(port, "pocket:latest", asked), "odd_tool", schema)
 
 
-@pytest.mark.skipif(not has_mlx(), reason="MLX is not installed here")
-@pytest.mark.parametrize("what", ["recursion", "nullable"])
-def test_on_mlx_too(port: int, what: str) -> None:
-    schema = SCHEMAS[what]
-    asked = Question(
-        turns=HELLO, tools=(tool(schema),), must_call=True, sampling={"temperature": 1, "seed": 3}
-    )
-
-    assert_fits(WIRES[0].ask(port, "pocket:mlx", asked), "odd_tool", schema)
-
-
 @every_wire
 def test_all_of_them_may_be_offered_at_once(port: int, wire: Wire) -> None:
     schemas = [schema for what, schema in SCHEMAS.items() if what != "two hundred values"]
@@ -111,8 +99,11 @@ def test_all_of_them_may_be_offered_at_once(port: int, wire: Wire) -> None:
     assert answer.calls or answer.text
 
 
-@every_wire
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("wire", "name"),
+    [*((each, NAMES[-1]) for each in WIRES), *((WIRES[0], each) for each in NAMES[:-1])],
+    ids=lambda each: each if isinstance(each, str) else each.name,
+)
 def test_a_name_with_dots_and_dashes_comes_back_as_it_is(port: int, wire: Wire, name: str) -> None:
     offered = tool(SCHEMAS["$ref"], name, "Get the current weather in a city.")
     used = (

@@ -21,8 +21,14 @@ THINKS = '"<|im_start|>assistant\\n<think>\\n" if add_generation_prompt'
 
 every_wire = pytest.mark.parametrize("wire", WIRES, ids=[each.name for each in WIRES])
 needs_mlx = pytest.mark.skipif(not has_mlx(), reason="MLX is not installed here")
-both_engines = pytest.mark.parametrize(
-    "model", ["pocket:latest", pytest.param("pocket:mlx", marks=needs_mlx)]
+# What a wire says does not depend on the engine: benchmarks/forms.py asks both on all.
+every_wire_and_engine = pytest.mark.parametrize(
+    ("wire", "model"),
+    [
+        *((each, "pocket:latest") for each in WIRES),
+        pytest.param(WIRES[0], "pocket:mlx", marks=needs_mlx),
+        pytest.param(WIRES[-1], "pocket:mlx", marks=needs_mlx),
+    ],
 )
 
 
@@ -58,8 +64,7 @@ def assert_of_the_form(answer: Answer) -> None:
     jsonschema.validate(json.loads(answer.text), FORM)
 
 
-@every_wire
-@both_engines
+@every_wire_and_engine
 def test_it_has_the_form_behind_a_thought(port: int, wire: Wire, model: str) -> None:
     asked = Question(turns=PARIS, form=FORM, thinking=True)
 
@@ -69,8 +74,7 @@ def test_it_has_the_form_behind_a_thought(port: int, wire: Wire, model: str) -> 
     assert_of_the_form(answer)
 
 
-@every_wire
-@both_engines
+@every_wire_and_engine
 def test_with_tools_and_a_thought_it_has_the_form_or_calls(
     port: int, wire: Wire, model: str
 ) -> None:

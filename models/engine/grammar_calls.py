@@ -179,7 +179,7 @@ class _Rules:
             return [f"REST: /(?s:.*)/ & ~/(?s:{begin}.*)/", "lead: SPACE"]
         tag = regex_of(row.begin)
         rest = f"REST: /(?s:.*)/ & ~/(?s:.*{tag}.*)/"
-        if self._trigger is None:
+        if "<[" not in self._begin:  # all of it is text
             return [rest, f"lead[lazy]: /(?s:.*){tag}/"]
         return [rest, f"lead: REST {self._begin}"]
 

@@ -14,7 +14,7 @@ ended      its last event has been told
 =========  ==========================================================================
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -46,6 +46,12 @@ MOVES: Mapping[State, frozenset[State]] = {
 }
 
 
+# Prompts in preparation at a time: each is a thread, and most of the work is one core's.
+_MOST_PREPARING = 4
+# Beside them: whoever waits for pictures of a slow server does not keep others waiting.
+_MOST_READING_PICTURES = 16
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     ticket: int
@@ -71,6 +77,7 @@ class Group:
 
     model: Model
     jobs: list[Job] = field(default_factory=list[Job])
+    reading_pictures: bool = False  # before its prompt is made; they may come from the web
 
     @property
     def request(self) -> ModelRequest:
@@ -88,3 +95,9 @@ class Group:
                 self.jobs.remove(job)
                 return job
         return None
+
+
+def are_enough(preparing: Collection[Group]) -> bool:
+    """Whether these are as many as may be in preparation."""
+    reading = sum(each.reading_pictures for each in preparing)
+    return reading >= _MOST_READING_PICTURES or len(preparing) - reading >= _MOST_PREPARING

@@ -19,7 +19,7 @@ from models.engine.roster import Roster, emit
 from models.engine.work import Made, make
 from models.errors import EngineClosed, InferenceError
 from models.events import Failed, Sink, Unloaded
-from models.pictures import Pictures
+from models.pictures import Pictures, has_images
 from models.resident import Resident
 
 log = logging.getLogger(__name__)
@@ -188,10 +188,13 @@ class Lane:
     def _start_preparing(self, loaded: LoadedModel, group: Group) -> None:
         request, prompter = group.request, loaded.backend.prompter
         assert not isinstance(request, LoadRequest)
+        group.reading_pictures = has_images(request)
 
         def run() -> None:
             try:
-                made: Made | InferenceError = make(request, prompter, group.model, self._pictures)
+                seen = self._pictures.seen(request, wanted=lambda: bool(group.jobs))
+                group.reading_pictures = False
+                made: Made | InferenceError = make(seen, prompter, group.model)
             except InferenceError as error:
                 made = error
             except Exception:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from models.chat import LoadRequest, ModelRequest
 from models.engine.backend import Backend, Decoded, LoadSpec, Output, Prefilled
-from models.engine.job import Group, Job, State
+from models.engine.job import Group, Job, State, are_enough
 from models.engine.pace import Pace
 from models.engine.work import Made, insert
 from models.errors import InferenceError
@@ -32,9 +32,6 @@ from models.model import Model
 from models.resident import Resident, moment_in
 
 log = logging.getLogger(__name__)
-
-# Prompts in preparation at a time: each is a thread, and most of the work is one core's.
-_MOST_PREPARING = 4
 
 Told: TypeAlias = tuple[Sink, Event]
 
@@ -232,7 +229,7 @@ class LoadedModel:
     def _advance(self) -> Iterator[Told]:
         """Prepare as many prompts as may be in preparation."""
         while self._waiting and self.ready:
-            if len(self._preparing) >= _MOST_PREPARING:
+            if are_enough(self._preparing):
                 return
             group = self._waiting.popleft()
             self._use(group.request)

@@ -11,7 +11,6 @@ from models.engine.inputs import InputReader
 from models.engine.job import Group, Job
 from models.engine.prepared import Prompt
 from models.model import Model
-from models.pictures import Pictures
 from models.pooling import reads_whole
 
 if TYPE_CHECKING:  # it brings Jinja along, which no start of the program needs
@@ -21,18 +20,15 @@ Made: TypeAlias = Prompt | EmbedWork
 
 
 def make(
-    request: GenerateRequest | EmbedRequest | RerankRequest,
-    prompter: "Prompter",
-    model: Model,
-    pictures: Pictures,
+    request: GenerateRequest | EmbedRequest | RerankRequest, prompter: "Prompter", model: Model
 ) -> Made:
-    """Read pictures, render, tokenise and cut. It may take seconds, on any thread.
+    """Render, tokenise and cut. It may take seconds, and may be called on any thread.
 
     Raises:
         ContextOverflow, InvalidRequest, ModelCrashed: as the methods that it calls.
     """
     if isinstance(request, GenerateRequest):
-        return prompter.prepare(pictures.seen(request))
+        return prompter.prepare(request)
     longest = prompter.context_length
     if not reads_whole(model.details.pooling):
         longest -= 1  # llama.cpp wants room for the token that would follow

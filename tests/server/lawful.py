@@ -19,9 +19,6 @@ PICTURE = (
     "DUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 
-# Stands for the host of a registry that takes models, with a namespace.
-REGISTRY = "REGISTRY/library"
-
 # By the path: what alone is enough.
 BODIES: dict[str, Json] = {
     "/v1/chat/completions": _CHAT,
@@ -42,7 +39,7 @@ BODIES: dict[str, Json] = {
     "/api/copy": {"source": "scripted", "destination": "copied"},
     "/api/delete": {"model": "doomed"},
     "/api/pull": {"model": "pulled", "stream": False},
-    "/api/push": {"model": f"{REGISTRY}/scripted", "insecure": True, "stream": False},
+    "/api/push": {"model": "scripted", "stream": False},
     "/v1/messages": _CHAT | {"max_tokens": 1},
     "/v1/messages/count_tokens": _CHAT,
     "/tokenize": {"model": "scripted", "content": "hi"},
@@ -116,7 +113,7 @@ _AROUND: list[tuple[str, str, Json]] = [
     ("/api/create", r"messages.*", {"messages": [USER]}),
     ("/api/create", r"from", {"from": "scripted"}),
     (_OLLAMA, r"name", {"model": None, "name": "doomed"}),
-    ("/api/push", r"name", {"name": f"{REGISTRY}/scripted"}),
+    ("/api/push", r"name", {"name": "scripted"}),
     (_OLLAMA, r"shift", {"shift": False}),
     (_RESPONSES, r"input\[\].*", _item(**_MESSAGE_ITEM)),
     (_RESPONSES, r"input\[\]\.content\[\]\.refusal",

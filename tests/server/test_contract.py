@@ -1,6 +1,5 @@
 """The tables of fields are true: every row is tried on the routes, and every field has a row."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from server.contract import Honour, Route, Row
-from server.fields import Fields
+from server.fields import Fields, Json
 from server.query import Query
 from server.routes import FAMILIES
 from tests import registry_server
@@ -70,8 +69,8 @@ class Watched:
         self._serving = serving
         self.read: set[str] = set()
 
-    def ask(self, route: Route, body: object, **headers: str) -> Answer:
-        path = route.path
+    def ask(self, route: Route, asked: Json, **headers: str) -> Answer:
+        path, body = route.path, {**asked}
         if "{conversation_id}" in path:
             begun = self._serving.ask("POST", "/v1/conversations", {}).json["id"]
             path = path.replace("{conversation_id}", begun)
@@ -80,8 +79,11 @@ class Watched:
         self.read.clear()
         if route.path == "/api/push":
             with registry_server.running(FakeRegistry()) as registry:
-                there = json.dumps(body).replace("REGISTRY", registry.host)
-                return self._serving.ask(route.method, path, json.loads(there), headers)
+                for name in {"model", "name"} & body.keys():
+                    if body[name]:
+                        body[name] = f"{registry.host}/library/{body[name]}"
+                body["insecure"] = True
+                return self._serving.ask(route.method, path, body, headers)
         return self._serving.ask(route.method, path, body, headers)
 
 

@@ -37,7 +37,7 @@ TAG_ONCE = {
 _ENDS = re.compile(
     r"<\|(eot_id|eom_id|im_end|end_of_text|END_OF_TURN_TOKEN|assistant_end|calls?|message_sep|end"
     r"|observation)\|>|</s>|<｜end▁of▁sentence｜>|\[e~\[|<SPECIAL_12>|<turn\|>|<seed:eos>"
-    r"|(?<=<\|tools_suffix\|>)\[|\n*<sep>|<\|tool_response>|<\|START_OF_TURN_TOKEN\|>"
+    r"|<｜tool▁outputs▁begin｜>|(?<=<\|tools_suffix\|>)\[|\n*<sep>|<\|tool_response>|<\|START_OF_TURN_TOKEN\|>"
 )
 NASTY = Tool(
     "look.up-it",

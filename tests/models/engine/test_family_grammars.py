@@ -65,8 +65,10 @@ class Case:
         return matcher.consume_tokens([*tokens, *([self.end] if ended else [])])
 
 
-# Whose templates write arguments with other spaces, escapes or quotes than models do.
+# Whose templates write arguments with other spaces, escapes or quotes than models do, or leave an
+# end out.
 SPACED = {
+    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B",
     "ByteDance-Seed-OSS",
     "LFM2.5-8B-A1B",
     "CohereForAI-c4ai-command-r-plus-tool_use",

@@ -11,7 +11,8 @@ from models.engine.grammar import Tokens
 from models.engine.grammar_maker import GrammarMaker
 from models.markup import CallForm
 from models.model_family import CALLS, ModelFamily
-from tests.models.engine.test_families import TEMPLATES, random_pieces, template, told
+from tests.models.engine.published import SOURCES, compiled
+from tests.models.engine.test_families import random_pieces, told
 
 HARMONY = ModelFamily(next(row for row in CALLS if row.form is CallForm.HARMONY))
 PART = ModelFamily(next(row for row in CALLS if row.form is CallForm.PART))
@@ -22,7 +23,7 @@ HEADER = "<|channel|>commentary to=functions.look <|constrain|>json<|message|>"
 CALL = HEADER + CITY
 LOOKED = ("look", '{"city": "<|end|>"}')
 
-needs_templates = pytest.mark.skipif(not TEMPLATES, reason="no chat templates here")
+needs_templates = pytest.mark.skipif(not SOURCES, reason="no chat templates here")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_gpt_oss_is_given_one_call_a_message_with_its_own_result() -> None:
         Message("tool", (ToolResult("2", (Text("drizzle"),)),)),
         Message("tool", (ToolResult("1", (Text("sunshine"),)),)),
     )
-    text = template("openai-gpt-oss-120b").render(history, (LOOK,))
+    text = compiled("openai-gpt-oss-120b").render(history, (LOOK,))
     places = [text.index(each) for each in ("I look.", "Bern", "sunshine", "Paris", "drizzle")]
     assert places == sorted(places)
 
@@ -113,7 +114,7 @@ def test_gpt_oss_is_given_one_call_a_message_with_its_own_result() -> None:
     ("thinking", "level"), [(None, "medium"), (True, "medium"), ("high", "high"), (False, "low")]
 )
 def test_gpt_oss_thinks_as_much_as_it_is_asked_to(thinking: str | bool | None, level: str) -> None:
-    text = template("openai-gpt-oss-120b").render((chat.user("Hi"),), thinking=thinking)  # pyright: ignore[reportArgumentType]
+    text = compiled("openai-gpt-oss-120b").render((chat.user("Hi"),), thinking=thinking)  # pyright: ignore[reportArgumentType]
     assert f"Reasoning: {level}\n" in text
 
 

@@ -1,6 +1,5 @@
 """A picture has its place among the texts of a prompt, and takes up tokens."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
@@ -12,11 +11,9 @@ from models import chat
 from models.chat import GenerateRequest, Image, Message, Overflow, Part, Text, ToolCall, ToolResult
 from models.engine.prompt import Prompt, Prompter
 from models.engine.template import ChatTemplate
-from models.engine.tokenizer import Tokenizer
 from models.errors import ContextOverflow, InvalidRequest
-from models.images import Picture
 from models.pictures import Pictures
-from tests.fakes import TEMPLATE, ByteTokenizer
+from tests.fakes import TEMPLATE, ByteTokenizer, FakeSight
 
 PARTS = ChatTemplate(
     "{% for m in messages %}[{{ m.role }}]{% if m.content is string %}{{ m.content }}{% else %}"
@@ -25,26 +22,9 @@ PARTS = ChatTemplate(
 )
 
 
-class FakeSight:
-    """A picture is as many tokens as it is wide, each of them 1."""
-
-    marker = "<image>"
-
-    def __init__(self, *, by_template: bool = True) -> None:
-        self.by_template = by_template
-
-    def tokens(
-        self, pieces: Sequence[str], pictures: Sequence[Picture], tokenizer: Tokenizer
-    ) -> list[int]:
-        tokens = tokenizer.encode(pieces[0])
-        for picture, piece in zip(pictures, pieces[1:], strict=True):
-            tokens += [1] * picture.width + tokenizer.encode(piece)
-        return tokens
-
-
 def image(width: int = 3) -> Image:
     file = BytesIO()
-    Pillow.new("RGB", (width, 2), "red").save(file, "PNG")
+    Pillow.new("RGB", (width, 10), "red").save(file, "PNG")
     return Image(file.getvalue())
 
 

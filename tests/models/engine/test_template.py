@@ -192,6 +192,18 @@ def as_transformers_has_them(messages: tuple[Message, ...]) -> list[dict[str, An
     return entries
 
 
+# They read no calls, calls only of a message without a content, or thoughts in another place.
+TOLD_OTHERWISE = {
+    "LFM2-8B-A1B",
+    "LFM2.5-Instruct",
+    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B",
+    "granite-3.0-instruct",
+    "ibm-granite-granite-3.3-2B-Instruct",
+    "mistralai-Ministral-3-14B-Reasoning-2512",
+    "upstage-Solar-Open-100B",
+}
+
+
 @pytest.mark.parametrize(
     ("messages", "tools", "thinking"),
     [(CHAT, (), None), (CHAT, (), False), (CHAT, (), True), (WITH_TOOLS, (TOOL,), None)],
@@ -225,9 +237,13 @@ def test_a_prompt_is_what_transformers_makes_of_it(
         except (TemplateError, TypeError):
             continue  # it refuses them, and is put them in another form
 
-        assert template.render(messages, tools, thinking) == expected, name
+        ours = template.render(messages, tools, thinking)
+        if tools and name in TOLD_OTHERWISE:
+            assert ours != expected, name
+            continue
+        assert ours == expected, name
         compared += 1
-    assert compared > (45 if tools else 65)
+    assert compared > (40 if tools else 65)
 
 
 # -- Dialects ----------------------------------------------------------------------
