@@ -63,7 +63,10 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("name", metavar="MODEL")
     run.add_argument(
-        "prompt", metavar="PROMPT", nargs="*", help="what to ask; what is piped in follows it"
+        "prompt",
+        metavar="PROMPT",
+        nargs="*",
+        help="what to ask, with the paths of pictures if there are; what is piped in follows it",
     )
     run.add_argument("--system", help="how the model is to behave")
     run.add_argument("--temperature", type=float, help="0 is the likeliest answer each time")

@@ -4,10 +4,10 @@ Every API family and the chat window build these values; every engine reads
 them. They are frozen, comparable, and know nothing of HTTP, Qt or the GPU.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
@@ -23,6 +23,7 @@ class Text:
 class Image:
     source: bytes | str  # the picture's file, or the address that it is to be fetched from
     detail: Literal["low"] | None = None  # of which little is to be seen, for fewer tokens
+    name: str = ""  # of its file, for who cannot see it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class ToolResult:
 
 
 Part: TypeAlias = Text | Image | Reasoning | ToolCall | ToolResult
+_P = TypeVar("_P", bound=Part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,23 @@ def user(text: str) -> Message:
 
 def assistant(text: str) -> Message:
     return Message("assistant", (Text(text),))
+
+
+def without_images(message: Message) -> Message:
+    """Return a message in which words stand where its pictures were."""
+
+    def told(parts: "Iterable[_P]") -> "tuple[_P | Text, ...]":
+        return tuple(_told(part) if isinstance(part, Image) else part for part in parts)
+
+    parts = (
+        replace(part, parts=told(part.parts)) if isinstance(part, ToolResult) else part
+        for part in message.parts
+    )
+    return replace(message, parts=told(parts))
+
+
+def _told(image: Image) -> Text:
+    return Text(f"[a picture: {image.name}]" if image.name else "[a picture]")
 
 
 # -- Tools, thinking, and what an answer must look like ----------------------------

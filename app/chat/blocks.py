@@ -130,7 +130,8 @@ class TextBlock(QTextBrowser):
         return min(most, math.ceil(self.document().idealWidth()) + 1)
 
     def fit(self, width: int) -> int:
-        self.document().setTextWidth(width)
+        if self.document().textWidth() != width:  # else Qt would lay all of it out again
+            self.document().setTextWidth(width)
         return math.ceil(self.document().size().height())
 
     def loadResource(self, kind: int, name: QUrl | str) -> Any:  # noqa: ANN401 - Qt's

@@ -1,14 +1,25 @@
 """Where a message is written: it grows with the text, and its button sends or stops."""
 
 import math
+from pathlib import Path
 
 from PySide6.QtCore import QMimeData, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QPlainTextEdit,
+    QPushButton,
+    QVBoxLayout,
+)
 
+from app.chat.attachment_bar import AttachmentBar
+from app.chat.attachments import Attachments
 from app.chat.blocks import wrap_mode_of
+from app.chat.pictures import SUFFIXES, files_in, image_in
 from app.chat.think_switch import ThinkSwitch
-from app.icons import icon
+from app.icons import IconButton, icon
 from app.theme import Theme
 
 _MOST_LINES = 8
@@ -18,7 +29,7 @@ _MARGIN = 7  # of the document, above and below
 
 
 class Composer(QFrame):
-    sent = Signal(str)
+    sent = Signal(str)  # its text; the pictures are still among the attachments
     stopped = Signal()
 
     def __init__(self, theme: Theme) -> None:
@@ -26,26 +37,54 @@ class Composer(QFrame):
         self.setObjectName("composer")
         self._theme = theme
         self._busy = False
+        self._blind = False
+        self.attachments = Attachments(self)
+        self.attachments.changed.connect(self._refresh)
+        self.bar = AttachmentBar(self.attachments, theme)
+        self.attach = IconButton("picture", "Add a picture", theme, size=20)
+        self.attach.setFixedSize(_SEND_SIZE, _SEND_SIZE)
+        self.attach.clicked.connect(self._choose_files)
         self.input = _Input()
         self.input.submitted.connect(self._on_submitted)
         self.input.escaped.connect(self._on_escaped)
         self.input.textChanged.connect(self._refresh)
+        self.input.files_pasted.connect(self.attachments.add_files)
+        self.input.image_pasted.connect(self.attachments.add_image)
         self.button = QPushButton()
         self.button.setObjectName("send")
         self.button.setFixedSize(_SEND_SIZE, _SEND_SIZE)
         self.button.setIconSize(QSize(20, 20))
         self.button.clicked.connect(self._on_button)
         self.think = ThinkSwitch()
-        line = QHBoxLayout(self)
-        line.setContentsMargins(12, 6, 7, 6)
-        line.setSpacing(8)
-        line.addWidget(self.input, 1)
+        self._lay_out()
+        self.setFocusProxy(self.input)
+        self._refresh()
+
+    def _lay_out(self) -> None:
+        bottom = Qt.AlignmentFlag.AlignBottom
         beside = QVBoxLayout()
         beside.setContentsMargins(0, 0, 0, _CHIP_LIFT)
-        beside.addWidget(self.think, 0, Qt.AlignmentFlag.AlignBottom)
+        beside.addWidget(self.think, 0, bottom)
+        line = QHBoxLayout()
+        line.setSpacing(8)
+        line.addWidget(self.attach, 0, bottom)
+        line.addWidget(self.input, 1)
         line.addLayout(beside)
-        line.addWidget(self.button, 0, Qt.AlignmentFlag.AlignBottom)
-        self.setFocusProxy(self.input)
+        line.addWidget(self.button, 0, bottom)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(7, 6, 7, 6)
+        column.setSpacing(2)
+        column.addWidget(self.bar)
+        column.addLayout(line)
+
+    def show_drop(self, over: bool) -> None:
+        """Show that what hangs over the page can be dropped."""
+        self.setProperty("drop", over)
+        self.style().polish(self)
+
+    def set_blind(self, blind: bool) -> None:
+        """A message with pictures is not sent to a model that does not see."""
+        self._blind = blind
         self._refresh()
 
     def set_busy(self, busy: bool) -> None:
@@ -55,6 +94,8 @@ class Composer(QFrame):
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
+        self.bar.set_theme(theme)
+        self.attach.set_theme(theme)
         self._refresh()
 
     def set_model(self, name: str) -> None:
@@ -70,10 +111,8 @@ class Composer(QFrame):
 
     @Slot()
     def _on_submitted(self) -> None:
-        if self._busy:
-            return
-        text = self.input.toPlainText().strip()
-        if text:
+        if not self._busy and self._can_send():
+            text = self.input.toPlainText().strip()
             self.input.clear()
             self.sent.emit(text)
 
@@ -82,10 +121,24 @@ class Composer(QFrame):
         if self._busy:
             self.stopped.emit()
 
+    def _can_send(self) -> bool:
+        pictures = self.attachments
+        if pictures.reading or (pictures.taken and self._blind):
+            return False
+        return bool(pictures.taken or self.input.toPlainText().strip())
+
+    @Slot()
+    def _choose_files(self) -> None:
+        kinds = " ".join(f"*.{suffix}" for suffix in SUFFIXES)
+        paths, _kind = QFileDialog.getOpenFileNames(
+            self, "Add pictures", str(Path.home()), f"Pictures ({kinds})"
+        )
+        self.attachments.add_files(map(Path, paths))
+        self.input.setFocus()
+
     @Slot()
     def _refresh(self) -> None:
-        can_send = bool(self.input.toPlainText().strip())
-        self.button.setEnabled(self._busy or can_send)
+        self.button.setEnabled(self._busy or self._can_send())
         color = self._theme.on_accent if self.button.isEnabled() else self._theme.muted
         self.button.setIcon(icon("stop" if self._busy else "send", color, 20))
         does = "Stop the reply (Esc)" if self._busy else "Send the message (Enter)"
@@ -96,6 +149,8 @@ class Composer(QFrame):
 class _Input(QPlainTextEdit):
     submitted = Signal()
     escaped = Signal()
+    files_pasted = Signal(object)  # paths
+    image_pasted = Signal(object)  # QImage
 
     def __init__(self) -> None:
         super().__init__()
@@ -137,7 +192,17 @@ class _Input(QPlainTextEdit):
         if mode != self.wordWrapMode():
             self.setWordWrapMode(mode)
 
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
+        pictures = files_in(source, any_kind=False) or image_in(source) is not None
+        return bool(pictures) or super().canInsertFromMimeData(source)
+
     def insertFromMimeData(self, source: QMimeData) -> None:
+        if files := files_in(source, any_kind=False):
+            self.files_pasted.emit(files)
+            return
+        if image := image_in(source):
+            self.image_pasted.emit(image)
+            return
         self._wrap(source.text())  # now, for it is laid out before anybody hears of it
         super().insertFromMimeData(source)
 

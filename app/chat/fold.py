@@ -4,8 +4,8 @@ from PySide6.QtCore import QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QPushButton, QWidget
 
-from app.chat.asides import Aside
 from app.chat.blocks import TextBlock
+from app.chat.shown import Aside
 from app.icons import icon
 from app.theme import Theme, code_font
 

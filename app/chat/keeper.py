@@ -32,7 +32,7 @@ class Keeper:
     def save(self, turns: Sequence[Turn]) -> Future[None]:
         """Write the last turn; the Future tells when it is safe."""
         if not self._kept:
-            self._records.add(self._chat, title_of(turns[0].text))
+            self._records.add(self._chat, title_of(turns[0]))
             if self._thinking is not None:
                 self._records.choose_thinking(self._chat, self._thinking)
         last = len(turns) - 1

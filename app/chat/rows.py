@@ -1,20 +1,23 @@
 """The rows of the transcript: what the user said, and what a model replied."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import TypeVar
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QWidget
 
 from app import words
-from app.chat.asides import aside_of, spoken
 from app.chat.blocks import TextBlock
 from app.chat.ending import Failure, Footer, Note, Status, stats_of
 from app.chat.fold import Fold
 from app.chat.prose import BLOCK_GAP, Prose
 from app.chat.session import State
+from app.chat.shown import Aside, Pictures, Said, Shown, shown_of, spoken
+from app.chat.thumbnail import Gallery
 from app.theme import Theme
-from models.chat import Text
+from models.chat import Image
 from models.records.values import Outcome, Turn
 
 COLUMN_WIDTH = 760  # pixels: some 95 characters, as wide as reads well
@@ -25,11 +28,14 @@ _BUBBLE_SHARE = 0.85  # of the column, at most
 _FOOTER_HEIGHT = 28
 _FOLD_GAP = 6  # below one
 
+_W = TypeVar("_W", Prose, Fold, Gallery)
+
 
 class Row(QWidget):
     """One turn. ``lay_out`` gives it a width and says how high it is then."""
 
     changed = Signal()  # its height may be another
+    picture_opened = Signal(object)  # Image
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,23 +61,44 @@ class Row(QWidget):
 class UserRow(Row):
     def __init__(self, turn: Turn, theme: Theme) -> None:
         super().__init__()
-        self.setAccessibleName(f"You: {turn.text}")
+        self.setAccessibleName(f"You: {turn.text}{_pictures_told(turn.images)}")
         self._bubble = QFrame(self)
         self._bubble.setObjectName("bubble")
+        self._gallery: Gallery | None = None
+        if turn.images:
+            self._gallery = Gallery(turn.images, theme, self)
+            self._gallery.opened.connect(self.picture_opened)
         self._text = TextBlock(theme)
         self._text.setParent(self._bubble)
         self._text.setAccessibleName("Your message")
         self._text.show_plain(turn.text)
+        self._bubble.setVisible(bool(turn.text) or not turn.images)
 
     def _place(self, left: int, width: int) -> int:
-        most = int(width * _BUBBLE_SHARE) - 2 * _BUBBLE_PAD_X
-        inner = self._text.natural_width(most)
-        height = self._text.fit(inner)
-        whole = inner + 2 * _BUBBLE_PAD_X
-        self._text.setGeometry(_BUBBLE_PAD_X, _BUBBLE_PAD_TOP, inner, height)
-        height += _BUBBLE_PAD_TOP + _BUBBLE_PAD_BOTTOM
-        self._bubble.setGeometry(left + width - whole, _ROW_GAP, whole, height)
-        return height + 2 * _ROW_GAP
+        most = int(width * _BUBBLE_SHARE)
+        y = _ROW_GAP
+        if self._gallery:
+            whole = self._gallery.natural_width(most)
+            height = self._gallery.fit(whole)
+            self._gallery.setGeometry(left + width - whole, y, whole, height)
+            y += height + (_FOLD_GAP if not self._bubble.isHidden() else 0)
+        if not self._bubble.isHidden():
+            inner = self._text.natural_width(most - 2 * _BUBBLE_PAD_X)
+            height = self._text.fit(inner)
+            whole = inner + 2 * _BUBBLE_PAD_X
+            self._text.setGeometry(_BUBBLE_PAD_X, _BUBBLE_PAD_TOP, inner, height)
+            height += _BUBBLE_PAD_TOP + _BUBBLE_PAD_BOTTOM
+            self._bubble.setGeometry(left + width - whole, y, whole, height)
+            y += height
+        return y + _ROW_GAP
+
+
+def _pictures_told(images: Sequence[Image]) -> str:
+    if not images:
+        return ""
+    names = ", ".join(image.name for image in images if image.name)
+    count = "a picture" if len(images) == 1 else f"{len(images)} pictures"
+    return f" (with {count}{': ' if names else ''}{names})"
 
 
 class ReplyRow(Row):
@@ -87,7 +114,7 @@ class ReplyRow(Row):
         self._theme = theme
         self._turn = turn
         self._opened = opened
-        self._parts: list[Prose | Fold] = []
+        self._parts: list[Prose | Fold | Gallery] = []
         self._left_out = Note(self)
         self._status = Status(self)
         self._failure = Failure(self.retry_asked.emit, self)
@@ -125,36 +152,43 @@ class ReplyRow(Row):
         self._touch()
 
     def _show_parts(self) -> None:
-        for place, part in enumerate(self._turn.parts):
-            aside = aside_of(self._turn, place)
-            if aside is None:
-                growing = (
-                    self._turn.outcome is Outcome.WRITING and place == len(self._turn.parts) - 1
-                )
-                text = part.text if isinstance(part, Text) else ""
-                self._prose(place).show_text(text, growing=growing)
-            else:
-                self._fold(place).show_aside(aside)
-        self._drop_from(len(self._turn.parts))
+        shown = shown_of(self._turn)
+        for place, each in enumerate(shown):
+            match each:
+                case Said(text, growing):
+                    self._widget(place, each, Prose).show_text(text, growing=growing)
+                case Aside():
+                    self._widget(place, each, Fold).show_aside(each)
+                case Pictures():
+                    self._widget(place, each, Gallery)
+        self._drop_from(len(shown))
 
-    def _prose(self, place: int) -> Prose:
-        shown = self._parts[place] if place < len(self._parts) else None
-        if not isinstance(shown, Prose):
-            self._drop_from(place)
-            shown = Prose(self._theme, self)
-            self._parts.append(shown)
-        return shown
+    def _widget(self, place: int, shown: Shown, kind: type[_W]) -> _W:
+        """Return what shows the part at this place; of another kind it is made anew."""
+        there = self._parts[place] if place < len(self._parts) else None
+        if isinstance(there, kind):
+            return there
+        self._drop_from(place)
+        made = self._make(place, shown)
+        assert isinstance(made, kind)
+        self._parts.append(made)
+        return made
 
-    def _fold(self, place: int) -> Fold:
-        shown = self._parts[place] if place < len(self._parts) else None
-        if not isinstance(shown, Fold):
-            self._drop_from(place)
-            shown = Fold(self._theme, self)
-            shown.set_open((self._turn.id, place) in self._opened)
-            shown.toggled.connect(partial(self._on_toggled, place))
-            shown.show()
-            self._parts.append(shown)
-        return shown
+    def _make(self, place: int, shown: Shown) -> "Prose | Fold | Gallery":
+        match shown:
+            case Said():
+                return Prose(self._theme, self)
+            case Aside():
+                fold = Fold(self._theme, self)
+                fold.set_open((self._turn.id, place) in self._opened)
+                fold.toggled.connect(partial(self._on_toggled, place))
+                fold.show()
+                return fold
+            case Pictures(images):
+                gallery = Gallery(images, self._theme, self)
+                gallery.opened.connect(self.picture_opened)
+                gallery.show()
+                return gallery
 
     def _drop_from(self, place: int) -> None:
         for shown in self._parts[place:]:
@@ -206,7 +240,8 @@ class ReplyRow(Row):
             else:
                 height = shown.fit(width)
                 shown.setGeometry(left, y, width, height)
-                y += height + (BLOCK_GAP if shown.open else _FOLD_GAP)
+                folded = isinstance(shown, Fold) and not shown.open
+                y += height + (_FOLD_GAP if folded else BLOCK_GAP)
         return y
 
     def paintEvent(self, event: QPaintEvent) -> None:

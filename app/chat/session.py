@@ -10,8 +10,11 @@ from app import background
 from app.bridge import Generation
 from app.chat.answer import Answer
 from app.chat.keeper import Keeper
+from app.chat.prompt import prompt_of
 from app.chat.thinking_choice import ThinkingChoice
-from models.chat import GenerateRequest, Message, Overflow
+from models import abilities
+from models.abilities import Ability
+from models.chat import GenerateRequest, Image, Overflow
 from models.errors import InvalidModelName
 from models.events import (
     Event,
@@ -51,6 +54,7 @@ class ChatSession(QObject):
     turn_ended = Signal(int)
     turns_dropped = Signal(int)  # this position, and all after it
     reply_grew = Signal(str)  # the new piece, not the whole reply
+    model_changed = Signal()
     aside_grew = Signal()  # what is not said: a thought, a call
     state_changed = Signal(object)  # State
     share_changed = Signal()
@@ -69,11 +73,12 @@ class ChatSession(QObject):
         super().__init__(parent)
         self.chat = chat
         self.model = model
+        self.sees = True  # the model, as far as is known
         self._residency = residency
         self._keeper = Keeper(records, chat)
         self.thinking = ThinkingChoice(self._keeper, self)
         self._turns: list[Turn] = []
-        self._waiting = ""  # a message that was written before the turns had come
+        self._waiting: Turn | None = None  # that was written before the others had come
         self._unreadable = False
         self._state = State.IDLE
         self._share: float | None = None
@@ -99,12 +104,14 @@ class ChatSession(QObject):
     @property
     def busy(self) -> bool:
         """Whether a message is being answered, or will be once the turns have come."""
-        return self._state not in (State.IDLE, State.OPENING) or bool(self._waiting)
+        return self._state not in (State.IDLE, State.OPENING) or self._waiting is not None
 
     def use_model(self, name: str, model: Model | None) -> None:
         """Let another model answer. None: nothing is known of it."""
         self.model = name
+        self.sees = model is None or Ability.VISION in abilities.of(model)
         self.thinking.use_model(model)
+        self.model_changed.emit()
 
     def open(self) -> None:
         """Read what was said before; ``opened`` tells when it is there."""
@@ -113,14 +120,15 @@ class ChatSession(QObject):
         self.thinking.read()
         background.deliver(self._keeper.read(), self._on_turns, self, self._on_unreadable)
 
-    def send(self, text: str) -> None:
+    def send(self, text: str, images: Sequence[Image] = ()) -> None:
         """Keep a message, then let the model answer it. Ignored while it writes."""
-        if self.busy or not text.strip():
+        if self.busy or not (text.strip() or images):
             return
+        turn = user_turn(text, images)
         if self._state is not State.OPENING:
-            self._say(text)
+            self._say(turn)
             return
-        self._waiting = text
+        self._waiting = turn
         self.state_changed.emit(self._state)  # it is busy now
         if self._unreadable:
             self.open()
@@ -156,16 +164,15 @@ class ChatSession(QObject):
         self._set_state(State.IDLE)
         self.opened.emit()
         if self._waiting:
-            text, self._waiting = self._waiting, ""
-            self._say(text)
+            turn, self._waiting = self._waiting, None
+            self._say(turn)
 
     def _on_unreadable(self, error: str) -> None:
         # Still OPENING: what is said now would go on from nowhere. The next try is ``send``'s.
         self._unreadable = True
         self.unsaved.emit(f"This chat could not be read: {error}")
 
-    def _say(self, text: str) -> None:
-        turn = user_turn(text)
+    def _say(self, turn: Turn) -> None:
         self._turns.append(turn)
         self._set_state(State.SAVING)
         self.turn_added.emit(len(self._turns) - 1)
@@ -198,7 +205,7 @@ class ChatSession(QObject):
     def _submit(self) -> None:
         request = GenerateRequest(
             model=self.model,
-            prompt=_messages(self._turns),
+            prompt=prompt_of(self._turns, sees=self.sees),
             thinking=self.thinking.chosen,
             overflow=Overflow.DROP,
         )
@@ -285,7 +292,3 @@ class ChatSession(QObject):
 def _ended(turn: Turn) -> Turn:
     """A reply that was being written when the program ended is being written no more."""
     return replace(turn, outcome=Outcome.INTERRUPTED) if turn.outcome is Outcome.WRITING else turn
-
-
-def _messages(turns: Sequence[Turn]) -> tuple[Message, ...]:
-    return tuple(turn.message for turn in turns if turn.parts)

@@ -9,9 +9,10 @@ from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame
 from app.chat.heights import Heights
 from app.chat.rows import ReplyRow, Row, UserRow
 from app.chat.session import ChatSession
+from app.chat.thumbnail import SIDE
 from app.icons import IconButton
 from app.theme import Theme
-from models.chat import Text, ToolResult
+from models.chat import Image, Text, ToolResult
 from models.records.values import Turn
 
 _MARGIN = 400  # pixels beyond the edges in which rows are kept ready
@@ -27,6 +28,7 @@ class Transcript(QAbstractScrollArea):
     """Follows the end of the chat while the reader is there, and stays put where not."""
 
     retry_asked = Signal()
+    picture_opened = Signal(object)  # Image
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -224,6 +226,7 @@ class Transcript(QAbstractScrollArea):
                 row.wait(self._session.state, self._session.share)
         row.setParent(self.viewport())
         row.changed.connect(self._on_row_changed)
+        row.picture_opened.connect(self.picture_opened)
         self._rows[position] = row
         return row
 
@@ -284,5 +287,6 @@ class Transcript(QAbstractScrollArea):
 
 def _guess(turn: Turn) -> int:
     lines = len(turn.text) // _GUESS_CHARACTERS + turn.text.count("\n")
-    folds = sum(not isinstance(part, Text) for part in turn.parts)
-    return _GUESS_ROW + lines * _GUESS_LINE + folds * _GUESS_FOLD
+    folds = sum(not isinstance(part, Text | Image) for part in turn.parts)
+    pictures = SIDE if turn.images else 0
+    return _GUESS_ROW + lines * _GUESS_LINE + folds * _GUESS_FOLD + pictures

@@ -108,6 +108,8 @@ class MainWindow(QMainWindow):
     def _on_model_chosen(self, name: str) -> None:
         model = next((each for each in self._library.chat_models if str(each.name) == name), None)
         self._chats.use_model(name, model)
+        seeing = self._library.seeing
+        self.chat.offer_seeing(str(seeing.name) if seeing else "")
         self.chat.composer.set_model(name.removesuffix(":latest"))
         missing = model is None and self._library.known
         self.chat.empty.set_enabled(not missing)
@@ -138,8 +140,13 @@ class MainWindow(QMainWindow):
 
     @Slot(str)
     def _on_chat_wanted(self, name: str) -> None:
-        self.header.picker.choose(str(ModelName.parse(name)))
+        self._use(str(ModelName.parse(name)))
         self.show_page("chat")
+
+    @Slot(str)
+    def _use(self, name: str) -> None:
+        self.header.picker.choose(name)
+        self._on_model_picked(self.header.picker.choice)
 
     # -- What there is to tell ------------------------------------------------
 
@@ -201,6 +208,7 @@ class MainWindow(QMainWindow):
         self.header.picker.closed.connect(self._on_picker_closed)
         self.header.sidebar_wanted.connect(self._toggle_sidebar)
         self.chat.models_wanted.connect(self._show_models)
+        self.chat.model_wanted.connect(self._use)
         self.chat.unsaved.connect(self._on_unsaved)
         self._chats.deleted.connect(self._on_deleted)
         self._chats.troubled.connect(self._on_troubled)

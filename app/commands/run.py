@@ -7,10 +7,12 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
 from app.commands import INTERRUPTED, CommandFailed, terminal
+from app.commands.pictures import Asked, taken_from
 from app.commands.printer import Printer, Thoughts, show_thoughts, write
 from app.services import open_everything
-from models import chat, paths, thinking
-from models.chat import GenerateRequest, Message, Origin, Overflow, Part, SamplingParams
+from models import abilities, chat, paths, thinking
+from models.abilities import Ability
+from models.chat import GenerateRequest, Message, Origin, Overflow, Part, SamplingParams, Text
 from models.errors import InferenceError
 from models.events import Event, Failed, Finished
 from models.residency import Residency
@@ -49,17 +51,21 @@ def choice_of(word: str) -> Choice:
 def run(question: Question, prompt: str) -> int:
     """Answer ``prompt``, with what is piped in; without either, begin a conversation."""
     piped = terminal.piped_in().strip()
-    prompt = "\n\n".join(part for part in (prompt, piped) if part.strip())
-    if not prompt and not sys.stdin.isatty():
+    if not (prompt.strip() or piped or sys.stdin.isatty()):
         raise CommandFailed(
             f"There is nothing to ask: write it behind the model, as in "
             f"'ingle run {question.model} \"Hello\"', or pipe it in."
         )
     with open_everything(paths.home()) as services:
         model = services.store.find(question.model)  # before anything is typed
-        conversation = Conversation(services.residency, question, thinking.choices(model))
-        if prompt:
-            return 0 if conversation.say(prompt) else INTERRUPTED
+        conversation = Conversation(
+            services.residency,
+            question,
+            thinking.choices(model),
+            sees=Ability.VISION in abilities.of(model),
+        )
+        if prompt.strip() or piped:
+            return 0 if conversation.say(prompt, piped) else INTERRUPTED
         return _converse(conversation)
 
 
@@ -105,12 +111,18 @@ def obey(conversation: "Conversation", line: str) -> None:
 
 
 class Conversation:
-    """``choices`` are those that a person has of the model's thinking."""
+    """``choices`` are those that a person has of the model's thinking; ``sees`` is of pictures."""
 
     def __init__(
-        self, residency: Residency, question: Question, choices: tuple[Choice, ...] = ()
+        self,
+        residency: Residency,
+        question: Question,
+        choices: tuple[Choice, ...] = (),
+        *,
+        sees: bool = False,
     ) -> None:
         self.choices = choices
+        self._sees = sees
         self._residency = residency
         self._thoughts = question.thoughts
         wanted = question.thinking
@@ -146,13 +158,15 @@ class Conversation:
             return f"It thinks as hard as this from now on: {chosen}."
         return "It thinks before it answers now." if chosen else "It answers at once now."
 
-    def say(self, text: str) -> bool:
+    def say(self, text: str, piped: str = "") -> bool:
         """Print the reply as it comes; return whether it was not interrupted.
+
+        The pictures are those that ``text`` names: what is piped in is nobody's question.
 
         Raises:
             InferenceError: there is no reply, or only a part. It is not remembered.
         """
-        messages = (*self._messages, chat.user(text))
+        messages = (*self._messages, self._asked(text, piped))
         request = replace(self._request, prompt=(*self._system, *messages))
         printer = Printer(self._thoughts)
         whole = True
@@ -171,6 +185,20 @@ class Conversation:
         if printer.parts:
             self._messages = (*messages, Message("assistant", printer.parts))
         return whole
+
+    def _asked(self, text: str, piped: str) -> Message:
+        """Take the pictures that a text names by their paths, where the model sees them."""
+        asked = taken_from(text)
+        if asked.images and not self._sees:
+            print(
+                f"ingle: {self._request.model} does not see pictures: it is told the path alone.",
+                file=sys.stderr,
+            )
+            asked = Asked(text)
+        for image in asked.images:
+            print(f"ingle: {image.name} is shown to the model.", file=sys.stderr)
+        said = "\n\n".join(part for part in (asked.text, piped) if part.strip())
+        return Message("user", (*asked.images, *((Text(said),) if said else ())))
 
 
 def _events(residency: Residency, request: GenerateRequest) -> Generator[Event | None]:

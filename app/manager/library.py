@@ -8,6 +8,8 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app import background, words
+from models import abilities
+from models.abilities import Ability
 from models.chat import Origin, UnloadRequest
 from models.engine.backend import key_of
 from models.events import Event
@@ -77,6 +79,17 @@ class Library(QObject):
     def chat_models(self) -> list[Model]:
         """Return those that can be chosen for a chat."""
         return [row.model for row in self._rows if not row.missing and row.model.chats]
+
+    @property
+    def seeing(self) -> Model | None:
+        """Return a model that sees pictures: one that is loaded, or else the smallest."""
+        found = [
+            row
+            for row in self._rows
+            if not row.missing and row.model.chats and Ability.VISION in abilities.of(row.model)
+        ]
+        found.sort(key=lambda row: (row.resident is None, row.model.size_bytes))
+        return found[0].model if found else None
 
     @Slot()
     def refresh(self) -> None:

@@ -60,9 +60,9 @@ def _encode(part: Part, blobs: Blobs) -> tuple[str, str, str | None]:
             return "text", text, None
         case Reasoning(text):
             return "reasoning", text, None
-        case Image(source):
+        case Image(source, name=name):
             if isinstance(source, bytes):
-                return "image", "", blobs.put(source)
+                return "image", name, blobs.put(source)
             return "image", source, None
         case ToolCall(id_, name, arguments):
             fields = {"id": id_, "name": name, "arguments": arguments}
@@ -79,8 +79,10 @@ def _decode(kind: str, body: str, blob: str | None, blobs: Blobs) -> Part | None
         case "reasoning":
             return Reasoning(body)
         case "image":
-            source = body if blob is None else blobs.get(blob)
-            return None if source is None else Image(source)
+            if blob is None:
+                return Image(body)
+            source = blobs.get(blob)
+            return None if source is None else Image(source, name=body)
         case "tool_call":
             return _read(body, lambda said: ToolCall(said["id"], said["name"], said["arguments"]))
         case "tool_result":

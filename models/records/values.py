@@ -2,11 +2,12 @@
 
 import re
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from models.chat import Message, Part, Role, Text
+from models.chat import Image, Message, Part, Role, Text
 
 _TITLE_LENGTH = 60
 
@@ -51,12 +52,17 @@ class Turn:
         return bool(self.parts) and isinstance(self.parts[-1], kind)
 
     @property
+    def images(self) -> tuple[Image, ...]:
+        return tuple(part for part in self.parts if isinstance(part, Image))
+
+    @property
     def message(self) -> Message:
         return Message(self.role, self.parts)
 
 
-def user_turn(text: str) -> Turn:
-    return Turn(role="user", parts=(Text(text),))
+def user_turn(text: str, images: Iterable[Image] = ()) -> Turn:
+    """The pictures come first: models read what is asked of them last."""
+    return Turn(role="user", parts=(*images, *((Text(text),) if text else ())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +72,10 @@ class ChatEntry:
     updated_at: datetime  # aware, UTC
 
 
-def title_of(message: str) -> str:
+def title_of(turn: Turn) -> str:
     """Name a chat by the beginning of its first message."""
-    words = " ".join(re.sub(r"\*\*|`|^#+", "", message).split())
+    said = turn.text or " ".join(image.name for image in turn.images)
+    words = " ".join(re.sub(r"\*\*|`|^#+", "", said).split())
     if len(words) <= _TITLE_LENGTH:
         return words or "New chat"
     cut = words[: _TITLE_LENGTH - 1]

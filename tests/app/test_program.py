@@ -23,6 +23,7 @@ from app.program import Program
 from app.settings import Settings
 from app.theme import DARK
 from models.chat import Reasoning
+from models.records.values import Outcome
 from tests.conftest import REPOSITORY, free_port
 
 
@@ -101,6 +102,27 @@ def test_a_person_asks_and_mlx_answers_in_the_window(program: Program, qtbot) ->
     name = "pocket:latest" if sys.platform == "darwin" else "pocket:mlx"
 
     assert "Paris" in answer_of(program, qtbot, name)
+
+
+def test_a_person_shows_a_picture_and_llama_cpp_answers(
+    program: Program, qtbot, testdata: Path
+) -> None:
+    model = testdata / "models/tinychat/tinychat-1m-F16.gguf"  # with a projector of chance beside
+    cli.main(["import", str(model), "--name", "seer"])
+    library = program.library
+    library.refresh()
+    qtbot.waitUntil(lambda: library.seeing is not None, timeout=10_000)
+    composer = program.window.chat.composer
+    composer.attachments.add_files([testdata / "media/rocket.jpg"])
+    qtbot.waitUntil(lambda: len(composer.attachments.taken) == 1, timeout=10_000)
+
+    composer.bar.advised.emit()
+    answer_of(program, qtbot, "seer:latest")
+
+    asked, answer = program.chats.current.turns
+    assert [each.name for each in asked.images] == ["rocket.jpg"]
+    assert (answer.error, answer.outcome) == ("", Outcome.DONE)
+    assert answer.text
 
 
 def test_the_api_is_on_by_itself_and_answers(program: Program, qtbot) -> None:

@@ -1,5 +1,6 @@
 """What is not said: thoughts, calls and results in the window, and the switch for thinking."""
 
+import time
 from dataclasses import replace
 
 from PySide6.QtCore import Qt
@@ -8,11 +9,13 @@ from PySide6.QtWidgets import QMenu, QPushButton
 
 from app.chat.blocks import CopyButton, TextBlock
 from app.chat.fold import Fold
+from app.chat.rows import ReplyRow
 from app.chat.session import State
 from app.chat.think_switch import ThinkSwitch
+from app.theme import LIGHT
 from models.chat import Part, Reasoning, Text, ToolCall, ToolResult, user
 from models.events import ReasoningDelta, Sink, Started, TextDelta, ToolCallDelta
-from models.records.values import Turn, user_turn
+from models.records.values import Outcome, Turn, user_turn
 from tests.app.conftest import Desk
 from tests.fakes import THINKING_TEMPLATE, ScriptedBackend
 
@@ -176,9 +179,27 @@ def test_a_thought_is_live_while_it_is_written_and_folds_when_the_answer_comes(
     desk.chats.current.close()
 
 
+def test_a_long_thought_that_is_open_grows_without_being_laid_out_again(qapp) -> None:
+    turn = replace(answered(Reasoning("Step by step.\n\n" * 4000)), outcome=Outcome.WRITING)
+    row = ReplyRow(turn, LIGHT, {(turn.id, 0)})
+    row.lay_out(800)
+    began = time.process_time()
+    for number in range(150):
+        (thought,) = turn.parts
+        assert isinstance(thought, Reasoning)
+        turn = replace(turn, parts=(Reasoning(f"{thought.text} word {number}"),))
+        row.grow(turn)
+        row.lay_out(800)
+
+    assert time.process_time() - began < 8  # a tenth of a second; it took half a minute
+    (fold,) = row.findChildren(Fold)
+    assert body(fold).toPlainText().endswith("word 149")
+    row.deleteLater()
+
+
 def test_a_fold_stays_open_when_its_row_was_out_of_sight(desk_of, qtbot) -> None:
     desk = desk_of(ScriptedBackend())
-    turns = [answered(Reasoning(THOUGHT), Text("Word.\n\n" * 60)) for _ in range(20)]
+    turns = [answered(Reasoning(THOUGHT), Text("Word " * 4000)) for _ in range(4)]
     desk.open_past(qtbot, *turns)
     transcript = desk.window.chat.transcript
     bar = transcript.verticalScrollBar()

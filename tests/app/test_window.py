@@ -21,6 +21,7 @@ from app.api_switch import ApiState
 from app.chat.empty import EXAMPLES
 from app.chat.session import State
 from app.icons import IconButton
+from app.manager.window import ModelsPage
 from app.settings import TABLE, Settings, SettingsFile
 from app.theme import DARK, LIGHT
 from models.events import Finished, FinishReason, Progress, Sink, Stage, Started, TextDelta
@@ -77,6 +78,22 @@ def test_an_example_is_asked_with_one_click(desk_of, qtbot) -> None:
     finish(desk, qtbot)
 
     assert [turn.text for turn in desk.chats.current.turns] == [EXAMPLES[0], "Paris."]
+
+
+def test_the_models_page_leads_to_a_chat_with_the_model_that_was_chosen_there(
+    desk_of, qtbot
+) -> None:
+    desk = desk_of(ScriptedBackend())
+    desk.store.import_path(POCKET / "gguf/pocket.gguf", "mine")
+    refresh(desk, qtbot)
+    desk.window.show_page("models")
+    (page,) = desk.window.findChildren(ModelsPage)
+
+    page.chat_wanted.emit("mine")
+
+    assert desk.window.page == "chat"
+    assert desk.chats.current.model == "mine:latest"
+    assert desk.settings.value.model == "mine:latest"
 
 
 def test_the_choice_of_a_model_is_remembered(desk_of, qtbot) -> None:
@@ -525,7 +542,8 @@ def test_settings_take_a_port_and_refuse_a_word(desk_of) -> None:
 
 def test_every_setting_with_a_label_has_its_row_and_shows_what_holds(desk_of) -> None:
     desk = desk_of(ScriptedBackend())
-    desk.settings.change(keep_alive_seconds=45.0, allowed_hosts=("mybox.lan",))
+    hosts = ("mybox.lan",)
+    desk.settings.change(keep_alive_seconds=45.0, allowed_hosts=hosts, picture_hosts=hosts)
 
     for about in TABLE.values():
         if not about.label:
@@ -566,7 +584,9 @@ def test_light_and_dark_can_be_read() -> None:
             assert contrast(theme.text, ground) >= 7
             assert contrast(theme.muted, ground) >= 4.5
         assert contrast(theme.on_accent, theme.accent) >= 4.5
-        assert contrast(theme.accent, theme.ground) >= 4.5
+        for ground in (theme.ground, theme.raised, theme.bubble):
+            assert contrast(theme.accent, ground) >= 4.5
+        assert contrast(theme.danger, theme.raised) >= 4.5
         assert contrast(theme.danger, theme.danger_ground) >= 4.5
         assert contrast(theme.text, theme.notice_ground) >= 7
         for color in theme.code_colors.values():

@@ -18,7 +18,7 @@ def blobs(tmp_path: Path) -> Blobs:
 EVERY_KIND: tuple[Part, ...] = (
     Reasoning("First I look.\n"),
     Text("Here \u2028 \x00 it is"),
-    Image(PNG),
+    Image(PNG, name="a cat.png"),
     Image("https://example.org/cat.png"),
     ToolCall("call_1", "look", '{"at": "the \\"cat\\""}'),
     ToolResult("call_1", (Text("a cat"), Image(PNG), Text("!")), name="look", is_error=True),

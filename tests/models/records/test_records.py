@@ -255,7 +255,7 @@ def test_a_chat_of_thousands_of_messages_goes_as_a_whole(inglenook_home: Path) -
     ],
 )
 def test_a_title_is_the_beginning_of_the_first_message(message: str, title: str) -> None:
-    assert title_of(message) == title
+    assert title_of(user_turn(message)) == title
 
 
 def test_a_kill_in_mid_reply_loses_half_a_second_at_most(inglenook_home: Path) -> None:
@@ -316,7 +316,8 @@ def test_damage_deep_in_the_file_is_found_too(inglenook_home: Path) -> None:
     records.close()
 
     assert "damaged" in problem
-    assert next(inglenook_home.glob("chats.db.broken-*")).read_bytes() == bytes(content)
+    (aside,) = inglenook_home.glob("chats.db.broken-*")
+    assert aside.read_bytes() == bytes(content)
 
 
 def test_chats_of_a_newer_version_are_left_alone(inglenook_home: Path) -> None:
