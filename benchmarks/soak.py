@@ -50,6 +50,7 @@ from models.engine.mlx_library import end_thread
 from models.engine.roster import Runner
 from models.errors import EngineClosed, InferenceError
 from models.events import Event, Failed, Finished, Last
+from models.hub import Hub
 from models.ledger import Ledger
 from models.model import Kind, Profile
 from models.prompt_files import PromptFiles
@@ -357,7 +358,9 @@ def opened(home: Path) -> Generator[Services]:
     ledger = Ledger(free_bytes=lambda: _MEMORY_BYTES, total_bytes=lambda: _MEMORY_BYTES)
     residency = Residency(store.find, runners, ledger=ledger)
     settings = SettingsFile(home)
-    with Services(store, residency, Records(home), settings, prompts, Keys(home)) as services:
+    with Services(
+        store, residency, Records(home), settings, prompts, Keys(home), Hub(store)
+    ) as services:
         yield services
 
 

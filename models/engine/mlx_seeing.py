@@ -182,7 +182,7 @@ def _shifted(layer: Layer, shift: int) -> Layer:
     if type(layer).__name__ != "KVCache":
         return layer
     own = copy(layer)
-    plain: type[Any] = type(layer)
+    plain = cast("type[Any]", type(layer))
     own.__class__ = _shifting(plain)
     own.shift = shift
     return own
