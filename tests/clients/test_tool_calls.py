@@ -129,8 +129,10 @@ def test_every_client_of_python_gets_the_same_calls(
     url: str, wanted: tuple[str, list[Calls | None]]
 ):
     model, calls = wanted
-    ollamas = ollama.Client(host=url)
-    with anthropic.Anthropic(base_url=url, api_key="none") as client:
+    with (
+        anthropic.Anthropic(base_url=url, api_key="none") as client,
+        ollama.Client(host=url) as ollamas,
+    ):
         told = {
             "anthropic": [by_anthropic(client, model, *each) for each in questions(model)],
             "ollama": [by_ollama(ollamas, model, *each) for each in questions(model)],

@@ -21,6 +21,11 @@ const models = {
   ollama: ollama(model),
 }
 
+// Ollama's provider has temperature and limit beside the options, where Ollama does not look.
+function greedily(num_predict) {
+  return { ollama: { options: { temperature: 0, num_predict } } }
+}
+
 async function loop(model) {
   const calls = []
   const { text } = await generateText({
@@ -28,6 +33,7 @@ async function loop(model) {
     prompt: TASK,
     temperature: 0,
     stopWhen: stepCountIs(5),
+    providerOptions: greedily(100),
     tools: {
       get_weather: tool({
         description: 'Get the current weather in a city.',
@@ -65,6 +71,7 @@ function asked({ question, tools, choice, max_tokens }) {
     temperature: 0,
     maxOutputTokens: max_tokens,
     maxRetries: 0,
+    providerOptions: greedily(max_tokens),
   }
 }
 
