@@ -87,7 +87,7 @@ def _is_host(host: str) -> bool:
     if ":" not in host:
         return _NAME.fullmatch(host) is not None
     with suppress(ValueError):
-        return bool(ipaddress.IPv6Address(host))
+        return ipaddress.IPv6Address(host).scope_id is None
     return False
 
 
