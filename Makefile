@@ -52,7 +52,7 @@ test: venv $(JAVASCRIPT)
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	tests/xvfb.sh $(BIN)/python -m pytest -m xvfb
-	$(BIN)/python -m pytest -m 'not xvfb' --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest -m 'not xvfb' --numprocesses=2 --dist=loadfile --max-worker-restart=0
 
 # A virtual environment for each lock: what is in two of them cannot be in one.
 CLIENTS := $(basename $(notdir $(wildcard tests/clients/*.lock)))

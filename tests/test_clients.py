@@ -351,7 +351,7 @@ class TestOllama:
             making = await client.create("dog", from_="pocket", stream=True)
             assert [each.status async for each in making][-1] == "success"
             vectors = await client.embed("dog", "hello")
-            with pytest.raises(ollama.ResponseError, match="there is no registry"):
+            with pytest.raises(ollama.ResponseError, match="names no registry"):
                 await client.push("dog")
             await client.delete("dog")
 

@@ -8,6 +8,7 @@ from models.engine.installed import has_mlx
 pytestmark = pytest.mark.skipif(not has_mlx(), reason="MLX is not installed here")
 
 
+@pytest.mark.timeout(150)  # it takes half a minute where nothing else runs
 def test_whatever_comes_together_ends_once_and_leaves_nothing():
     report = soak(25.0, seed=4)
 
