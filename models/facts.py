@@ -132,7 +132,7 @@ def of_mlx(folder: Path) -> Details:
         chat=completes and template is not None,
         completes=completes,
         pooling=pooled or "",
-        vision=isinstance(config.get("vision_config"), dict),
+        vision=isinstance(config.get("vision_config"), dict) or projectors.has_eyes_apart(folder),
         tools=knows_tools(template),
         thinking=knows_thinking(template),
         thinking_switch=may_skip_thinking(template),

@@ -1,4 +1,4 @@
-"""The file beside a GGUF model that reads pictures for it: which it is, and what it needs."""
+"""What lies beside a model and reads pictures for it: which it is, and what it needs."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +10,7 @@ from models.images import LONGEST_SIDE
 from models.model import Files, Model
 
 _ARCHITECTURE = "clip"
+_EYES = "vision"  # in an MLX model's folder
 # Projectors of these families go with no other family's models, whatever their widths. Both are
 # by llama.cpp's names (tools/mtmd/clip-impl.h, src/llama-arch.cpp).
 _FAMILIES = ("gemma", "glm", "llama4", "qwen")
@@ -173,3 +174,13 @@ def _goes_with(projector: Header, model: Header) -> bool:
 def _number(said: Mapping[str, Value], name: str) -> int:
     found = said.get(f"clip.vision.{name}", 0)
     return found if isinstance(found, int) and found >= 0 else 0
+
+
+def eyes_of(folder: Path) -> Path:
+    """Return where an MLX model's vision tower and its processor are."""
+    return folder / _EYES if has_eyes_apart(folder) else folder
+
+
+def has_eyes_apart(folder: Path) -> bool:
+    """Whether they lie in a folder of their own, beside a model that reads texts alone."""
+    return (folder / _EYES / "config.json").is_file()

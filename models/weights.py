@@ -15,8 +15,8 @@ from models.model import Files
 _CHUNK_BYTES = 4 << 20
 # What mlx_lm and transformers read of a folder besides weights: settings, tokenizer, template.
 _MLX_SUFFIXES = (".json", ".jinja", ".model", ".txt", ".tiktoken")
-# Of a model's folders alone these have something that it needs: templates, and the pooling.
-_MLX_FOLDERS = ("additional_chat_templates/*.jinja", "*_Pooling/config.json")
+# Of a model's folders alone these have something that it needs: templates, the pooling, and eyes.
+_MLX_FOLDERS = ("additional_chat_templates/*.jinja", "*_Pooling/config.json", "vision/*")
 _ALONE = "model.gguf"  # a digest knows no name, and so we may know none where there is one file
 
 

@@ -57,6 +57,7 @@ class SeeingModel:
         vision: mlx_vlm's model, whose weights are the ones that count.
         text: mlx_lm's; None: it does not know the model.
         arrays_cache: see ``VisionLibrary``.
+        apart: there were none for its language part: the text model's count there.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class SeeingModel:
         vision: Module,
         text: Module | None,
         arrays_cache: type[Any],
+        *,
+        apart: bool,
     ) -> None:
         self.vision = vision
         self.language: Module = vision.language_model
@@ -73,6 +76,7 @@ class SeeingModel:
         self._flatten = flatten
         self._text = text
         self._arrays_cache = arrays_cache
+        self._apart = apart
         self._share()
 
     # -- What mlx_lm and our loading use of a model -------------------------------
@@ -97,6 +101,8 @@ class SeeingModel:
 
     def set_dtype(self, dtype: Type) -> None:
         self.vision.set_dtype(dtype)
+        if self._apart and self._text is not None:
+            self._text.set_dtype(dtype)
         self._share()
 
     # -- The two sides --------------------------------------------------------------
@@ -153,8 +159,13 @@ class SeeingModel:
             self._text = None
 
     def _share(self) -> None:
-        """Make mlx_lm's side use the arrays that mlx_vlm's has."""
+        """Make mlx_lm's side use the arrays that mlx_vlm's has; or the other way round."""
         if self._text is None:
+            return
+        if self._apart:
+            own = dict(self._flatten(self._text.parameters()))
+            names = [name for name, _ in self._flatten(self.language.parameters())]
+            self.language.load_weights([(name, own[name]) for name in names])
             return
         theirs = dict(self._flatten(self.vision.parameters()))
         ours = self._flatten(self._text.parameters())

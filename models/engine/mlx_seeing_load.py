@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
+from models import projectors
 from models.engine.mlx_load import Library, LoadedFolder, MlxTokenizer, Module, is_out_of_memory
 from models.engine.mlx_look import Eyes
 from models.engine.mlx_processor import Processor
@@ -72,11 +73,7 @@ class SeeingFolder:
         try:
             if "model_file" in config:  # mlx_vlm would run it
                 raise ValueError("the model comes with a program of its own, which is not run")
-            vision = self._vision.load_model(folder, lazy=lazy)
-            text = self._load_text(folder, lazy=lazy)
-            model = SeeingModel(
-                self._plain.mx, self._plain.flatten, vision, text, self._vision.arrays_cache
-            )
+            model = self._both_sides(folder, lazy=lazy)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -87,6 +84,22 @@ class SeeingFolder:
                 raise error from None
         self._model = model
         return model, {**_text_of(config), **config}
+
+    def _both_sides(self, folder: Path, *, lazy: bool) -> SeeingModel:
+        eyes = projectors.eyes_of(folder)
+        apart = eyes != folder  # then they have no language part: that is the folder's own
+        vision = self._vision.load_model(eyes, lazy=lazy, strict=not apart)
+        text = self._load_text(folder, lazy=lazy)
+        if apart and text is None:
+            raise ValueError("mlx_lm cannot load it, and mlx_vlm has only its eyes")
+        return SeeingModel(
+            self._plain.mx,
+            self._plain.flatten,
+            vision,
+            text,
+            self._vision.arrays_cache,
+            apart=apart,
+        )
 
     def _load_text(self, folder: Path, *, lazy: bool) -> Module | None:
         try:
@@ -101,7 +114,8 @@ class SeeingFolder:
         tokenizer = self._plain.load_tokenizer(folder, options, eos_token_ids=eos_token_ids)
         if self._model is not None:
             try:
-                self._processor = processor_of(self._vision, folder, options)
+                eyes = projectors.eyes_of(folder)
+                self._processor = processor_of(self._vision, eyes, options)
             except Exception as error:
                 log.warning("%s has no processor that works here: %s", folder, error)
         return tokenizer

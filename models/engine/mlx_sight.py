@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy
 
-from models import facts
+from models import facts, projectors
 from models.engine.mlx_library import import_vision
 from models.engine.mlx_processor import PictureReader, Processor
 from models.engine.mlx_seeing import VisionLibrary
@@ -93,11 +93,12 @@ class CountingSight:
 
     def _load(self) -> MlxSight:
         library = import_vision()
-        read = dict(read_object(self._folder / "config.json"))
+        eyes = projectors.eyes_of(self._folder)
+        read = dict(read_object(eyes / "config.json"))
         family = library.family(dict(read))[0]
         read.setdefault("text_config", read.pop("llm_config", {}))
         processor = processor_of(
-            library, self._folder, {"local_files_only": True, "trust_remote_code": False}
+            library, eyes, {"local_files_only": True, "trust_remote_code": False}
         )
         return sight_of(processor, family.ModelConfig.from_dict(read), self._folder)
 

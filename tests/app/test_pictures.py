@@ -1,5 +1,6 @@
 """Pictures in the window: taken, shown, sent, kept, and told of to who cannot see them."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from app.icons import IconButton
 from models.chat import Image, Message, Text, ToolCall, ToolResult, user
 from models.model import Model
 from models.records.values import Turn, user_turn
+from tests.app import conftest
 from tests.app.conftest import Desk
 from tests.fakes import ScriptedBackend
 
@@ -327,6 +329,15 @@ def test_pictures_stand_in_lines_that_fit(desk_of, qtbot, files) -> None:
         assert not any(a.intersects(b) for a in places for b in places if a is not b)
 
 
+@pytest.fixture
+def without_eyes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no model that is built in see."""
+    eyes = shutil.ignore_patterns("mmproj*", "vision")
+    folder = shutil.copytree(conftest.POCKET, tmp_path / "pocket", ignore=eyes)
+    monkeypatch.setattr(conftest, "POCKET", folder)
+
+
+@pytest.mark.usefixtures("without_eyes")
 def test_a_model_without_eyes_says_so_before_anything_is_sent(desk_of, qtbot, files) -> None:
     desk = desk_of(ScriptedBackend())
     prompts = eavesdrop(desk)
@@ -350,6 +361,7 @@ def test_a_model_without_eyes_says_so_before_anything_is_sent(desk_of, qtbot, fi
     assert desk.window.page == "models"
 
 
+@pytest.mark.usefixtures("without_eyes")
 def test_one_that_sees_is_offered_where_there_is_one(desk_of, qtbot, files, testdata: Path) -> None:
     desk = desk_of(ScriptedBackend())
     folder = testdata / "models/tinychat"
