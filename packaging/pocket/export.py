@@ -71,7 +71,7 @@ def write_mlx(folder: Path, shape: Shape, weights: dict[str, Tensor], tokenizer:
         "eos_token_id": ids[END],
         "use_sliding_window": False,
     }
-    _write_json(folder / "config.json", config)
+    write_json(folder / "config.json", config)
     tokenizer_config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": END,
@@ -79,7 +79,7 @@ def write_mlx(folder: Path, shape: Shape, weights: dict[str, Tensor], tokenizer:
         "model_max_length": shape.context,
         "clean_up_tokenization_spaces": False,
     }
-    _write_json(folder / "tokenizer_config.json", tokenizer_config)
+    write_json(folder / "tokenizer_config.json", tokenizer_config)
 
 
 def write_gguf(path: Path, shape: Shape, weights: dict[str, Tensor], tokenizer: Path) -> None:
@@ -154,13 +154,14 @@ def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def write_sums(folder: Path) -> None:
     """Tell the SHA-256 of each file, so that the program need not read them all at start."""
-    files = sorted(path for kind in ("gguf", "mlx") for path in (folder / kind).iterdir())
+    found = (path for kind in ("gguf", "mlx") for path in (folder / kind).rglob("*"))
+    files = sorted(path for path in found if path.is_file())
     lines = (
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
         for path in files

@@ -142,8 +142,11 @@ class Network(nn.Module):
         return self.logits(self.hidden(tokens))
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        turn = _turn(self.shape, tokens.shape[1], tokens.device)
-        x = self.embed_tokens(tokens)
+        return self.through(self.embed_tokens(tokens))
+
+    def through(self, x: Tensor) -> Tensor:
+        """Return what becomes of embeddings (rows, length, width): of tokens, or of a picture."""
+        turn = _turn(self.shape, x.shape[1], x.device)
         for layer in self.layers:
             x = layer(x, turn)
         return self.norm(x)

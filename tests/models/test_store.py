@@ -119,6 +119,7 @@ def test_an_mlx_folder_is_copied_without_what_is_not_the_model(store: Store, tmp
         "tokenizer.json",
         "tokenizer_config.json",
         "chat_template.jinja",
+        "vision",
     }
     of_the_gguf = facts.of_files(Kind.LLAMA, Files(POCKET / "gguf", "pocket.gguf"))
     assert model.details.parameter_count == of_the_gguf.parameter_count > 0
@@ -448,7 +449,8 @@ def test_the_pocket_model_is_there_and_cannot_be_lost(home: Path, tmp_path: Path
 
 
 def test_the_sums_of_the_pocket_model_are_those_of_its_files():
-    files = [path for kind in ("gguf", "mlx") for path in (POCKET / kind).iterdir()]
+    found = (path for kind in ("gguf", "mlx") for path in (POCKET / kind).rglob("*"))
+    files = [path for path in found if path.is_file()]
 
     told = (POCKET / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
 
