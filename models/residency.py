@@ -179,12 +179,12 @@ class Residency:
         """Fail what is running, unload everything, and wait for both."""
         with self._lock:
             self._closed = True
+        if self._watch:  # first: that lanes end now is no trouble
+            self._watch.close()
         for lane in self._all_lanes():
             lane.begin_closing()
         for lane in self._all_lanes():
             lane.close()
-        if self._watch:
-            self._watch.close()
         if self._counter:
             self._counter.close()
 
