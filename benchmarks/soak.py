@@ -347,7 +347,7 @@ def opened(home: Path) -> Generator[Services]:
     """The product with little memory: models and prompts have to make room for each other."""
     store = Store(home, builtin=builtin.FOLDER)
     store.sweep()
-    (gguf,) = (builtin.FOLDER / "gguf").glob("*.gguf")
+    (gguf,) = (builtin.FOLDER / "gguf").glob("pocket.gguf")
     for path, name in zip([gguf, builtin.FOLDER / "mlx"], MODELS, strict=True):
         store.import_path(path, name)
     prompts = PromptFiles(home)

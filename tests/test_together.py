@@ -70,8 +70,9 @@ def chat(port: int, model: str) -> dict[str, Any]:
         return json.loads(answer.read())
 
 
-GGUF_REPO = {"org/tiny-GGUF": {"tiny-F16.gguf": next(POCKET.rglob("*.gguf")).read_bytes()}}
-MLX_REPO = {"org/tiny": {each.name: each.read_bytes() for each in (POCKET / "mlx").iterdir()}}
+GGUF_REPO = {"org/tiny-GGUF": {"tiny-F16.gguf": next(POCKET.rglob("pocket.gguf")).read_bytes()}}
+MLX_FILES = [each for each in (POCKET / "mlx").iterdir() if each.is_file()]
+MLX_REPO = {"org/tiny": {each.name: each.read_bytes() for each in MLX_FILES}}
 
 
 @pytest.mark.parametrize(

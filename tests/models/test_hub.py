@@ -22,6 +22,7 @@ from models.store import Store
 from tests.hub_server import FakeHub, running
 
 POCKET = builtin.FOLDER
+MLX_FILES = [each for each in (POCKET / "mlx").iterdir() if each.is_file()]
 GGUF = (POCKET / "gguf/pocket.gguf").read_bytes()
 needs_mlx = pytest.mark.skipif(find_spec("mlx_lm") is None, reason="MLX is not on this computer")
 
@@ -38,7 +39,7 @@ def fake() -> Iterator[FakeHub]:
         "README.md": b"# Tiny",
         "evil.py": b"raise SystemExit",
         "pytorch_model.bin": b"pickle",
-        **{path.name: path.read_bytes() for path in (POCKET / "mlx").iterdir()},
+        **{path.name: path.read_bytes() for path in MLX_FILES},
     }
     with running(hub):
         yield hub
@@ -137,9 +138,7 @@ def test_an_mlx_model_comes_without_what_is_not_the_model(hub: Hub, store: Store
     model = pull(hub, "org/tiny-mlx")
 
     assert model.kind is Kind.MLX
-    assert {path.name for path in model.path.iterdir()} == {
-        path.name for path in (POCKET / "mlx").iterdir()
-    }
+    assert {path.name for path in model.path.iterdir()} == {path.name for path in MLX_FILES}
     assert store.find("org/tiny-mlx") == model
 
 

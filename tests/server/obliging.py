@@ -39,7 +39,7 @@ from tests.conftest import REPOSITORY
 from tests.fakes import RecordedEngines
 from tests.server.conftest import HOST, Serving
 
-_POCKET = next((REPOSITORY / "resources/pocket").rglob("*.gguf"))
+_POCKET = next((REPOSITORY / "resources/pocket").rglob("pocket.gguf"))
 # A model for whoever deletes one.
 DOOMED = "doomed"
 UNKNOWN = "nothere"

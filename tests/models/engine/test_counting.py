@@ -19,7 +19,7 @@ from models.model import Files, Kind, Model, Profile
 from tests.fakes import a_model
 
 POCKET = Path(__file__).parents[3] / "resources/pocket"
-GGUF = next(POCKET.rglob("*.gguf"))
+GGUF = next(POCKET.rglob("pocket.gguf"))
 QUESTION = GenerateRequest(model="x", prompt=(chat.user("What is the capital of France?"),))
 ENOUGH_SECONDS = 20.0
 

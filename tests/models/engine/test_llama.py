@@ -28,7 +28,7 @@ from tests.fakes import A_TEST, a_model, find_among
 from tests.listener import Listener
 
 POCKET_NAME = "pocket"
-POCKET_FILE = next((Path(__file__).parents[3] / "resources/pocket").rglob("*.gguf"))
+POCKET_FILE = next((Path(__file__).parents[3] / "resources/pocket").rglob("pocket.gguf"))
 FILES = Files(POCKET_FILE.parent, POCKET_FILE.name)
 FRANCE = (chat.user("What is the capital of France?"),)
 GREEDY = SamplingParams(temperature=0.0)

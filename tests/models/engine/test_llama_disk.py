@@ -26,7 +26,7 @@ from models.prompt_files import PromptFiles
 from models.prompt_folder import PromptFolder
 from tests.fakes import a_model, a_spec
 
-POCKET_FILE = next((Path(__file__).parents[3] / "resources/pocket").rglob("*.gguf"))
+POCKET_FILE = next((Path(__file__).parents[3] / "resources/pocket").rglob("pocket.gguf"))
 PROMPT = [10 + place * 37 % 1500 for place in range(600)]
 LATER = [*PROMPT, 55, 66, 77]
 ANSWER_TOKENS = 8

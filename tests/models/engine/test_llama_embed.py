@@ -36,7 +36,7 @@ from tests.bert_models import EXAMPLE, HAPPY, cosine, write_gguf
 from tests.fakes import A_TEST, a_model, find_among
 from tests.listener import Listener
 
-POCKET = next((Path(__file__).parents[3] / "resources/pocket").rglob("*.gguf"))
+POCKET = next((Path(__file__).parents[3] / "resources/pocket").rglob("pocket.gguf"))
 
 
 def model_at(path: Path, name: str) -> Model:

@@ -18,7 +18,7 @@ from models.events import FinishReason
 from models.model import Files
 from tests.fakes import a_model, a_spec
 
-POCKET = next((Path(__file__).parents[3] / "resources/pocket").rglob("*.gguf"))
+POCKET = next((Path(__file__).parents[3] / "resources/pocket").rglob("pocket.gguf"))
 TICKETS = count(step=100)
 FREE = "%llguidance {}\nstart: /[a-z ]{3,12}/ (<[2]> | <[0]>)"
 

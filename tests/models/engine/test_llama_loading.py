@@ -16,7 +16,7 @@ from models.engine.llama import LlamaBackend, open_llama
 from models.model import Files, KvType
 from tests.fakes import a_model, a_spec
 
-POCKET_FILE = next((Path(__file__).parents[3] / "resources/pocket").rglob("*.gguf"))
+POCKET_FILE = next((Path(__file__).parents[3] / "resources/pocket").rglob("pocket.gguf"))
 CONTEXT = 16_384
 PROMPT = tuple(range(300, 360))
 

@@ -17,7 +17,7 @@ from models.errors import LoadFailed, ModelCrashed
 from models.model import Files
 from tests.fakes import a_model, a_spec
 
-POCKET_FILE = next((Path(__file__).parents[3] / "resources/pocket").rglob("*.gguf"))
+POCKET_FILE = next((Path(__file__).parents[3] / "resources/pocket").rglob("pocket.gguf"))
 WORKER = """
 import http.server, json, sys, time
 

@@ -19,7 +19,7 @@ from models.events import FinishReason
 from models.model import Files
 from tests.fakes import a_model, a_spec
 
-POCKET_FILE = next((Path(__file__).parents[3] / "resources/pocket").rglob("*.gguf"))
+POCKET_FILE = next((Path(__file__).parents[3] / "resources/pocket").rglob("pocket.gguf"))
 CONTEXT = 512
 GREEDY = SamplingParams(temperature=0.0, ignore_eos=True)
 ENOUGH_SECONDS = 60.0

@@ -348,7 +348,7 @@ def test_a_model_that_writes_embeds_meanwhile_in_chunks(open_residency: Open):
 
 
 def test_a_decoder_has_the_vectors_that_llama_cpp_makes_of_it(open_residency: Open):
-    (file,) = (POCKET / "gguf").glob("*.gguf")
+    (file,) = (POCKET / "gguf").glob("pocket.gguf")
     residency = open_residency(mlx=POCKET / "mlx", llama=file)
     texts = ("Paris", "What is the capital of France? " * 30)
 

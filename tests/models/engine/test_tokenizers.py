@@ -67,7 +67,7 @@ def no_thread_left_behind() -> None:
 
 @pytest.fixture(scope="module")
 def pocket() -> Iterator[Child]:
-    child = Child(next(POCKET.rglob("*.gguf")))
+    child = Child(next(POCKET.rglob("pocket.gguf")))
     yield child
     child.process.close()
 
