@@ -295,7 +295,7 @@ class TestOllama:
     def test_facts(self, client: ollama.Client):
         assert "llama3.2:latest" in [model.model for model in client.list().models]
         shown = client.show("llama3.2")
-        assert shown.capabilities == ["completion", "tools", "thinking"]
+        assert shown.capabilities == ["completion", "vision", "tools", "thinking"]
         assert shown.modelinfo and shown.modelinfo["llama.context_length"] == 2048
 
     def test_vectors(self, client: ollama.Client):

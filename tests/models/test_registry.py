@@ -1,6 +1,7 @@
 """Pushing models, over real connections to a registry of our own that checks what comes."""
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -43,7 +44,9 @@ def there() -> Iterator[FakeRegistry]:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "home", builtin=None)
-    store.import_path(POCKET_GGUF, "me/cat:v1")
+    alone = tmp_path / POCKET_GGUF.name  # without its eyes, which would be one more layer
+    shutil.copyfile(POCKET_GGUF, alone)
+    store.import_path(alone, "me/cat:v1")
     return store
 
 

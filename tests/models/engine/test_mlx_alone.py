@@ -1,5 +1,6 @@
 """Who is alone decodes with drafts, and says what it would have said in the batch."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -7,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from app.services import open_everything
+from models import builtin
 from models.chat import GenerateRequest, SamplingParams
 from models.engine.backend import Decoded
 from models.engine.installed import has_mlx
 from models.engine.mlx_lookup import Drafting, Lookup, Watch
 from models.events import Finished, FinishReason
-from models.model import Kind
 from tests.fakes import A_TEST
 from tests.listener import Listener
 from tests.models.engine.mlx_models import VOCABULARY, Machine, make_model
@@ -187,11 +188,16 @@ Told = tuple[str, FinishReason, int, int, tuple[int, ...] | None]
 
 
 def answers(home: Path) -> list[Told]:
-    """What the built-in model says: behind this prompt, the same again and again."""
+    """What the built-in model says, without its eyes: behind this prompt, the same again and again.
+
+    Models that see write without drafts.
+    """
     asked = [((), 150), ((" ab" * 65,), 150)]
     told: list[Told] = []
     with open_everything(home) as services:
-        (model,) = [each.name for each in services.store.list() if each.kind is Kind.MLX]
+        alone = home / "text"
+        shutil.copytree(builtin.FOLDER / "mlx", alone, ignore=shutil.ignore_patterns("vision"))
+        model = services.store.import_path(alone, "text").name
         for stop, max_tokens in asked:
             listener = Listener()
             request = GenerateRequest(
