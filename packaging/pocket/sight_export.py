@@ -57,9 +57,24 @@ def write_mlx(folder: Path, shape: SightShape, weights: dict[str, Tensor]) -> No
     text: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     tokens = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
     placeholder = next(each["id"] for each in tokens if each["content"] == PLACEHOLDER)
+    write_json(vision / "config.json", _config(shape, text, placeholder))
+    write_json(vision / "preprocessor_config.json", _preprocessor(shape))
+    processor = {
+        "processor_class": "LlavaProcessor",
+        "image_token": PLACEHOLDER,
+        "patch_size": shape.patch,
+        "vision_feature_select_strategy": "full",
+        "num_additional_image_tokens": 0,
+    }
+    write_json(vision / "processor_config.json", processor)
+    for name in ("tokenizer.json", "tokenizer_config.json"):  # the processor reads it too
+        shutil.copyfile(folder / name, vision / name)
+
+
+def _config(shape: SightShape, text: dict[str, Any], placeholder: int) -> dict[str, Any]:
     # In mlx-vlm's LLaVA it is Qwen2 that has biases on queries, keys and values; the rest is one.
     text_config = text | {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}
-    config = {
+    return {
         "architectures": ["LlavaForConditionalGeneration"],
         "model_type": "llava",
         "image_token_index": placeholder,
@@ -82,8 +97,10 @@ def write_mlx(folder: Path, shape: SightShape, weights: dict[str, Tensor]) -> No
             "hidden_act": "quick_gelu",
         },
     }
-    write_json(vision / "config.json", config)
-    preprocessor = {
+
+
+def _preprocessor(shape: SightShape) -> dict[str, Any]:
+    return {
         "image_processor_type": "LlavaImageProcessor",
         "do_pad": True,
         "do_resize": True,
@@ -97,17 +114,6 @@ def write_mlx(folder: Path, shape: SightShape, weights: dict[str, Tensor]) -> No
         "image_std": DEVIATION,
         "do_convert_rgb": True,
     }
-    write_json(vision / "preprocessor_config.json", preprocessor)
-    processor = {
-        "processor_class": "LlavaProcessor",
-        "image_token": PLACEHOLDER,
-        "patch_size": shape.patch,
-        "vision_feature_select_strategy": "full",
-        "num_additional_image_tokens": 0,
-    }
-    write_json(vision / "processor_config.json", processor)
-    for name in ("tokenizer.json", "tokenizer_config.json"):  # the processor reads it too
-        shutil.copyfile(folder / name, vision / name)
 
 
 def _mlx_name(name: str) -> str:
