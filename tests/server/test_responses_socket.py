@@ -41,7 +41,7 @@ class Client:
         self._accepted = False
         asked = Request(
             host=headers.pop("host", f"{HOST}:{port}"),
-            target="/v1/responses",
+            target=headers.pop("target", "/v1/responses"),
             extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
         )
         self._socket.sendall(self._wire.send(asked))
