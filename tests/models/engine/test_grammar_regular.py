@@ -35,7 +35,7 @@ GRAMMARS = {
     SPACED: (
         "select a ,b;",
         " select  *  ;  ",
-        "select*--all\n;",
+        "select*--all\nxx/",
         "selecta,*\nxx/",
         "select a\nxx\\",
     ),
