@@ -34,7 +34,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	sed -n '/^uv==/,/[^\]$$/p' requirements.lock > .venv/uv.lock
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r .venv/uv.lock
-	$(BIN)/uv pip install --quiet --require-hashes --no-deps -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index -e .
 	@touch $@
 
