@@ -8,6 +8,9 @@ others are to get; where the model comes to no end there, nothing is compared. T
 where its packages are installed (``make clients``).
 """
 
+# Ollama's library leaves some types open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import argparse
 import json
 import subprocess
@@ -20,6 +23,8 @@ from typing import Any
 import anthropic
 import ollama
 import openai
+from anthropic.types import Message
+from openai.types.chat import ChatCompletion
 
 from benchmarks.measure import JSON, REPOSITORY, machine, print_table, serve
 from benchmarks.tool_calls import ENGINES, MODELS, choice_for
@@ -51,9 +56,8 @@ def by_openai(
 ) -> Calls | None:
     """Return None where the model comes to no end."""
     asked: Any = {"messages": question.messages, "tools": question.tools, "tool_choice": choice}
-    reply = client.chat.completions.create(
-        model=model, temperature=0, max_tokens=MAX_TOKENS, **asked
-    )
+    create: Any = client.chat.completions.create  # of which of its kinds, the body tells
+    reply: ChatCompletion = create(model=model, temperature=0, max_tokens=MAX_TOKENS, **asked)
     (said,) = reply.choices
     if said.finish_reason == "length":
         return None
@@ -79,9 +83,9 @@ def by_anthropic(
         for each in question.tools
     ]
     asked: Any = {"messages": question.messages, "tools": tools, "tool_choice": kind}
-    reply = client.messages.create(
-        model=model, max_tokens=MAX_TOKENS, extra_body={"temperature": 0}, **asked
-    )
+    create: Any = client.messages.create
+    extra = {"temperature": 0}
+    reply: Message = create(model=model, max_tokens=MAX_TOKENS, extra_body=extra, **asked)
     return [[each.name, each.input] for each in reply.content if each.type == "tool_use"]
 
 
@@ -91,9 +95,11 @@ def by_ollama(
     """Return None where a call is required, which its wire cannot say."""
     if choice != "auto":
         return None
-    asked: Any = {"messages": question.messages, "tools": question.tools}
+    chat: Any = client.chat
     options = {"temperature": 0, "num_predict": MAX_TOKENS}
-    reply = client.chat(model=model, options=options, **asked)
+    reply: ollama.ChatResponse = chat(
+        model=model, messages=question.messages, tools=question.tools, options=options
+    )
     return [
         [call.function.name, dict(call.function.arguments)]
         for call in reply.message.tool_calls or ()
@@ -129,11 +135,12 @@ def rows(model: str, kind: str, count: int) -> Iterator[list[str]]:
     asked = all_asked([kind], count)
     with tempfile.TemporaryDirectory() as home, serve(Path(home)) as server:
         url = f"http://127.0.0.1:{server.port}"
+        of_ollama = ollama.Client(host=url)
         began = perf_counter()
         with (
             openai.OpenAI(base_url=f"{url}/v1", api_key="none") as of_openai,
             anthropic.Anthropic(base_url=url, api_key="none") as of_anthropic,
-            ollama.Client(host=url) as of_ollama,
+            of_ollama,
         ):
             wanted = [by_openai(of_openai, model, *each) for each in asked]
             told: dict[str, list[Calls | None]] = {

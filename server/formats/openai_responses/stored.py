@@ -35,8 +35,11 @@ def add_routes(blueprint: Blueprint, archive: Archive, runs: Runs) -> None:
                 return events_reply(run.follow(-1 if after is None else after), said)
             told = replay(await archive.response(id))
             return events_reply(_all(told if after is None else told[after + 1 :]), said)
-        kept = None if run else await archive.response(id)
-        body, events = (kept.body, kept.events) if kept else (run.response(), run.log)
+        if run:
+            body, events = run.response(), run.log
+        else:
+            kept = await archive.response(id)
+            body, events = kept.body, kept.events
         said |= unread_headers_of(events)
         if _SEALED in included:
             body["output"] = [_with_sealed(each) for each in body["output"]]
