@@ -224,7 +224,7 @@ def count_of(drafts: Drafts | None, cost: float | None = None) -> DraftCount:
     return count
 
 
-def loses(count: DraftCount, right: int, at_once: int = 1, drafts: int = 40) -> bool:
+def loses(count: DraftCount, right: int, at_once: int = 1, drafts: int = 100) -> bool:
     """Return whether drafts lose of which so many of ten tokens are right."""
     for ticket in range(drafts):
         written = Decoded(ticket, b"", (1,) * 5, count=5, drafted=10, accepted=right)
