@@ -4,9 +4,9 @@
 
 First token with a picture of 1,024 x 1,024 pixels: cold, the same chat a second time, and the
 same picture in a chat that begins in another way. Then two streams run, and a picture comes: a
-step is the median time between two tokens before that. At last so many other pictures are read,
-one after the other, and the memory of each process is looked at meanwhile. Both engines have a
-tower of the same size, ViT-S's of 336 pixels, which makes 576 tokens of a picture.
+step is the median time between two tokens before that. Both engines have a tower of the same size,
+ViT-S's of 336 pixels, which makes 576 tokens of a picture. At last a smaller model reads so many
+other pictures, one after the other, and the memory of each process is looked at meanwhile.
 """
 
 import argparse
@@ -38,17 +38,18 @@ _SIDE = 1024
 _STREAMS = 2
 _WARM_SECONDS = 3.0
 _GAPS = 1000  # the number of the first picture that is read beside streams
+_FEW_LAYERS = 2  # of the tower of the smaller model
 _OFTEN = 50  # pictures, after which memory is looked at
 _MIB = 1 << 20
 
 
-def write_llama(folder: Path, shape: Shape) -> Path:
+def write_llama(folder: Path, shape: Shape, layers: int) -> Path:
     write_gguf(folder / "eyes.gguf", shape, CONTEXT_LENGTH)
-    write_projector(folder / "mmproj.gguf", shape.width)
+    write_projector(folder / "mmproj.gguf", shape.width, layers)
     return folder / "eyes.gguf"
 
 
-def write_mlx(folder: Path, shape: Shape) -> Path:
+def write_mlx(folder: Path, shape: Shape, layers: int) -> Path:
     # mlx comes with it, which llama.cpp's side has no use for.
     from benchmarks.seeing_configs import CONFIGS, PROCESSORS  # noqa: PLC0415
     from benchmarks.seeing_models import write_seeing  # noqa: PLC0415
@@ -63,7 +64,7 @@ def write_mlx(folder: Path, shape: Shape) -> Path:
     }
     tower = {
         "hidden_size": random_projector.WIDTH,
-        "num_hidden_layers": random_projector.LAYERS,
+        "num_hidden_layers": layers,
         "num_attention_heads": random_projector.HEADS,
         "intermediate_size": random_projector.FEED_FORWARD,
         "image_size": random_projector.SIDE,
@@ -78,8 +79,9 @@ def write_mlx(folder: Path, shape: Shape) -> Path:
     return folder / "eyes"
 
 
-# Each writes a model that sees into a folder, and says what is to be imported.
-MODELS: Mapping[str, Callable[[Path, Shape], Path]] = {"llama": write_llama, "mlx": write_mlx}
+# Each writes a model that sees into a folder, with so many layers in its tower, and says what is
+# to be imported.
+MODELS: Mapping[str, Callable[[Path, Shape, int], Path]] = {"llama": write_llama, "mlx": write_mlx}
 
 
 def picture(number: int) -> bytes:
@@ -162,6 +164,7 @@ def row(asker: Asker, engine: str, rounds: int) -> list[str]:
 
 def memory_row(asker: Asker, engine: str, pictures: int) -> list[str]:
     """Look at memory while pictures are read that nobody has seen."""
+    asker.seconds("Hello")  # loads it
     found = [engine]
     for number in range(pictures):
         if number % _OFTEN == 0:
@@ -183,14 +186,24 @@ def main() -> None:
     header += [f"gap / step (goal ≤ {GAP_GOAL:.0f})"]
     counts = [str(each) for each in range(0, asked.pictures + 1, _OFTEN)]
     with tempfile.TemporaryDirectory() as folder, open_everything(Path(folder) / "home") as opened:
-        for engine in asked.engines:
-            place = Path(folder) / engine
+
+        def asker(engine: str, name: str, shape: Shape, layers: int) -> Asker:
+            place = Path(folder) / f"{engine}-{name}"
             place.mkdir()
-            opened.store.import_path(MODELS[engine](place, SHAPES[asked.model]), engine)
-        askers = {each: Asker(opened, each) for each in asked.engines}
-        print_table(header, (row(askers[each], each, asked.rounds) for each in askers))
+            opened.store.import_path(MODELS[engine](place, shape, layers), place.name)
+            return Asker(opened, place.name)
+
+        shape, layers = SHAPES[asked.model], random_projector.LAYERS
+        rows = (
+            row(asker(each, "whole", shape, layers), each, asked.rounds) for each in asked.engines
+        )
+        if asked.rounds:
+            print_table(header, rows)
         print("MiB of Inglenook + of its children, so many pictures later:\n")
-        rows = (memory_row(askers[each], each, asked.pictures) for each in askers)
+        rows = (
+            memory_row(asker(each, "small", SHAPES["tiny"], _FEW_LAYERS), each, asked.pictures)
+            for each in asked.engines
+        )
         print_table(["engine", *counts], rows)
 
 
