@@ -66,7 +66,7 @@ class Serving:
     """A server that answers, and how to ask it."""
 
     def __init__(
-        self, residency: Residency, store: FakeStore, keys: KeyCheck | None = None
+        self, residency: Residency, store: Store, keys: KeyCheck | None = None
     ) -> None:
         self.residency = residency
         self._make_app = lambda: create_app(residency, store, host=HOST, keys=keys)
