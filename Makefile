@@ -8,7 +8,7 @@
 #   make format   format the code and mend what ruff can mend
 #   make venv     only make .venv, from requirements.lock
 #   make pocket   train a pocket model over the one in resources/: 4 hours on two cores
-#   make pocket-sight  train its eyes, over the ones in resources/: half an hour on one core
+#   make pocket-sight  train its eyes, over the ones in resources/: an hour on one core
 #   make pocket-eval  measure the pocket model on both engines
 #   make lock     make requirements.lock anew from pyproject.toml, and the clients' locks
 #                 (newer versions too: make lock UPGRADE=--upgrade)
@@ -122,6 +122,7 @@ pocket: $(POCKET_STAMP)
 
 pocket-sight: $(POCKET_STAMP)
 	$(POCKET_BIN)/python packaging/pocket/sight_train.py build/pocket
+	$(POCKET_BIN)/python packaging/pocket/sight_listen.py build/pocket
 	$(POCKET_BIN)/python packaging/pocket/sight_export.py build/pocket resources/pocket
 
 pocket-eval: venv

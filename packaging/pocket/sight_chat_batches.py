@@ -16,7 +16,6 @@ from torch import Tensor
 from words import Dice
 
 TOGETHER = 4  # chats that go through the text model at once, those of about the same length
-THOUGHT = 0.3  # weight of a token that is thought; of one that is said it is 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,6 @@ class ChatReader:
         self._sight = SightReader(TEXT_MODEL / "tokenizer.json", shape, with_fonts)
         self._text = Reader(TEXT_MODEL)
         (self._picture,) = self._sight.ids(PICTURE)
-        (self._thought_ends,) = self._sight.ids("</think>")
         (self._filling,) = self._sight.ids("<|im_end|>")
 
     def batch(self, dice: Dice, size: int) -> ChatBatch:
@@ -60,12 +58,14 @@ class ChatReader:
         weights = torch.zeros(len(read), length)
         for index, (row, _) in enumerate(read):
             tokens[index, : len(row.tokens)] = torch.tensor(row.tokens)
-            weights[index, : len(row.tokens)] = self._weights(row)
+            weights[index, : len(row.tokens)] = _weights(row)
         pictures = sum(len(scenes) for _, scenes in read)
         return Heard(tokens, tokens == self._picture, weights, pictures)
 
-    def _weights(self, row: Row) -> Tensor:
-        weights = torch.tensor(row.spoken).float()
-        if self._thought_ends in row.tokens:
-            weights[: row.tokens.index(self._thought_ends) + 1] *= THOUGHT
-        return weights
+
+def _weights(row: Row) -> Tensor:
+    """Return 1 where the last reply stands, with its end."""
+    spoken = torch.tensor(row.spoken)
+    last_heard = int((~spoken[: int(spoken.nonzero().max())]).nonzero().max())
+    spoken[:last_heard] = False
+    return spoken.float()

@@ -1,5 +1,7 @@
-"""Chats about pictures: the picture before the question, behind it or between two texts, alone or
-with other turns before it, with thinking and without."""
+"""Chats about pictures: alone, with other turns before, with a second question, a second picture.
+
+The chat template puts the last picture before the last question, and asks for no thought then.
+"""
 
 # pyright: strict
 
@@ -12,8 +14,11 @@ from sight_questions import Exchange, exchanges
 from sight_wordings import ENDINGS, INTRODUCTIONS
 from words import Dice
 
+KINDS = [
+    *["alone"] * 6, "after talk", "second question", "second question", "second picture",
+    "another matter",
+]  # fmt: skip
 PICTURE = "<|endoftext|>"  # stands for a picture's tokens: no prompt has it otherwise
-PLACES = ["before", "before", "behind", "behind", "between"]  # of a picture in its message
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,40 +28,50 @@ class Chat:
 
 
 def chat(dice: Dice, fonts: list[str], tokens: int) -> Chat:
-    """Return a chat in which each picture takes so many tokens."""
-    dialogue = Dialogue("sight", thinking=dice.chance(0.5))
-    if dice.chance(0.2):
-        dialogue.says("system", dice.pick(talk.SYSTEMS))
+    """Return a chat in which each picture takes so many tokens. Its last reply is to be learned."""
+    dialogue = Dialogue(dice.pick(KINDS))
     if dice.chance(0.15):
-        dialogue.turn(talk.small(dice))
-    scenes: list[Scene] = []
-    for _ in range(2 if dice.chance(0.15) else 1):
-        scenes.append(scene(dice, fonts))
-        most = dice.pick([1, 1, 1, 2] if dialogue.thinking else [1, 1, 2, 3, 4])
-        first, *more = exchanges(dice, scenes[-1])[:most]
-        place = dice.pick(PLACES)
-        dialogue.kind = f"{place}{' thinking' * dialogue.thinking}"
-        _ask(dialogue, first, placed(dice, place, first.question, PICTURE * tokens))
-        for each in more:
-            _ask(dialogue, each, each.question)
-    if dice.chance(0.08):
-        dialogue.turn(talk.easy(dice))
+        dialogue.says("system", dice.pick(talk.SYSTEMS))
+    shown, picture = _shown(dice, fonts), PICTURE * tokens
+    scenes = [shown]
+    asked, *others = exchanges(dice, shown)
+    question, answer = _wrapped(dice, asked.question), asked.answer
+    match dialogue.kind:
+        case "after talk":
+            dialogue.turn(talk.small(dice))
+        case "second question":
+            _tell(dialogue, others[:2] if dice.chance(0.3) else others[:1])
+        case "second picture":
+            earlier = _shown(dice, fonts)
+            scenes = [earlier, shown]
+            _tell(dialogue, exchanges(dice, earlier)[:1], picture)
+        case "another matter":
+            _tell(dialogue, [asked])
+            turn = talk.easy(dice)
+            question, answer = turn.asked, turn.reply
+        case _:
+            pass
+    dialogue.turn(talk.Turn(picture + question, answer, ""))
     return Chat(dialogue, scenes)
 
 
-def _ask(dialogue: Dialogue, exchange: Exchange, said: str) -> None:
-    dialogue.turn(talk.Turn(said, exchange.answer, exchange.thought))
+def _tell(dialogue: Dialogue, told: list[Exchange], picture: str = "") -> None:
+    for each in told:
+        dialogue.turn(talk.Turn(picture + each.question, each.answer, ""))
 
 
-def placed(dice: Dice, place: str, question: str, picture: str) -> str:
-    """Return the text of a message with the picture at some place."""
-    between = "\n" if dice.chance(0.3) else ""
-    match place:
-        case "before":
-            return f"{picture}{between}{question}"
-        case "behind":
-            return f"{question}{between}{picture}"
-        case _ if dice.chance(0.5):
-            return f"{dice.pick(INTRODUCTIONS)}{between}{picture}{between}{question}"
-        case _:
-            return f"{question}{between}{picture}{between}{dice.pick(ENDINGS)}"
+def _shown(dice: Dice, fonts: list[str]) -> Scene:
+    """Return a picture; of one figure there is the most to ask."""
+    while True:
+        shown = scene(dice, fonts)
+        if shown.number or len(shown.figures) == 1 or dice.chance(0.5):
+            return shown
+
+
+def _wrapped(dice: Dice, question: str) -> str:
+    """Return a question, now and then with another text, which stood beyond the picture."""
+    if dice.chance(0.15):
+        return f"{dice.pick(INTRODUCTIONS)}\n{question}"
+    if dice.chance(0.1):
+        return f"{question}\n{dice.pick(ENDINGS)}"
+    return question

@@ -30,8 +30,8 @@ HELD_OUT = 2
 REPORTED = 120  # chats
 BATCH = 16  # chats
 STEPS = 2500
-MUON_RATE = 0.006
-ADAM_RATE = 0.002
+MUON_RATE = 0.005
+ADAM_RATE = 0.0015
 WARM_UP = 30
 DECAY = 0.7  # last part of the steps, in which the rate falls to nothing
 

@@ -19,7 +19,6 @@ from sight_wordings import (
     PLACE,
     PLACE_OF,
     SHAPE,
-    SHAPE_OF,
     typed,
 )
 from words import Dice
@@ -30,7 +29,6 @@ class Exchange:
     kind: str
     question: str
     answer: str
-    thought: str
 
 
 WIDTHS = (9, 9, 12, 4)  # tokens of each pair; what is left of them, and a missing pair, is commas
@@ -67,10 +65,10 @@ def exchanges(dice: Dice, scene: Scene) -> list[Exchange]:
     """Return what can be asked, in no order; nothing to which there would be two answers."""
     figures = scene.figures
     if scene.number:
-        color = figures[0].color
+        asked = dice.pick(DESCRIPTION if dice.chance(0.2) else NUMBER)
         found = [
-            Exchange("number", dice.pick(NUMBER), scene.number, "I look for number."),
-            Exchange("color", _color(dice, "number"), color, "I look for color."),
+            Exchange("number", asked, scene.number),
+            Exchange("color", _color(dice, "number"), figures[0].color),
         ]
     elif len(figures) == 1:
         found = [_count(dice, figures), *_of_one(dice, figures[0])]
@@ -82,34 +80,26 @@ def exchanges(dice: Dice, scene: Scene) -> list[Exchange]:
 
 
 def _count(dice: Dice, figures: tuple[Figure, ...]) -> Exchange:
-    return Exchange("count", dice.pick(COUNT), str(len(figures)), "I look for count.")
+    return Exchange("count", dice.pick(COUNT), str(len(figures)))
 
 
 def _of_one(dice: Dice, one: Figure) -> list[Exchange]:
     where = dice.pick(PLACE_OF).format(one.name) if dice.chance(0.2) else dice.pick(PLACE)
-    described = f"{one.color} {one.name}"
+    shape = dice.pick(DESCRIPTION if dice.chance(0.4) else SHAPE)
     return [
-        Exchange("color", _color(dice, one.name), one.color, "I look for color."),
-        Exchange("shape", dice.pick(SHAPE), one.name, "I look for shape."),
-        Exchange("place", where, place_of(one), "I look for place."),
-        Exchange("description", dice.pick(DESCRIPTION), described, "I look for color and shape."),
+        Exchange("color", _color(dice, one.name), one.color),
+        Exchange("shape", shape, one.name),
+        Exchange("place", where, place_of(one)),
     ]
 
 
 def _of_several(dice: Dice, figures: tuple[Figure, ...]) -> list[Exchange]:
     names = Counter(each.name for each in figures)
-    colors = Counter(each.color for each in figures)
-    of_shapes = [
-        Exchange("color of one", dice.pick(COLOR_OF).format(each.name), each.color,
-                 f"I look for {each.name}.")
-        for each in figures if names[each.name] == 1
-    ]  # fmt: skip
-    of_colors = [
-        Exchange("shape of one", dice.pick(SHAPE_OF).format(each.color), each.name,
-                 f"I look for {each.color}.")
-        for each in figures if colors[each.color] == 1
-    ]  # fmt: skip
-    return [*of_shapes, *of_colors[:1]]
+    return [
+        Exchange("color of one", dice.pick(COLOR_OF).format(each.name), each.color)
+        for each in figures
+        if names[each.name] == 1
+    ]
 
 
 def _color(dice: Dice, of: str) -> str:

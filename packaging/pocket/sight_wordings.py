@@ -23,9 +23,6 @@ SHAPE = [
     "What is in the picture?", "What is in this picture?", "What shape?", "What is its shape?",
     "In one word, what is this?", "What is in the image?",
 ]  # fmt: skip
-SHAPE_OF = [
-    "Which shape is {}?", "What shape is {}?", "What is {}?", "Which one is {}?",
-]  # fmt: skip
 COUNT = [
     "What is the count?", "What is the count?", "Tell me the count.", "How many are there?",
     "How many shapes are there?", "How many shapes are there?", "How many figures are there?",
