@@ -64,7 +64,7 @@ def _shown(dice: Dice, fonts: list[str]) -> Scene:
     """Return a picture; of one figure there is the most to ask."""
     while True:
         shown = scene(dice, fonts)
-        if shown.number or len(shown.figures) == 1 or dice.chance(0.5):
+        if shown.number or len(shown.figures) == 1 or dice.chance(0.4):
             return shown
 
 

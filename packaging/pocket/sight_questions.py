@@ -85,10 +85,10 @@ def _count(dice: Dice, figures: tuple[Figure, ...]) -> Exchange:
 
 def _of_one(dice: Dice, one: Figure) -> list[Exchange]:
     where = dice.pick(PLACE_OF).format(one.name) if dice.chance(0.2) else dice.pick(PLACE)
-    shape = dice.pick(DESCRIPTION if dice.chance(0.4) else SHAPE)
     return [
         Exchange("color", _color(dice, one.name), one.color),
-        Exchange("shape", shape, one.name),
+        Exchange("shape", dice.pick(SHAPE), one.name),
+        Exchange("shape", dice.pick(DESCRIPTION), one.name),
         Exchange("place", where, place_of(one)),
     ]
 
