@@ -14,6 +14,7 @@ from models.engine import llama_process, llama_pulse
 from models.engine.backend import Work
 from models.engine.llama import LlamaBackend, open_llama
 from models.errors import LoadFailed, ModelCrashed
+from models.images import Picture
 from models.model import Files
 from tests.fakes import a_model, a_spec
 
@@ -75,10 +76,11 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.05)
 
 
-def run(backend: LlamaBackend, seconds: float = 20) -> None:
+def run(backend: LlamaBackend, seconds: float = 20, pictures: tuple[Picture, ...] = ()) -> None:
     """Load it and run a sequence, for as long as it goes well."""
     until(backend.load)
-    backend.insert({1: Work(tokens=(1, 2), max_tokens=9, sampling=SamplingParams())})
+    work = Work(tokens=(1, 2), max_tokens=9, sampling=SamplingParams(), pictures=pictures)
+    backend.insert({1: work})
 
     def is_over() -> bool:
         backend.step()
@@ -97,6 +99,18 @@ def test_a_child_that_says_nothing_more_is_ended(
 
     with pytest.raises(ModelCrashed, match="'odd:latest' stopped answering"):
         run(backend)
+
+
+def test_a_child_may_look_at_a_picture_for_as_long_as_it_does_something(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(llama_pulse, "_LEAST_SECONDS", 0.5)
+    pictures = (Picture(b"", 1, 1, "0" * 64),)
+
+    with pytest.raises(AssertionError, match="never came true"):
+        run(stand_in.open(then="pass"), 2, pictures)
+    with pytest.raises(ModelCrashed, match="'odd:latest' stopped answering"):
+        run(stand_in.open(then="time.sleep(1)"), pictures=pictures)
 
 
 @pytest.mark.skipif(not hasattr(psutil.Process, "io_counters"), reason="nothing tells reads here")

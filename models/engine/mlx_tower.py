@@ -1,0 +1,112 @@
+"""A picture's way through a vision tower, some layers at a time, so that others go on between.
+
+mlx computes nothing before it must: the whole way is laid out at once, and what each layer gives
+is computed in its turn.
+"""
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from time import monotonic
+from types import ModuleType
+from typing import Any, Generic, TypeAlias, TypeVar, cast
+
+Module: TypeAlias = Any
+"""An mlx.nn.Module."""
+
+Array: TypeAlias = Any
+"""An mlx.core.array."""
+
+# A turn takes no less, where layers are quicker: each costs a step of those who decode.
+_TURN_SECONDS = 0.02
+_LANGUAGE = "language_model"
+
+_Made = TypeVar("_Made")
+
+
+class Tower:
+    """The layers of one loaded model that pictures go through. Only its lane's thread calls it."""
+
+    def __init__(self, mx: ModuleType, vision: Module) -> None:
+        self._mx = mx
+        self._given: list[Array] = []  # by the layers, since the way began
+        for layer in _layers(vision):
+            layer.__class__ = _telling(type(layer))
+            layer.tell = self._given.append
+        _compute_later(mx, type(vision))
+
+    def lay_out(
+        self, make: Callable[[], _Made], arrays: Callable[[_Made], Iterable[Array]]
+    ) -> "Way[_Made]":
+        """Return the way to what is made, of which nothing is computed yet."""
+        self._given.clear()
+        made = make()
+        steps = deque[Any](self._given)
+        self._given.clear()
+        steps.append(list(arrays(made)))
+        return Way(self._mx, steps, made)
+
+
+class Way(Generic[_Made]):
+    def __init__(self, mx: ModuleType, steps: deque[Any], made: _Made) -> None:
+        self._mx = mx
+        self._steps = steps
+        self._made = made
+
+    def go_on(self) -> _Made | None:
+        """Compute the next layers; None: there are more."""
+        until = monotonic() + _TURN_SECONDS
+        while self._steps:
+            self._mx.eval(self._steps[0])
+            self._steps.popleft()
+            if self._steps and monotonic() >= until:
+                return None
+        return self._made
+
+
+def _layers(node: Any) -> Iterator[Module]:  # noqa: ANN401 - a module, or what one is made of
+    """Those that stand in a row of their kind, outside of the part that reads text."""
+    if isinstance(node, dict):  # as a module is
+        for name, inner in cast("dict[str, Any]", node).items():
+            if name != _LANGUAGE:
+                yield from _layers(inner)
+    elif isinstance(node, list):
+        row = cast("list[Any]", node)
+        if len(row) > 1 and isinstance(row[0], dict) and len(set(map(type, row))) == 1:
+            yield from row
+        else:
+            for inner in row:
+                yield from _layers(inner)
+
+
+@cache
+def _telling(plain: type[Any]) -> type[Any]:
+    """Return a kind of layer that tells what it gives."""
+
+    def call(self: Any, *inputs: Any, **more: Any) -> Any:  # noqa: ANN401 - as the layer has it
+        given = plain.__call__(self, *inputs, **more)
+        self.tell(given[0] if isinstance(given, tuple) else given)
+        return given
+
+    return type(plain.__name__, (plain,), {"__call__": call, "__module__": plain.__module__})
+
+
+def _compute_later(mx: ModuleType, kind: type[Any]) -> None:
+    """Keep a model's own module from having all computed at once, as some of mlx_vlm's do."""
+    names = vars(sys.modules[kind.__module__])
+    if names.get("mx") is mx:
+        names["mx"] = _Later(mx)
+
+
+class _Later(ModuleType):
+    """mlx.core, but for ``eval``, which is only ever a matter of when."""
+
+    def __init__(self, mx: ModuleType) -> None:
+        super().__init__(mx.__name__)
+        self._mx = mx
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever it has
+        return getattr(self._mx, name)
+
+    def eval(self, *arrays: object) -> None: ...
