@@ -121,6 +121,8 @@ class Tool:
     description: str = ""
     parameters: Mapping[str, Any] | None = None
     strict: bool = False  # arguments must match the schema to the letter
+    # What arguments are kept to, where a schema would tell the model too little, or too much.
+    kept_to: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from jinja2.meta import find_undeclared_variables
 from models.errors import InvalidRequest
 
 # What a request has other words for, or what is the model's.
-_OURS = frozenset({"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"})
+_OURS = frozenset(
+    {"messages", "tools", "functions", "add_generation_prompt", "bos_token", "eos_token"}
+)
 
 
 @dataclass(frozen=True, slots=True)

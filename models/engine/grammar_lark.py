@@ -16,7 +16,7 @@ from models.chat import Constraint, Grammar, JsonObject, JsonSchema
 from models.engine.counted import readable
 from models.engine.grammar import CompiledGrammar, Tokens
 from models.engine.grammar_gbnf_lark import gbnf_to_lark
-from models.engine.grammar_limits import Limit
+from models.engine.grammar_limits import MOST_NAMED, Limit
 from models.engine.grammar_rules import schema_rules
 from models.engine.grammar_schema import as_json, prepared
 
@@ -33,7 +33,6 @@ _PARTS = re.compile(
 )
 _IDS = re.compile(r"\[(\d{1,9}(?:,\d{1,9})*)\]")
 _BYTES = 256
-_MOST_NAMED = 64  # as in ``grammar_worker.py``
 
 
 def compile_constraint(
@@ -118,7 +117,7 @@ def _named(body: str) -> tuple[str, tuple[int, ...]]:
         return f"({' | '.join(number(int(each)) for each in ids[1].split(','))})" if ids else ""
 
     said = _PARTS.sub(written, body)
-    return (said, tuple(named)) if known and len(named) <= _MOST_NAMED else ("", ())
+    return (said, tuple(named)) if known and len(named) <= MOST_NAMED else ("", ())
 
 
 def _regex(text: str) -> str:
