@@ -29,7 +29,7 @@ from models.events import Event, Failed, Finished, Last, Progress, Stage, Starte
 
 GOAL = 1.5
 _STREAMS = 2
-_WORDS = 1600  # some 4,000 tokens of a random vocabulary
+_WORDS = 1220  # some 4,000 tokens of a random vocabulary
 _WARM_SECONDS = 3.0
 _POLL_SECONDS = 0.01
 

@@ -36,7 +36,12 @@ FAMILIES = tuple(CONFIGS)
 _SHARPER = 5
 
 
-def write_seeing(folder: Path, family: str, changes: Mapping[str, Any] | None = None) -> None:
+def write_seeing(
+    folder: Path,
+    family: str,
+    changes: Mapping[str, Any] | None = None,
+    processor: Mapping[str, Any] | None = None,
+) -> None:
     """Write the folder of a vision model; ``changes`` are to the top of its configuration."""
     folder.mkdir(parents=True)
     config = {"model_type": family, **CONFIGS[family], **(changes or {})}
@@ -57,7 +62,7 @@ def write_seeing(folder: Path, family: str, changes: Mapping[str, Any] | None = 
             "chat_template": template,
         },
     )
-    _write(folder / "preprocessor_config.json", PROCESSORS[family])
+    _write(folder / "preprocessor_config.json", processor or PROCESSORS[family])
     if family in CALLS:
         _write(folder / "processor_config.json", CALLS[family])
     package = import_module(f"mlx_vlm.models.{family}")
@@ -77,7 +82,7 @@ def write_seeing(folder: Path, family: str, changes: Mapping[str, Any] | None = 
     mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def _write(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
 """Whether every call that is required names an allowed tool and fits its schema: on both engines.
 
-    python -m benchmarks.tool_calls [--count 50] [--greedy] [--models NAME ...]
+    python -m benchmarks.tool_calls [--count 50] [--greedy] [--models NAME ...] [--sets SET ...]
 
 So many questions of each of four sets of the Berkeley leaderboard go to ``ingle serve`` through
 OpenAI's client. Where a tool fits, a call is required, in every other question of a tool by its
@@ -110,13 +110,13 @@ def row(model: str, kind: str, outcomes: list[Outcome], seconds: float) -> list[
     return [ENGINES[model], kind, share, str(called), as_wanted, f"{seconds:.0f}"]
 
 
-def rows(models: list[str], count: int, sampling: JSON) -> Iterator[list[str]]:
+def rows(models: list[str], kinds: list[str], count: int, sampling: JSON) -> Iterator[list[str]]:
     with (
         tempfile.TemporaryDirectory() as folder,
         serve(Path(folder)) as server,
         openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none") as client,
     ):
-        for model, kind in product(models, SETS):
+        for model, kind in product(models, kinds):
             began = perf_counter()
             drawn = GREEDY if kind == IRRELEVANCE else sampling
             outcomes = answers(client, model, tool_questions(kind, count), drawn)
@@ -135,9 +135,11 @@ def main() -> None:
         help="draw the likeliest tokens, and let it go round in circles",
     )
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     asked = parser.parse_args()
     print(f"{machine()}; {asked.count} questions of each set\n", flush=True)
-    found = list(rows(asked.models, asked.count, GREEDY if asked.greedy else SAMPLING))
+    sampling = GREEDY if asked.greedy else SAMPLING
+    found = list(rows(asked.models, asked.sets, asked.count, sampling))
     print_table(
         ["engine", "set", "lawful (goal 100 %)", "answers with calls", "as wanted", "seconds"],
         found,

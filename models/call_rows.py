@@ -257,6 +257,14 @@ CALLS: tuple[Calls, ...] = (
         between=", ",
         close="]",
     ),
+    Calls(  # Firefunction
+        Signs(all_of=(" functools[",)),
+        begin="functools[",
+        end="]",
+        form=CallForm.JSON,
+        call=_NAME_AND_ARGUMENTS,
+        between=", ",
+    ),
     Calls(  # Solar Open
         Signs(all_of=("<|tool_call:begin|>",)),
         begin="<|tool_calls|>",
@@ -281,7 +289,7 @@ CALLS: tuple[Calls, ...] = (
         call=_NAME_AND_ARGUMENTS,
     ),
     Calls(  # whatever else has room for tools: nothing but an object
-        Signs(all_of=("tools", "tool_calls"), none_of=("function call", " functools[")),
+        Signs(all_of=("tools", "tool_calls"), none_of=("function call",)),
         begin="{",
         end="",
         form=CallForm.JSON,

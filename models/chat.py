@@ -7,6 +7,7 @@ them. They are frozen, comparable, and know nothing of HTTP, Qt or the GPU.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -20,8 +21,19 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file that the records have. It is read when it is wanted, and not held in memory."""
+
+    path: Path
+
+    def read(self) -> bytes:
+        """Raises OSError."""
+        return self.path.read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
-    source: bytes | str  # the picture's file, or the address that it is to be fetched from
+    source: bytes | str | KeptFile  # the picture's file, or the address that it is fetched from
     detail: Literal["low"] | None = None  # of which little is to be seen, for fewer tokens
     name: str = ""  # of its file, for who cannot see it
 
@@ -109,6 +121,8 @@ class Tool:
     description: str = ""
     parameters: Mapping[str, Any] | None = None
     strict: bool = False  # arguments must match the schema to the letter
+    # What arguments are kept to, where a schema would tell the model too little, or too much.
+    kept_to: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

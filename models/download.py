@@ -15,10 +15,9 @@ from typing import TypeVar
 from models import hub_session
 from models.hub_errors import DamagedDownload, PullCancelled
 from models.hub_files import RemoteFile
+from models.patience import Patience
 
 _STALLED_SECONDS = 20.0  # without a byte: we hang up and ask again
-_ATTEMPTS = 6  # without a new byte between them
-_FIRST_PAUSE_SECONDS = 0.5  # doubles each time
 _CHECK_SECONDS = 0.1  # how often a wait looks up to see whether it is cancelled
 _CHUNK_BYTES = 1 << 20
 _PIECES_AHEAD = 64
@@ -62,7 +61,7 @@ def fill(
     from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415
 
     file = source.file
-    failures = 0
+    patience = Patience(cancelled)
     partial.touch()
     while (have := partial.stat().st_size) < file.size_bytes:
         if have:
@@ -76,13 +75,11 @@ def fill(
             if not _passing(error.response.status_code):
                 raise
             problem = error
-        failures = 0 if partial.stat().st_size > have else failures + 1
-        if failures == _ATTEMPTS:
-            raise problem
+        if partial.stat().st_size > have:
+            patience.renew()
         if partial.stat().st_size < file.size_bytes:
             log.info("The download of %s broke off: %s", file.name, problem)
-            if cancelled.wait(_FIRST_PAUSE_SECONDS * 2**failures):
-                raise PullCancelled
+            patience.wait(problem)
 
 
 def verify(path: Path, file: RemoteFile, cancelled: threading.Event) -> str:

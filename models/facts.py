@@ -23,7 +23,7 @@ from models.template_signs import (
     may_skip_thinking,
 )
 
-VERSION = 6
+VERSION = 7
 """Raised whenever a fact is added or read in another way: what is older is read again."""
 
 _LARGEST_GROUP = 1 << 20  # weights with one scale; 32 to 128 are usual

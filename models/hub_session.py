@@ -1,5 +1,7 @@
 """Our way to the hub: huggingface_hub's client and token, and the proxies of this computer."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from models import proxies
@@ -18,12 +20,24 @@ def client() -> "Client":
     Raises:
         ProxyUnusable: the environment names a proxy that cannot be spoken to.
     """
-    from httpx2 import InvalidURL  # noqa: PLC0415
     from huggingface_hub.utils import get_session  # noqa: PLC0415  # takes a second
+
+    with by_proxies():
+        return get_session()
+
+
+@contextmanager
+def by_proxies() -> Generator[None]:
+    """Have a client that is made here take the proxies of this computer.
+
+    Raises:
+        ProxyUnusable: the environment names one that cannot be spoken to.
+    """
+    from httpx2 import InvalidURL  # noqa: PLC0415  # slow, and needed here only
 
     proxies.translate_socks()
     try:
-        return get_session()
+        yield
     except (InvalidURL, ValueError, ImportError):  # it is made of the proxies' addresses alone
         raise ProxyUnusable(proxies.variables()) from None
 

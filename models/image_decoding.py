@@ -3,9 +3,11 @@
 Sizes are looked at before anything is decoded, and Pillow gives up the GIL while it decodes.
 """
 
+import ctypes
 import hashlib
 import logging
 import warnings
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
@@ -37,10 +39,24 @@ _SRGB = ImageCms.ImageCmsProfile(
     ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] (Pillow does not say)
 )
 
-# Of whatever is odd about a file that can be read all the same.
+# Of whatever is odd about a file: that it cannot be read is told to whoever sent it.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 # Our own limit is lower, and looked at before; Pillow's is a warning at first.
 Image.MAX_IMAGE_PIXELS = None
+
+
+def _silence_libtiff() -> None:
+    """Keep libtiff from writing on stderr what it thinks of a file: Pillow has no switch for it."""
+    with suppress(OSError, AttributeError):  # Pillow may be built without it, or round it
+        pillow = ctypes.CDLL(Image.core.__file__)
+        for kind in ("Error", "Warning"):
+            set_handler = getattr(pillow, f"TIFFSet{kind}Handler")
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_handler(None)
+
+
+_silence_libtiff()
 
 
 def decode(data: bytes, longest_side: int) -> Picture:

@@ -12,7 +12,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,7 +22,7 @@ import httpx2
 from models.errors import InvalidRequest
 from models.images import MOST_BYTES
 from models.version import own_version
-from models.web_addresses import Allowed, IpAddress, is_public, own_networks
+from models.web_addresses import Allowed, IpAddress, is_public, meant_by, own_networks
 
 MOST_SECONDS = 20.0  # for one picture, from the look-up of its host to its last byte
 MOST_CONNECT_SECONDS = 5.0  # for each address of a host
@@ -219,9 +219,9 @@ class _Timed(httpcore2.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-def _checked(host: str, port: int, allowed: Allowed, deadline: _Deadline) -> list[IpAddress]:
+def _checked(host: str, port: int, allowed: Allowed, deadline: _Deadline) -> Sequence[IpAddress]:
     """Return the addresses of a host. One that is not public is one too many."""
-    addresses = _looked_up(host, port, deadline)
+    addresses = meant_by(host) or _looked_up(host, port, deadline)
     if not allowed.has_name(host):
         own = own_networks()
         if not all(allowed.has_address(each) or is_public(each, own) for each in addresses):

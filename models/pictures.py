@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from models.chat import GenerateRequest, Image, Message, Part, Request, ToolResult
+from models.chat import GenerateRequest, Image, KeptFile, Message, Part, Request, ToolResult
 from models.errors import InferenceError, InvalidRequest
 from models.images import (
     LONGEST_SIDE,
@@ -102,14 +102,29 @@ class Pictures:
             return image.picture
         side = LOW_DETAIL_SIDE if image.detail == "low" else LONGEST_SIDE
         source = image.source
-        key = (source if isinstance(source, str) else hashlib.sha256(source).digest(), side)
+        key = (hashlib.sha256(source).digest() if isinstance(source, bytes) else source, side)
         if found := self._found(key):
             return found
-        data = self._fetched(source, ends) if isinstance(source, str) else source
+        data = self._file(image, ends)
         with self._reading:
             picture = read_picture(data, side)
         self._keep(key, picture)
         return picture
+
+    def _file(self, image: Image, ends: float) -> bytes:
+        match image.source:
+            case str(address):
+                return self._fetched(address, ends)
+            case bytes(data):
+                return data
+            case KeptFile() as kept:
+                try:
+                    return kept.read()
+                except OSError:
+                    raise InvalidRequest(
+                        f"The picture {image.name or kept.path.name} is gone from the disk: take "
+                        "it up again."
+                    ) from None
 
     def _fetched(self, address: str, ends: float) -> bytes:
         from models.picture_fetch import MOST_SECONDS, fetch  # noqa: PLC0415 (an HTTP client)
@@ -143,7 +158,8 @@ class Pictures:
                 self._kept_bytes -= len(gone.picture.png)
 
 
-_Key: TypeAlias = tuple[str | bytes, int]  # an address, or a file's digest; the longest side
+# An address, a file's digest, or a file that does not change; and the longest side.
+_Key: TypeAlias = tuple[str | bytes | KeptFile, int]
 
 
 class _Kept(NamedTuple):

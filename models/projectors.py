@@ -1,6 +1,6 @@
 """What lies beside a model and reads pictures for it: which it is, and what it needs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from models import gguf
@@ -14,8 +14,9 @@ _EYES = "vision"  # in an MLX model's folder
 # Projectors of these families go with no other family's models, whatever their widths. Both are
 # by llama.cpp's names (tools/mtmd/clip-impl.h, src/llama-arch.cpp).
 _FAMILIES = ("gemma", "glm", "llama4", "qwen")
-# What has other sizes than its own is cut up, or shrunk; all others take a picture as it comes.
-_ONE_SIZE = frozenset(
+# What reads pieces of its own size: a picture is shrunk to it, or cut up. All others take it as it
+# comes.
+OWN_SIZE = frozenset(
     (
         "adapter",
         "cogvlm",
@@ -83,36 +84,12 @@ def picture_bytes(files: Files) -> int:
     if not files.projector:
         return 0
     said = gguf.read(files.folder / files.projector).metadata
-    width, between = _number(said, "embedding_length"), _number(said, "feed_forward_length")
-    side = _number(said, "image_size")
-    if kind_of(said) not in _ONE_SIZE:
+    width, between = number_of(said, "embedding_length"), number_of(said, "feed_forward_length")
+    side = number_of(said, "image_size")
+    if kind_of(said) not in OWN_SIZE:
         side = max(side, LONGEST_SIDE)
-    patches = min(_MOST_PATCHES, (side // max(1, _number(said, "patch_size"))) ** 2)
+    patches = min(_MOST_PATCHES, (side // max(1, number_of(said, "patch_size"))) ** 2)
     return patches * (between + _WIDTHS * width) * _NUMBER_BYTES
-
-
-def likely_tokens(files: Files) -> Callable[[int, int], int]:
-    """Return what says how many tokens a picture of some width and height will have.
-
-    It is exact where the picture is shrunk to one size, and within some percent elsewhere. A
-    loaded model counts by itself.
-
-    Raises:
-        LoadFailed: the file cannot be read.
-    """
-    said = gguf.read(files.folder / files.projector).metadata
-    kind = kind_of(said)
-    pooled = 4 if kind.startswith("gemma") else _number(said, "projector.scale_factor")
-    merged = 2 if kind.startswith(("qwen", "glm")) else _number(said, "spatial_merge_size")
-    cell = max(1, _number(said, "patch_size")) * max(1, pooled, merged)
-    own = _number(said, "image_size")
-
-    def count(width: int, height: int) -> int:
-        if kind in _ONE_SIZE:
-            return max(1, own // cell) ** 2
-        return max(1, round(width / cell)) * max(1, round(height / cell))
-
-    return count
 
 
 def read_at_once(model: Model) -> int:
@@ -156,6 +133,12 @@ def kind_of(metadata: Mapping[str, Value]) -> str:
     return "mlp"  # the oldest do not tell
 
 
+def number_of(said: Mapping[str, Value], name: str) -> int:
+    """Return a number of its vision tower; 0: it is not told."""
+    found = said.get(f"clip.vision.{name}", 0)
+    return found if isinstance(found, int) and found >= 0 else 0
+
+
 def _goes_with(projector: Header, model: Header) -> bool:
     said = projector.metadata
     if said.get("general.architecture") != _ARCHITECTURE:
@@ -169,11 +152,6 @@ def _goes_with(projector: Header, model: Header) -> bool:
     return said.get("clip.vision.projection_dim", width) == width and architecture.startswith(
         family
     )
-
-
-def _number(said: Mapping[str, Value], name: str) -> int:
-    found = said.get(f"clip.vision.{name}", 0)
-    return found if isinstance(found, int) and found >= 0 else 0
 
 
 def eyes_of(folder: Path) -> Path:

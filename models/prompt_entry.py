@@ -120,6 +120,18 @@ class Entry:
             return False
 
 
+def spared(common: int, length: int, exact: int, grid: int | None, *, cuttable: bool) -> int:
+    """Return how many tokens of a prompt need not be read that begins as a known one does.
+
+    Args:
+        common: with how many; ``length`` and ``exact``: of the known one, as in ``Note``.
+        grid: only a multiple of so many, and only as a cold run would have it.
+    """
+    if grid:
+        common = min(common, exact) // grid * grid
+    return common if cuttable or common == length else 0
+
+
 class Stopped(Exception):
     """Nobody waits for it any more."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.prompt_entry import Entry, Note, Owner, PromptKind, Stopped, Tokens
+from models.prompt_entry import Entry, Note, Owner, PromptKind, Stopped, Tokens, spared
 from models.prompt_folder import PromptFolder
 
 log = logging.getLogger(__name__)
@@ -261,9 +261,7 @@ class Shelf:
         if len(own) > self._most_tokens:
             return 0
         common = min(own.common(wanted), most)
-        if grid:
-            common = min(common, entry.note.exact) // grid * grid
-        return common if entry.note.cuttable or common == len(own) else 0
+        return spared(common, len(own), entry.note.exact, grid, cuttable=entry.note.cuttable)
 
     def _all(self) -> list[Entry]:
         if self._files.most_bytes == 0:

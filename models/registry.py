@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from models import proxies, registry_layers
+from models import registry_layers
 from models.errors import InferenceError
-from models.hub_errors import ProxyUnusable
 from models.hub_progress import PullProgress
+from models.hub_session import by_proxies
 from models.registry_address import Address, host_in, parse
 from models.registry_upload import RegistryRefused, Upload
 from models.store import Store
@@ -72,13 +72,10 @@ class Registry:
 
 def _client() -> "Client":
     """Raises ProxyUnusable."""
-    from httpx2 import Client, InvalidURL, Timeout  # noqa: PLC0415  # slow, and needed here only
+    from httpx2 import Client, Timeout  # noqa: PLC0415  # slow, and needed here only
 
-    proxies.translate_socks()
-    try:
+    with by_proxies():
         return Client(timeout=Timeout(_WAIT_SECONDS))
-    except (InvalidURL, ValueError, ImportError):  # it is made of the proxies' addresses alone
-        raise ProxyUnusable(proxies.variables()) from None
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.hub_errors import PullCancelled
 from models.hub_progress import PullProgress
+from models.patience import Patience
 from models.registry_layers import MANIFEST_TYPE, Layer
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 _PIECE_BYTES = 256 << 10  # that are sent at once
 _PART_BYTES = 100 << 20  # in one request; Ollama's smallest
-_ATTEMPTS = 6  # without a new byte between them
-_FIRST_PAUSE_SECONDS = 0.5  # doubles each time
 _SECONDS_BETWEEN_REPORTS = 0.1
 _LONGEST_SAID = 200
 _PASSING = (
@@ -90,14 +89,14 @@ class Upload:
         """Send a blob part by part; return where its end is to be told."""
         from httpx2 import TransportError  # noqa: PLC0415  # slow, and needed here only
 
-        offset = failures = 0
+        offset, patience = 0, Patience(self._cancelled)
         while offset < layer.size_bytes:
             try:
                 answer = self._send_part(layer, location, offset)
                 if answer.is_success:
                     offset = min(offset + _PART_BYTES, layer.size_bytes)
                     location = self._location(answer)
-                    failures = 0
+                    patience.renew()
                     continue
                 problem: Exception = _refused(answer)
                 if answer.status_code not in _PASSING and not answer.is_server_error:
@@ -106,16 +105,12 @@ class Upload:
                 if self._cancelled.is_set():
                     raise PullCancelled from None
                 problem = error
-            failures += 1
             log.info("A push of %s broke off: %r", layer.digest, problem)
-            if failures == _ATTEMPTS:
-                raise problem
-            if self._cancelled.wait(_FIRST_PAUSE_SECONDS * 2 ** (failures - 1)):
-                raise PullCancelled
+            patience.wait(problem)
             before = offset
             location, offset = self._where(location)
             if offset > before:
-                failures = 0
+                patience.renew()
         return location
 
     def _send_part(self, layer: Layer, location: "URL", offset: int) -> "Response":

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -19,6 +20,9 @@ _GLOBAL = ipaddress.IPv6Network("2000::/3")
 _WRAPPED = (ipaddress.IPv6Network("2001::/32"), ipaddress.IPv6Network("2002::/16"))
 # An IPv4 address as a network without IPv4 writes it (RFC 6052).
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# What these mean nobody has to be asked, and nobody else shall say (RFC 6761).
+_HERE = "localhost"
+_LOOPBACK = (ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1"))
 # A network of our own that is said to be wider than this is a tunnel to everywhere.
 _WIDEST_OWN = {4: 16, 6: 48}
 
@@ -55,6 +59,22 @@ class Allowed:
 
     def has_address(self, address: IpAddress) -> bool:
         return any(address in each for each in self.networks if each.version == address.version)
+
+
+def meant_by(host: str) -> tuple[IpAddress, ...]:
+    """Return what a host means that is no name: an address, however it is written, or this
+    computer; () where it is a name, of which a resolver has to be asked."""
+    bare = host.lower().rstrip(".")
+    if bare == _HERE or bare.endswith("." + _HERE):
+        return _LOOPBACK
+    try:
+        return (ipaddress.ip_address(bare),)
+    except ValueError:
+        pass
+    try:
+        return (ipaddress.IPv4Address(socket.inet_aton(bare)),)  # 127.1, 0x7f000001, 017700000001
+    except (OSError, UnicodeError):
+        return ()
 
 
 def is_public(address: IpAddress, own: Iterable[IpNetwork]) -> bool:

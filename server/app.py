@@ -29,6 +29,8 @@ from server.guard import Guard
 from server.key_check import KeyCheck
 from server.large_bodies import LargeBodies
 from server.paced import Paced
+from server.query import watch_queries
+from server.routes import WITH_QUERY
 from server.security import HostCheck, Origins
 from server.shelf import Shelf
 from server.streams import Engines, Streams
@@ -96,6 +98,7 @@ def create_app(
     ):
         app.register_blueprint(blueprint)
     _add_health(app, engines, keys)
+    watch_queries(app, WITH_QUERY)
     _add_error_handlers(app)
     guard = Guard(
         Paced(app.asgi_app, ollama.blobs.PATH),

@@ -1,7 +1,6 @@
-"""What OpenAI's APIs ask for beside messages: tools, forms, thinking, odds."""
+"""What OpenAI's APIs ask for beside messages: forms, thinking, odds."""
 
 import re
-from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from models.chat import (
@@ -10,12 +9,9 @@ from models.chat import (
     JsonObject,
     JsonSchema,
     Thinking,
-    Tool,
-    ToolChoice,
 )
 from models.errors import InvalidRequest
 from server.fields import Fields
-from server.tools import read_function, read_tools
 
 EFFORTS: dict[str, Thinking] = {
     "none": False,
@@ -37,49 +33,10 @@ _MODES: dict[str, Mode] = {"auto": "auto", "none": "none", "required": "required
 # -- Tools -------------------------------------------------------------------------
 
 
-def read_all_tools(fields: Fields) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
-    """Return the tools, how they may be called, and whether they came in the old fields.
-
-    Raises InvalidRequest.
-    """
-    old = fields.objects("functions")
-    if (old or fields.has("function_call")) and not fields.array("tools"):
-        tools = tuple(read_function(each) for each in old or ())
-        choice = _choice(fields, "function_call", _named_by_itself)
-    else:
-        tools = read_tools(fields)
-        choice = _choice(fields, "tool_choice", _named_in_kind)
-    mode, names = choice
-    known = {tool.name for tool in tools}
-    for name in names:
-        if name not in known:
-            raise no_such_tool(name)
-    if mode == "required" and not tools:
-        raise InvalidRequest(
-            '"tool_choice" requires a call, and there are no tools.', field="tool_choice"
-        )
-    parallel = fields.flag("parallel_tool_calls") is not False
-    return tools, ToolChoice(mode, names, parallel), bool(old)
-
-
 def no_such_tool(name: str) -> InvalidRequest:
     return InvalidRequest(
         f'"tool_choice" names {name[:80]!r}, which is none of the tools.', field="tool_choice"
     )
-
-
-_Choice: TypeAlias = tuple[Mode, tuple[str, ...]]
-
-
-def _choice(fields: Fields, name: str, named: Callable[[Fields], _Choice]) -> _Choice:
-    value = fields.value(name)
-    if value is None:
-        return "auto", ()
-    if isinstance(value, str):
-        return read_mode(fields, name), ()
-    inner = fields.inner(name)
-    assert inner is not None
-    return named(inner)
 
 
 def read_mode(fields: Fields, name: str) -> Mode:
@@ -88,31 +45,6 @@ def read_mode(fields: Fields, name: str) -> Mode:
     if mode not in _MODES:
         raise fields.wrong(name, "'none', 'auto', 'required' or a tool", mode)
     return _MODES[mode]
-
-
-def _named_by_itself(function: Fields) -> _Choice:
-    return "required", (function.required_text("name"),)
-
-
-def _named_in_kind(choice: Fields) -> _Choice:
-    kind = choice.required_text("type")
-    if kind == "function":
-        function = choice.inner("function")
-        if function is None:
-            raise choice.missing("function")
-        return _named_by_itself(function)
-    if kind == "allowed_tools":
-        allowed = choice.inner("allowed_tools")
-        if allowed is None:
-            raise choice.missing("allowed_tools")
-        names = [
-            name for each in allowed.objects("tools") or () for name in _named_in_kind(each)[1]
-        ]
-        return read_mode(allowed, "mode"), tuple(names)
-    raise InvalidRequest(
-        f'"{choice.name("type")}" {kind[:40]!r} is not supported: only functions are.',
-        field=choice.name("type"),
-    )
 
 
 # -- The form of the answer --------------------------------------------------------

@@ -1,5 +1,9 @@
 """What is asked for in an address, read by name; what nobody read is known at the end."""
 
+import re
+from collections.abc import Container, Iterable
+
+from quart import Quart, Response, g, request, websocket
 from werkzeug.datastructures import Headers, MultiDict
 
 from models.errors import InvalidRequest
@@ -56,5 +60,41 @@ class Query:
         Raises:
             InvalidRequest: there is such, and the headers ``asked`` for strictness.
         """
-        given = dict.fromkeys(name.removesuffix("[]") for name in self._asked)
-        return ignored_headers((name for name in given if name not in self._read), asked)
+        unread = (name for name in _given(self._asked) if name not in self._read)
+        return ignored_headers(unread, asked)
+
+
+def _given(asked: "MultiDict[str, str]") -> Iterable[str]:
+    return dict.fromkeys(name.removesuffix("[]") for name in asked)
+
+
+# -- Where nothing can be asked for ------------------------------------------------
+
+
+def watch_queries(app: Quart, read: Container[tuple[str, str]]) -> None:
+    """Have names be told, or refused, where nobody reads any.
+
+    ``read`` are the methods and paths of routes that do, which have ``Query`` tell of them; a
+    path has ``{}`` wherever a part of it may differ.
+    """
+
+    @app.before_request
+    async def look() -> None:
+        rule = request.url_rule
+        if not request.args or rule is None:
+            return
+        method = "GET" if request.method == "HEAD" else request.method
+        if (method, re.sub("<[^>]*>", "{}", rule.rule)) not in read:
+            g.ignored_query = ignored_headers(_given(request.args), request.headers)
+
+    @app.before_websocket
+    async def look_at_handshake() -> None:
+        # No header can tell of them: they can be refused alone.
+        ignored_headers(_given(websocket.args), websocket.headers)
+
+    @app.after_request
+    async def tell(response: Response) -> Response:
+        for name, told in g.get("ignored_query", {}).items():
+            said = response.headers.get(name)
+            response.headers[name] = f"{said},{told}" if said else told
+        return response

@@ -1,5 +1,6 @@
 """All routes of the API, family by family: what its description and the docs are made of."""
 
+import re
 from dataclasses import dataclass
 
 from server.contract import Route
@@ -33,4 +34,12 @@ FAMILIES = (
     Family("Anthropic", anthropic.ROUTES),
     Family("llama.cpp's server", llama_server.ROUTES),
     Family("Inglenook", (ROOT, *HEALTHS, METRICS, OPENAPI, DOCS)),
+)
+
+# The methods and paths of those that read an address beyond its path; {} is a part that differs.
+WITH_QUERY = frozenset(
+    (route.method, re.sub(r"\{\w+\}", "{}", route.path))
+    for family in FAMILIES
+    for route in family.routes
+    if route.query
 )

@@ -10,7 +10,7 @@ from server.fields import Fields
 
 def read_tools(fields: Fields, name: str = "tools") -> tuple[Tool, ...]:
     """Raises InvalidRequest."""
-    return tuple(_tool(each) for each in fields.objects(name) or ())
+    return tuple(read_tool(each) for each in fields.objects(name) or ())
 
 
 def read_function(function: Fields) -> Tool:
@@ -26,7 +26,7 @@ def read_function(function: Fields) -> Tool:
 
 def read_tool_calls(message: Fields) -> tuple[ToolCall, ...]:
     """Return the calls that an assistant's message holds. Raises InvalidRequest."""
-    return tuple(_call(each) for each in message.objects("tool_calls") or ())
+    return tuple(read_call(each) for each in message.objects("tool_calls") or ())
 
 
 def read_function_call(function: Fields, *, id: str = "") -> ToolCall:
@@ -34,11 +34,13 @@ def read_function_call(function: Fields, *, id: str = "") -> ToolCall:
     return ToolCall(id, function.required_text("name"), _arguments(function))
 
 
-def _tool(tool: Fields) -> Tool:
+def read_tool(tool: Fields) -> Tool:
+    """Read one that says which kind it is. Raises InvalidRequest."""
     return read_function(_function(tool))
 
 
-def _call(call: Fields) -> ToolCall:
+def read_call(call: Fields) -> ToolCall:
+    """Likewise."""
     function = _function(call)
     function.value("index")  # its place among the calls, which is the list's
     call.value("index")

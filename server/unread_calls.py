@@ -11,7 +11,15 @@ from server.framing import Chunk, Encoded
 
 def unread_headers(replies: Sequence[Reply]) -> dict[str, str]:
     """Return what tells it of an answer that is whole; {} where all could be read."""
-    count = sum(each.finished.unread_calls for each in replies if each.finished)
+    return _headers(sum(each.finished.unread_calls for each in replies if each.finished))
+
+
+def unread_headers_of(events: Sequence[Json]) -> dict[str, str]:
+    """Return the same of an answer whose events were kept."""
+    return _headers(events[-1].get("unread_calls", 0) if events else 0)
+
+
+def _headers(count: int) -> dict[str, str]:
     return {"X-Inglenook-Unread-Calls": str(count)} if count else {}
 
 

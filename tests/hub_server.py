@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+from tests.fake_http import FakeHandler, serving
 
 REVISION = "a" * 40
 _LARGE = (".gguf", ".safetensors", "tokenizer.json")
@@ -45,24 +46,12 @@ class FakeHub:
 
 @contextmanager
 def running(hub: FakeHub) -> Iterator[FakeHub]:
-    class Handler(_Handler):
-        fake = hub
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hub.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="fake-hub")
-    thread.start()
-    try:
+    with serving(hub, _Handler) as host:
+        hub.url = f"http://{host}"
         yield hub
-    finally:
-        hub.go_on.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    # HTTP/1.0: a connection for each request, so no thread waits for a client to come back.
+class _Handler(FakeHandler):
     fake: FakeHub
 
     def do_GET(self) -> None:
@@ -78,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
             case [organisation, name, "cdn", *path]:
                 self._content(f"{organisation}/{name}", "/".join(path))
             case _:
-                self._answer(HTTPStatus.NOT_FOUND, b"")
+                self.answer(HTTPStatus.NOT_FOUND)
 
     def _search(self, query: dict[str, list[str]]) -> None:
         wanted = query.get("search", [""])[0].lower()
@@ -92,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _info(self, repo: str) -> None:
         if repo not in self.fake.repos:
-            self._answer(HTTPStatus.NOT_FOUND, b"", {"X-Error-Code": "RepoNotFound"})
+            self.answer(HTTPStatus.NOT_FOUND, X_Error_Code="RepoNotFound")
             return
         if repo in self.fake.refusals and "Gated" not in self.fake.refusals[repo][1]:
             self._refuse(repo)
@@ -104,9 +93,9 @@ class _Handler(BaseHTTPRequestHandler):
         if repo in self.fake.refusals:
             self._refuse(repo)
         elif path not in self.fake.repos.get(repo, {}):
-            self._answer(HTTPStatus.NOT_FOUND, b"", {"X-Error-Code": "EntryNotFound"})
+            self.answer(HTTPStatus.NOT_FOUND, X_Error_Code="EntryNotFound")
         else:  # as the real one, which keeps large files elsewhere
-            self._answer(HTTPStatus.FOUND, b"", {"Location": f"{self.fake.url}/{repo}/cdn/{path}"})
+            self.answer(HTTPStatus.FOUND, Location=f"{self.fake.url}/{repo}/cdn/{path}")
 
     def _content(self, repo: str, path: str) -> None:
         data = self.fake.repos[repo][path]
@@ -138,23 +127,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, repo: str) -> None:
         status, code = self.fake.refusals[repo]
-        self._answer(status, b"", {"X-Error-Code": code} if code else {})
+        self.answer(status, b"", **({"X_Error_Code": code} if code else {}))
 
     def _json(self, value: object) -> None:
-        self._answer(
-            HTTPStatus.OK, json.dumps(value).encode(), {"Content-Type": "application/json"}
-        )
-
-    def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+        self.answer(HTTPStatus.OK, json.dumps(value).encode(), Content_Type="application/json")
 
 
 def _sibling(name: str, data: bytes) -> dict[str, object]:

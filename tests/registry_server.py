@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.fake_http import FakeHandler, serving
 
 _PIECE_BYTES = 64 << 10
 
@@ -37,24 +38,11 @@ class FakeRegistry:
 
 @contextmanager
 def running(registry: FakeRegistry) -> Iterator[FakeRegistry]:
-    class Handler(_Handler):
-        fake = registry
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    registry.host = f"127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="fake-registry")
-    thread.start()
-    try:
+    with serving(registry, _Handler) as registry.host:
         yield registry
-    finally:
-        registry.go_on.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    # HTTP/1.0: a connection for each request, so no thread waits for a client to come back.
+class _Handler(FakeHandler):
     fake: FakeRegistry
 
     def do_HEAD(self) -> None:
@@ -137,13 +125,4 @@ class _Handler(BaseHTTPRequestHandler):
         return path
 
     def _answer(self, status: int, body: object = None, **headers: str) -> None:
-        data = b"" if body is None else json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+        self.answer(status, b"" if body is None else json.dumps(body).encode(), **headers)

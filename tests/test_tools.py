@@ -1,7 +1,6 @@
 """Tools and thinking on both engines, by the model that ships with the program."""
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from http.client import HTTPConnection
@@ -271,25 +270,6 @@ def post(port: int, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         connection.request("POST", path, json.dumps(body))
         response = connection.getresponse()
         return response.status, json.loads(response.read())
-
-
-@both_engines
-def test_what_is_said_to_a_tool_of_plain_text_matches_its_regex(port: int, model: str) -> None:
-    form = {"type": "grammar", "syntax": "regex", "definition": 'rain|"?[0-9]{2}\\.[0-9]°'}
-    body = {
-        "model": model,
-        "input": "What is the weather in Bern?",
-        "tools": [{"type": "custom", "name": "guess", "description": "a guess", "format": form}],
-        "tool_choice": "required",
-        "store": False,  # no thread is to be begun for it
-        "max_output_tokens": 100,
-    }
-
-    status, said = post(port, "/v1/responses", body)
-
-    assert status == 200, said
-    [call] = [each for each in said["output"] if each["type"] == "custom_tool_call"]
-    assert re.fullmatch(form["definition"], call["input"]), call
 
 
 @both_engines

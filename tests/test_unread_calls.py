@@ -84,6 +84,18 @@ def test_openais_client_hands_it_out(url: str):
         assert end.type == "response.incomplete"
 
 
+def test_a_response_in_the_background_tells_it_whenever_it_is_read(url: str):
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none") as client:
+        body = BODIES["/v1/responses"] | {"temperature": 0}
+        *_, end = client.responses.create(model="pocket", stream=True, background=True, **body)
+        assert end.type == "response.incomplete"
+        whole = client.responses.with_raw_response.retrieve(end.response.id)
+        *_, again = client.responses.retrieve(end.response.id, stream=True)
+
+    assert whole.headers["X-Inglenook-Unread-Calls"] == "1"
+    assert again.model_extra and again.model_extra["unread_calls"] == 1
+
+
 def test_anthropics_client_hands_it_out(url: str):
     with anthropic.Anthropic(base_url=url, api_key="none") as client:
         body = BODIES["/v1/messages"] | {"extra_body": {"temperature": 0}}

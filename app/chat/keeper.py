@@ -29,8 +29,8 @@ class Keeper:
         self._thinking = chosen
         self._records.choose_thinking(self._chat, chosen)
 
-    def save(self, turns: Sequence[Turn]) -> Future[None]:
-        """Write the last turn; the Future tells when it is safe."""
+    def save(self, turns: Sequence[Turn]) -> Future[Turn]:
+        """Write the last turn; the Future tells when it is safe, and how it is kept."""
         if not self._kept:
             self._records.add(self._chat, title_of(turns[0]))
             if self._thinking is not None:
@@ -48,6 +48,6 @@ class Keeper:
         """What follows the first ``count`` turns will be another branch."""
         self._kept = min(self._kept, count)
 
-    def _put(self, turns: Sequence[Turn], position: int) -> Future[None]:
+    def _put(self, turns: Sequence[Turn], position: int) -> Future[Turn]:
         parent = turns[position - 1].id if position else None
         return self._records.put(self._chat, parent, turns[position])

@@ -12,7 +12,7 @@ from pathlib import Path
 from PySide6.QtCore import QBuffer, QMimeData, QRect, Qt
 from PySide6.QtGui import QImage
 
-from models.chat import Image
+from models.chat import Image, KeptFile
 from models.errors import InvalidRequest
 from models.images import LONGEST_SIDE, MOST_BYTES, read_picture
 
@@ -58,14 +58,14 @@ def _taken(data: bytes, name: str, side: int) -> Taken:
     return Taken(Image(data, name=name), square(whole, side))
 
 
-def small(data: bytes, side: int) -> QImage:
-    """Return a square out of a picture's middle. Raises InvalidRequest."""
-    return square(_read(data, 2 * side), side)
+def small(file: bytes | KeptFile, side: int) -> QImage:
+    """Return a square out of a picture's middle. Raises InvalidRequest, OSError."""
+    return square(_read(file, 2 * side), side)
 
 
-def large(data: bytes) -> QImage:
-    """Return a picture as models see it. Raises InvalidRequest."""
-    return _read(data, LONGEST_SIDE)
+def large(file: bytes | KeptFile) -> QImage:
+    """Return a picture as models see it. Raises InvalidRequest, OSError."""
+    return _read(file, LONGEST_SIDE)
 
 
 def square(image: QImage, side: int) -> QImage:
@@ -79,9 +79,9 @@ def square(image: QImage, side: int) -> QImage:
     return scaled.copy(QRect(x, y, side, side))
 
 
-def _read(data: bytes, side: int) -> QImage:
+def _read(file: bytes | KeptFile, side: int) -> QImage:
     with _reading:
-        picture = read_picture(data, side)
+        picture = read_picture(file if isinstance(file, bytes) else file.read(), side)
     return QImage.fromData(picture.png, "PNG")  # pyright: ignore[reportCallIssue, reportArgumentType] (Qt's bytes)
 
 

@@ -178,15 +178,17 @@ class ChatSession(QObject):
         self.turn_added.emit(len(self._turns) - 1)
         background.deliver(
             self._keeper.save(self._turns),
-            lambda _kept: self._on_saved(turn),
+            lambda kept: self._on_saved(turn, kept),
             self,
             lambda error: self._on_unsaved(turn, error),
         )
 
-    def _on_saved(self, turn: Turn) -> None:
-        self._keeper.know(self._turns.index(turn) + 1)
+    def _on_saved(self, turn: Turn, kept: Turn) -> None:
+        place = self._turns.index(turn)
+        self._turns[place] = kept
+        self._keeper.know(place + 1)
         self.began.emit()
-        self._go_on(turn)
+        self._go_on(kept)
 
     def _on_unsaved(self, turn: Turn, error: str) -> None:
         self.unsaved.emit(f"This chat could not be kept on the disk: {error}")

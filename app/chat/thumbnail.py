@@ -12,7 +12,7 @@ from app import background
 from app.chat import pictures
 from app.icons import pixmap
 from app.theme import Theme
-from models.chat import Image
+from models.chat import Image, KeptFile
 
 _SCALE = 2  # device pixels for one of ours, on most screens of today
 SIDE = 120  # in the chat
@@ -48,10 +48,10 @@ class Thumbnail(QPushButton):
 
     def load(self) -> None:
         """Read it, if it has not been read of late; nothing is fetched from elsewhere."""
-        if isinstance(self.image.source, bytes):
-            _kept.show(self.image.source, self.show_small, self, self.show_problem)
-        else:
+        if isinstance(self.image.source, str):
             self.show_problem(f"The picture is at {self.image.source[:200]} and not shown here.")
+        else:
+            _kept.show(self.image.source, self.show_small, self, self.show_problem)
 
     def keyPressEvent(self, e: QKeyEvent) -> None:
         if e.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
@@ -117,17 +117,17 @@ class _Kept:
     """Pictures in small, as many as were seen of late: rows come and go as the chat is scrolled."""
 
     def __init__(self) -> None:
-        # By length and Python's own hash, which it computes once: pictures themselves are large.
-        self._small: OrderedDict[tuple[int, int], QImage] = OrderedDict()
+        # Of what is no file by length and Python's own hash, which it computes once: it is large.
+        self._small: OrderedDict[KeptFile | tuple[int, int], QImage] = OrderedDict()
 
     def show(
         self,
-        data: bytes,
+        file: bytes | KeptFile,
         then: Callable[[QImage], None],
         parent: QObject,
         failed: Callable[[str], None],
     ) -> None:
-        key = len(data), hash(data)
+        key = (len(file), hash(file)) if isinstance(file, bytes) else file
         if found := self._small.get(key):
             self._small.move_to_end(key)
             then(found)
@@ -139,7 +139,7 @@ class _Kept:
                 self._small.popitem(last=False)
             then(small)
 
-        background.run(lambda: pictures.small(data, SMALL), on_read, parent, failed)
+        background.run(lambda: pictures.small(file, SMALL), on_read, parent, failed)
 
 
 _kept = _Kept()

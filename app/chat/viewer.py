@@ -48,15 +48,15 @@ class Viewer(QWidget):
         self.show()
         self.raise_()
         self.setFocus()
-        if isinstance(data := image.source, bytes):
+        if isinstance(source := image.source, str):
+            self._say(f"The picture is at {source[:200]}. It is not fetched from there.")
+        else:
             background.run(
-                lambda: pictures.large(data),
+                lambda: pictures.large(source),
                 lambda whole: self._on_read(image, whole),
                 self,
                 self._say,
             )
-        else:
-            self._say(f"The picture is at {data[:200]}. It is not fetched from there.")
 
     @Slot()
     def leave(self) -> None:

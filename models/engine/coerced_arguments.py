@@ -26,6 +26,7 @@ class _Inside:
     schemas: tuple[object, ...]  # one of which it has; none: nothing is known of it
     is_list: bool
     key: str | None = None  # of the value that comes next; None: a key comes, or an end
+    types: frozenset[str] | None = None  # of the strings in a list; None: there was none yet
 
 
 class CoercedArguments:
@@ -94,7 +95,7 @@ class CoercedArguments:
         self._string = ['"']
         self._is_key = inside is not None and not inside.is_list and inside.key is None
         if inside and not self._is_key:
-            self._types = types_of({"anyOf": [*self._value_schemas()]}, self._root)
+            self._types = self._types_in(inside)
             self._waits = bool(self._types) and "string" not in self._types
 
     def _read_string(self, text: str, at: int, told: list[str]) -> int:
@@ -126,6 +127,15 @@ class CoercedArguments:
         elif self._is_key:
             self._open[-1].key = string_in(written)
         self._string, self._waits = None, False
+
+    def _types_in(self, inside: _Inside) -> frozenset[str]:
+        """What the string may stand for: in a list, where there may be many, each the same."""
+        if inside.types is not None:
+            return inside.types
+        found = types_of({"anyOf": [*self._value_schemas()]}, self._root)
+        if inside.is_list:
+            inside.types = found
+        return found
 
     def _value_schemas(self) -> tuple[object, ...]:
         inside = self._open[-1]

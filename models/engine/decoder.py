@@ -124,12 +124,15 @@ class StopStrings:
 
 def undecided(text: str, sought: tuple[str, ...]) -> int:
     """Length of the longest tail that one of the texts sought could begin with."""
-    longest = max((len(each) for each in sought), default=1) - 1
-    for length in range(min(longest, len(text)), 0, -1):
-        tail = text[-length:]
-        if any(each.startswith(tail) for each in sought):
-            return length
-    return 0
+    longest = 0
+    for each in sought:
+        end = text[max(0, len(text) - len(each) + 1) :]
+        at = end.find(each[0])
+        while at >= 0 and not each.startswith(end[at:]):
+            at = end.find(each[0], at + 1)
+        if at >= 0:
+            longest = max(longest, len(end) - at)
+    return longest
 
 
 class Decoder:

@@ -1,9 +1,9 @@
 """Messages and tools as a chat template wants to be given them, by its dialect and family."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, TypeAlias, cast
 
 from models.chat import Image, Message, Part, Reasoning, Text, Tool, ToolCall, ToolResult
@@ -81,7 +81,6 @@ class Entries:
         return {"id": call.id, **entry} if call.id else entry
 
 
-_PLAIN = re.compile(r"[A-Za-z0-9]{1,40}").fullmatch
 _BEGINNING = 80  # characters in which whoever tells of an error says so
 
 
@@ -99,19 +98,20 @@ def _part(part: Part) -> JSON:
             return {"type": "image"}
 
 
-def plain_words(call: ToolCall) -> str:
-    """Return the first text among the arguments of a call that every template writes as it is."""
-    with suppress(ValueError, RecursionError):
-        arguments: Any = json.loads(call.arguments)
-        values = cast("JSON", arguments).values() if isinstance(arguments, dict) else ()
-        return next((each for each in values if isinstance(each, str) and _PLAIN(each)), "")
-    return ""
-
-
 def tool_entry(tool: Tool) -> JSON:
     parameters = tool.parameters or {"type": "object", "properties": {}}
     function = {"name": tool.name, "description": tool.description, "parameters": parameters}
     return {"type": "function", "function": function}
+
+
+def functions_and_date(entries: Sequence[JSON]) -> JSON:
+    """Return the variables that Firefunction's template has in place of ``tools``."""
+    functions = [each["function"] for each in entries]
+    return {
+        "functions": json.dumps(functions, ensure_ascii=False, indent=4),
+        # Of the time only the day: what stands behind it is read anew where it changes.
+        "datetime": datetime.now().astimezone().date().isoformat(),
+    }
 
 
 def plain_entry(entry: JSON) -> JSON:

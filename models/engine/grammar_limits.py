@@ -36,6 +36,9 @@ class Limit(Enum):
             )
 
 
+# Special tokens that a grammar names by their ids; the answers of one with more are not checked.
+MOST_NAMED = 64
+
 SECONDS_TO_CHECK = 2.0  # for one grammar; one that takes longer is refused
 # More for each tool, which is known by itself by then: 2 ms of work, on a computer that is busy.
 SECONDS_A_PART = 0.05

@@ -33,11 +33,12 @@ def arguments_of(tool: Tool, row: Calls, tokens: Tokens) -> str:
     Raises:
         InvalidRequest: it is known that its schema cannot be obeyed, or not in the row's form.
     """
+    schema: Schema = {**(tool.kept_to or tool.parameters or {})}
     if row.form is CallForm.XML:
-        return _xml(tool, row, tokens)
+        return _xml(schema, row, tokens)
     if row.form in (CallForm.PYTHON, CallForm.GEMMA):
-        return PairRules(row, tokens).body({**(tool.parameters or {})})
-    return json_rule(_closed({"type": "object", "properties": {}, **(tool.parameters or {})}))
+        return PairRules(row, tokens).body(schema)
+    return json_rule(_closed({"type": "object", "properties": {}, **schema}))
 
 
 def _closed(schema: Schema) -> Schema:
@@ -76,10 +77,10 @@ def any_arguments_of(row: Calls, tokens: Tokens) -> str:
 _XML_RULES = "TEXT: /(?s:.*)/\nNL: /\\n?/\n"
 
 
-def _xml(tool: Tool, row: Calls, tokens: Tokens) -> str:
+def _xml(schema: Schema, row: Calls, tokens: Tokens) -> str:
     rules: list[str] = []
     order: list[str] = []
-    for place, each in enumerate(parameters_in({**(tool.parameters or {})}, tool.parameters or {})):
+    for place, each in enumerate(parameters_in(schema, schema)):
         order.append(f"p{place}" if each.required else f"p{place}?")
         first, *more = _xml_parameter(row, tokens, quoted(each.name), each, "", place)
         rules += [f"p{place}: {first}", *more]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from models.engine.grammar import CompiledGrammar, Said
-from models.engine.grammar_limits import SECONDS_A_PART, SECONDS_TO_CHECK
+from models.engine.grammar_limits import MOST_NAMED, SECONDS_A_PART, SECONDS_TO_CHECK
 from models.errors import InferenceError, InvalidRequest
 from models.worker import PYTHON, Command
 
@@ -233,7 +233,7 @@ class GrammarChecker:
             if self._closed:
                 raise NoAnswer
             if self._child is None:
-                self._child = GrammarChild({}, self._command)
+                self._child = GrammarChild({"named": MOST_NAMED}, self._command)
             try:
                 self._child.tell(question)
                 return self._child.read_line(seconds)

@@ -6,7 +6,7 @@ ends, because the parent closed it or died, so does this process.
 
 The first says what it is for, and is answered by {} when the child is ready:
 
-{"tokens": 0}                                       it checks
+{"tokens": 0, "named": N}                           it checks; N special tokens may be named
 {"tokens": N, "special": [ID, ...], "end": [ID, ...]}   it has a vocabulary, of which come the
                                                     lengths of N tokens, and then their bytes
 
@@ -46,7 +46,6 @@ _LIMITS = LLParserLimits(max_lexer_states=100_000)
 _TRIES = 3
 _TRIED_BYTES = 50
 
-_MOST_NAMED = 64  # special tokens, as in ``grammar_lark.py``
 _MOST_READINGS = 64
 
 
@@ -77,12 +76,14 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb", 0)
     os.dup2(2, 1)
     first = sys.stdin.buffer.readline()
-    config: dict[str, Any] = json.loads(first) if first else {}
+    if not first:
+        return
+    config: dict[str, Any] = json.loads(first)
     if config.get("tokens"):
         _Matchers(config, answers).run()
         return
     tokens = [bytes([each]) for each in range(256)]
-    tokens += [f"<{number}>".encode() for number in range(_MOST_NAMED)]
+    tokens += [f"<{number}>".encode() for number in range(config["named"])]
     tokenizer = _tokenizer(tokens, list(range(256, len(tokens))), slices=[])
     answers.write(b"{}\n")
     for line in sys.stdin.buffer:

@@ -70,6 +70,7 @@ class ObjectScan:
             self.closed = self._depth == 0
 
 
+_decode = json.JSONDecoder(strict=False).decode  # json.loads would make one for each text
 _STRUCTURE = frozenset('"{}[]')
 _IN_STRING = re.compile(r'["\\\x00-\x1f]')
 
@@ -91,7 +92,7 @@ def call_in(text: str, *, keyed: bool = False) -> WholeCall | None:
     With ``keyed`` it is an object whose one key is the name.
     """
     try:
-        found: Any = json.loads(text, strict=False)
+        found: Any = _decode(text)
     except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict):
@@ -118,7 +119,7 @@ def _whole(name: str, arguments: object) -> WholeCall | None:
 def string_in(text: str) -> str:
     """Return what a JSON string says; "": it is none."""
     try:
-        return json.loads(text, strict=False)
+        return _decode(text)
     except ValueError:
         return ""
 

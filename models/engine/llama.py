@@ -11,6 +11,7 @@ from functools import partial
 from itertools import count, groupby
 
 from models import adapters, drafts, projectors
+from models.engine import llama_trial
 from models.engine.backend import (
     Admitted,
     Counters,
@@ -84,10 +85,12 @@ class LlamaBackend:
         self._next_order = partial(next, count())
         self._sequences: dict[int, Sequence] = {}  # those that have not ended, by ticket
         self._slots = Slots(spec.max_sequences, spec.shared_tokens)
+        if spec.drafts:
+            self._slots.keep(llama_trial.CELLS)
         self._streams: dict[Turn, LlamaStream | LlamaQuestion] = {}
         self._embeddings = LlamaEmbeddings(spec.model.details)
         self._kept = Kept(spec)
-        self._drafts = DraftCount(spec)
+        self._drafts = DraftCount(spec, wake)
         self._process = child_of(spec, disk, wake, command)
         self._recall = Recall(disk, self._process) if disk else None
         tokenizer = LlamaTokenizer(self._process, source)
@@ -127,8 +130,10 @@ class LlamaBackend:
         return self._process.key
 
     def load(self) -> bool:
-        ready = self._process.ready()
-        if self._streams and self._is_stuck():
+        ready = self._process.ready() and self._drafts.is_timed(self._process, self._requests)
+        # Of a long text to embed nothing comes before it is done, nor of a picture.
+        silent = any(turn.places or turn.looks for turn in self._streams)
+        if self._streams and self._process.pulse.is_stuck(silent=silent):
             raise self._process.end_and_explain()
         return ready
 
@@ -187,12 +192,6 @@ class LlamaBackend:
         self._process.close()
 
     # -- Inside ---------------------------------------------------------------
-
-    def _is_stuck(self) -> bool:
-        pulse = self._process.pulse
-        # Of a long text to embed nothing comes before it is done, nor of a picture.
-        is_silent = any(turn.places or turn.looks for turn in self._streams)
-        return pulse.is_idle() if is_silent else pulse.is_stuck()
 
     def _sequence(self, ticket: int, work: Work) -> Sequence:
         sequence = Sequence(
@@ -260,7 +259,7 @@ class LlamaBackend:
     def _take(self, turn: Turn, output: Output) -> Output | None:
         if turn.places:
             return output if output.ticket in self._embeddings else None
-        self._drafts.note(output)
+        self._drafts.note(output, self._slots.running)
         sequence = self._sequences.get(output.ticket)
         if sequence is None:
             return None  # it was removed meanwhile

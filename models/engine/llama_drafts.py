@@ -1,57 +1,77 @@
 """Counts what came of the drafts of a GGUF model, and tells whether they are worth their time."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from models.counters import Counters
 from models.engine.backend import Decoded, LoadSpec, Output
+from models.engine.llama_process import LlamaProcess
+from models.engine.llama_request import LlamaRequests
+from models.engine.llama_trial import DraftTrial
 from models.model import Model
 
-_WINDOW = 1000  # tokens over which it is looked whether drafts lose
-# A token more in a pass takes so much of what a pass over one takes, with 135M weights on one
-# thread: of the 15 that are looked up, and of the 3 that a model guesses. A GPU asks for less.
+# Tokens that would have been written without drafts in the time that these have cost: 3 % of the
+# thousand after which a draft model has to have drafted something.
+_MOST_LOST = 30
+_WINDOW = 1000
+_MOST_WON = 300  # tokens; what was won long ago is no reason to go on losing
+# Of a drafted token, where no trial has come to its end: with 135M weights on one thread, one more
+# of the 15 that are looked up makes a pass so much longer, and one of the 3 that a model guesses.
 _COST, _COST_OF_FEW = 0.45, 0.75
 
 
 class DraftCount:
-    """By the text alone and never by the clock, which counts what else the computer does.
+    """By what a drafted token costs, timed when the model is loaded, and then by the text alone.
 
-    An accepted token has spared a pass. Each drafted one has made a pass longer, and a draft
-    model had to write it.
+    An accepted token has spared a pass of its sequence. Each drafted one has made a pass longer,
+    for all that are in it, and a draft model had to write it. ``wake`` is called once, when it
+    may be asked again whether the time is known.
     """
 
-    def __init__(self, spec: LoadSpec) -> None:
-        self._drafted = self._accepted = 0  # tokens, since the model was loaded
-        self._lose = False  # over the last window
+    def __init__(self, spec: LoadSpec, wake: Callable[[], None]) -> None:
         self._drafts = spec.drafts
-        self._cost = _COST
+        self._wake = wake
+        self._trial: DraftTrial | None = None
+        self._drafted = self._accepted = 0  # tokens, since the model was loaded
+        self._written = 0  # tokens, since one was drafted
+        self._lost = 0.0  # tokens; below 0: won
+        self.cost = _COST  # of a drafted token, in passes over one
         if isinstance(spec.drafts, Model):
-            self._cost = _COST_OF_FEW + spec.drafts.size_bytes / max(1, spec.model.size_bytes)
-        self._begin()
+            self.cost = _COST_OF_FEW + spec.drafts.size_bytes / max(1, spec.model.size_bytes)
+
+    def is_timed(self, process: LlamaProcess, requests: LlamaRequests) -> bool:
+        """Return whether it is known what drafts cost: the child is asked for that meanwhile."""
+        if self._drafts is None:
+            return True
+        if self._trial is None:
+            guessed = isinstance(self._drafts, Model)
+            self._trial = DraftTrial(process, requests, self._wake, guessed=guessed)
+        if self._trial.is_over and self._trial.cost is not None:
+            self.cost = self._trial.cost
+        return self._trial.is_over
 
     def added_to(self, counters: Counters) -> Counters:
+        in_vain = isinstance(self._drafts, Model) and self._written >= _WINDOW
         return replace(
             counters,
             drafted_tokens=self._drafted,
             accepted_tokens=self._accepted,
-            drafts_lose=self._lose,
+            drafts_lose=in_vain or self._lost > _MOST_LOST,
         )
 
-    def note(self, output: Output) -> None:
+    def note(self, output: Output, at_once: int) -> None:
+        """``at_once``: how many sequences the pass was for."""
         if self._drafts is None or not isinstance(output, Decoded):
             return
         self._drafted += output.drafted
         self._accepted += output.accepted
-        self._left -= output.count
-        if self._left <= 0:
-            self._lose = self._has_lost()
-            self._begin()
+        self._written = 0 if output.drafted else self._written + output.count
+        lost = output.drafted * self.least_right(at_once) - output.accepted
+        self._lost = max(-_MOST_WON, self._lost + lost)
 
-    def _begin(self) -> None:
-        self._left = _WINDOW
-        self._before = self._drafted, self._accepted
+    def least_right(self, at_once: int) -> float:
+        """Return the share of drafted tokens that has to be right for as much as without drafts.
 
-    def _has_lost(self) -> bool:
-        drafted, accepted = self._drafted - self._before[0], self._accepted - self._before[1]
-        if not drafted:  # a look-up has cost nothing, and a draft model is there for nothing
-            return isinstance(self._drafts, Model)
-        return accepted < drafted * self._cost
+        The more are written at once, the less of a pass each takes that goes without.
+        """
+        return at_once * self.cost / (1 + (at_once - 1) * self.cost)

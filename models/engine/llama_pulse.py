@@ -44,14 +44,18 @@ class Pulse:
         self._looked_at, self._seconds, self._read = now, seconds, read
         return now - self._busy_at > _LEAST_SECONDS
 
-    def is_stuck(self) -> bool:
-        """Whether nothing has come for so long that nothing will."""
-        silent = time.monotonic() - self._beat_at
-        if self.is_idle() and silent > _LEAST_SECONDS:
-            return True
+    def is_stuck(self, *, silent: bool = False) -> bool:
+        """Whether nothing has come for so long that nothing will.
+
+        ``silent``: that says nothing of what it does now, unless it does nothing.
+        """
+        waited = time.monotonic() - self._beat_at
+        idle = self.is_idle()
+        if silent or (idle and waited > _LEAST_SECONDS):
+            return idle
         if self._longest_seconds is None:
-            return silent > _FIRST_SECONDS
-        return silent > max(_LEAST_SECONDS, _LONGEST_TIMES * self._longest_seconds)
+            return waited > _FIRST_SECONDS
+        return waited > max(_LEAST_SECONDS, _LONGEST_TIMES * self._longest_seconds)
 
     def _work_done(self) -> tuple[float, int] | None:
         """Seconds of processors, and bytes read."""

@@ -25,8 +25,9 @@ from models.model_family import family_of
 
 # Said with each request, so that both engines draw in one order whatever llama.cpp's is.
 _SAMPLERS = ["penalties", "dry", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"]
-# The best token is drawn: filters could only take it away.
-_GREEDY_SAMPLERS = ["penalties", "dry", "temperature"]
+# The best token alone is drawn from: with all others beside it, whose share is nothing, it took
+# longer. Other filters could only take it away.
+_GREEDY_SAMPLERS = ["penalties", "dry", "top_k", "temperature"]
 # -1 and the largest 32-bit number mean any seed (LLAMA_DEFAULT_SEED), and larger ones wrap.
 # Several answers to one prompt count up from the first one's.
 _SEEDS = (1 << 32) - 1024
@@ -159,13 +160,22 @@ class LlamaRequests:
             "post_sampling_probs": True,
         }
 
+    def monotone(self, read: int, write: int) -> JSON:
+        """Return what reads one token so many times, and has it written so many times more."""
+        token = self._vocabulary_size // 2
+        return {
+            **_plainly([token] * read, write, 0),
+            "logit_bias": [[token, _FORCING]],
+            "ignore_eos": True,
+        }
+
     def _sampling(self, sampling: Sampling) -> JSON:
         greedy = sampling.temperature <= 0
         return {
             "samplers": _GREEDY_SAMPLERS if greedy else _SAMPLERS,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
+            "top_k": 1 if greedy else sampling.top_k,
             "min_p": sampling.min_p,
             "typical_p": sampling.typical_p,
             "seed": sampling.seed % _SEEDS,

@@ -101,10 +101,10 @@ class Sequence:
         if self._thought:
             self._thought.take(output.piece, output.count)
             if self._thought.is_due() and not output.finish:
-                return self._with_thought_ended(output)
+                return self._with_thought_ended(output, self._thought)
         return output
 
-    def _with_thought_ended(self, output: Decoded) -> Decoded:
+    def _with_thought_ended(self, output: Decoded, watch: ThoughtWatch) -> Decoded:
         """Write the end of the thought for the model, which goes on behind it in another turn."""
         budget = self.work.thought
         if budget is None or self._left <= len(budget.closing_tokens):
@@ -116,7 +116,8 @@ class Sequence:
             count=len(budget.closing_tokens),
         )
         self._count(end)
-        self._thought, self.leaves = None, True
+        watch.take(end.piece, end.count)
+        self.leaves = True
         if self.work.grammar:
             self.work = replace(self.work, grammar=self.work.grammar.behind_thought())
         ids = None if output.ids is None else (*output.ids, *budget.closing_tokens)

@@ -11,7 +11,6 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 
-from models import projectors
 from models.engine.backend import Work
 from models.engine.counted import all_tokens, readable
 from models.engine.llama_client import JSON
@@ -21,6 +20,7 @@ from models.engine.tokenizer import Tokenizer
 from models.errors import InvalidRequest
 from models.images import Picture
 from models.model import Model
+from models.picture_tokens import likely_tokens
 
 _COUNTING = "/v1/chat/completions/input_tokens"
 _DIGITS = 8  # of a digest: 32 bits
@@ -128,7 +128,7 @@ def guessed_sight(model: Model, tokenizer: Tokenizer, bos_token: str) -> LlamaSi
     if not model.files.projector:
         return None
     marker = f"<picture {secrets.token_hex(16)}>"
-    return LlamaSight(marker, tokenizer, bos_token, projectors.likely_tokens(model.files))
+    return LlamaSight(marker, tokenizer, bos_token, likely_tokens(model.files))
 
 
 def place_of(picture: Picture) -> int:

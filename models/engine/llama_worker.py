@@ -56,6 +56,9 @@ def main() -> None:
         _set_drafts(params, xllamacpp, config)
         if projector := config.get("projector"):
             params.mmproj.path = projector
+            # One picture or tile at a time goes through the tower: others go on between, and no
+            # more memory is planned for.
+            params.mtmd_batch_max_tokens = 1
         if pooling := config.get("pooling"):
             _embed(params, xllamacpp, pooling, config["context_length"])
         params.warmup = False  # a first token late is better than every load late

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeAlias
+from weakref import WeakValueDictionary
 
 from models.engine.mlx_places import Places, places_of
 from models.engine.mlx_processor import PictureReader
 from models.engine.mlx_seeing import SeeingModel
+from models.engine.mlx_tower import Tower, Way
 from models.errors import InvalidRequest
 from models.images import Picture
 
@@ -67,7 +69,10 @@ class Eyes:
         self.kept_bytes = 0
         self.seen_pictures = 0  # that went through the tower
         self._most_bytes = most_bytes
+        self._tower = Tower(mx, model.vision)
         self._kept: OrderedDict[str, Features] = OrderedDict()
+        # Of those that somebody waits for: two who wait for the same one share it.
+        self._ways: WeakValueDictionary[str, Way[Features]] = WeakValueDictionary()
 
     def look(self, tokens: Sequence[int], pictures: Sequence[Picture]) -> "Look":
         """Raises InvalidRequest."""
@@ -84,22 +89,27 @@ class Eyes:
             return features
         return None
 
-    def see(self, picture: Picture) -> Features:
-        """Have a picture go through the tower.
+    def way(self, picture: Picture) -> Way[Features]:
+        """Return a picture's way through the tower.
 
         Raises:
             InvalidRequest: it is no picture for this model.
         """
-        features = self._features(picture)
-        self.mx.eval(features.arrays)
+        way = self._ways.get(picture.digest)
+        if way is None:
+            way = self._tower.lay_out(lambda: self._features(picture), lambda made: made.arrays)
+            self._ways[picture.digest] = way
+            self.seen_pictures += 1
+        return way
+
+    def keep(self, picture: Picture, features: Features) -> None:
         self.mx.clear_cache()
-        self.seen_pictures += 1
-        if features.size_bytes <= self._most_bytes:
-            self._kept[picture.digest] = features
-            self.kept_bytes += features.size_bytes
+        if picture.digest in self._kept or features.size_bytes > self._most_bytes:
+            return
+        self._kept[picture.digest] = features
+        self.kept_bytes += features.size_bytes
         while self.kept_bytes > self._most_bytes:
             self.kept_bytes -= self._kept.popitem(last=False)[1].size_bytes
-        return features
 
     def embed(self, tokens: Sequence[int], inputs: dict[str, Array]) -> dict[str, Array]:
         """Return what mlx_vlm makes of tokens, and of the picture that they are of."""
@@ -135,6 +145,7 @@ class Look:
         self._tokens = tokens
         self._pictures = pictures
         self._features: dict[str, Features] = {}  # by digest
+        self._way: Way[Features] | None = None  # of the picture that is being seen
         self._inputs: dict[str, Array] | None = None  # of the whole prompt
         self._positions: tuple[Array, Array] | None = None
 
@@ -142,19 +153,24 @@ class Look:
         """For a prompt that begins with this one."""
         return Look(self._eyes, tokens, self._pictures, self.places)
 
-    def see_one(self, done: int) -> bool:
-        """See the next picture that is not read yet; return whether there was one.
+    def see_some(self, done: int) -> bool:
+        """See a part of the next picture that is not read yet; return whether there was one.
 
         Raises:
-            InvalidRequest: as ``Eyes.see``.
+            InvalidRequest: as ``Eyes.way``.
         """
         for picture, place in zip(self._pictures, self.places.found, strict=True):
             if place.end <= done or picture.digest in self._features:
                 continue
             known = self._eyes.known(picture)
-            self._features[picture.digest] = known or self._eyes.see(picture)
             if known is None:
-                return True
+                self._way = self._way or self._eyes.way(picture)
+                known = self._way.go_on()
+                if known is None:
+                    return True
+                self._eyes.keep(picture, known)
+            self._features[picture.digest] = known
+            ...
         return False
 
     @property

@@ -150,9 +150,9 @@ class Prefill:
         layers = self._reader.handling.view(hit.layers, length)
         return Hit(layers, length, min(hit.exact, length))
 
-    def see_one(self) -> bool:
-        """See the next picture that is to be read; return whether there was one."""
-        return self.look is not None and self.look.see_one(self.done)
+    def see_some(self) -> bool:
+        """See a part of the next picture that is to be read; return whether there was one."""
+        return self.look is not None and self.look.see_some(self.done)
 
     def next_cut(self, *, alone: bool) -> int:
         """How many tokens are done after the next chunk."""

@@ -189,7 +189,7 @@ class Runner:
                     self._recall.look_up(job)
                 if job.held:
                     continue
-                if job.prefill.see_one():  # which takes as long as some chunks
+                if job.prefill.see_some():  # which takes as long as a chunk, or some
                     self._queue.had_turn(job)
                     break
                 end = job.prefill.next_cut(alone=self._is_alone(job))

@@ -1,4 +1,4 @@
-"""On MLX, what ends the thought of one sequence that has been long enough.
+"""On MLX, what ends the thoughts of one sequence that have been long enough.
 
 Nothing here imports mlx: whoever owns the GPU passes ``mlx.core`` in.
 """
@@ -36,12 +36,16 @@ class ThoughtEnd:
             self._watch.take(self._piece(token), 1)
 
     def __call__(self, tokens: Array, logits: Array) -> Array:
-        length = tokens.shape[0]
+        length: int = tokens.shape[0]
         if self._prompt is None:
             self._prompt = length
-        if self._start is not None and length < self._start:
-            self._start = None  # what was drawn ahead of time is drawn again
-        if self._start is None and self._is_due(tokens, length - self._prompt - self._told):
+        told = self._prompt + self._told
+        if self._start is not None and (
+            length < self._start  # what was drawn ahead of time is drawn again
+            or told >= self._start + len(self._closing)
+        ):
+            self._start = None
+        if self._start is None and self._is_due(tokens, length - told):
             self._start = length
         place = -1 if self._start is None else length - self._start
         if not 0 <= place < len(self._closing):

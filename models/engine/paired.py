@@ -59,6 +59,12 @@ def paired(messages: tuple[Message, ...], name_it: NewId = new_id) -> tuple[Mess
     return tuple(_together(messages, calls, taken))
 
 
+def loose_results(messages: Sequence[Message]) -> list[ToolResult]:
+    """Return the results that belong to no call, of messages that are ``paired``."""
+    known = {part.id for each in messages for part in each.parts if isinstance(part, ToolCall)}
+    return [each for _, _, each in _results(messages) if each.call_id not in known]
+
+
 def _named(messages: Sequence[Message], name_it: NewId) -> list[_Call]:
     """Every call, with an id."""
     known = {part.id for each in messages for part in each.parts if isinstance(part, ToolCall)}

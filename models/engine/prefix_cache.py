@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from models.prompt_entry import spared
 from models.prompt_files import LONG_TOKENS
 
 Layer: TypeAlias = Any
@@ -140,10 +141,9 @@ class PrefixCache:
     def _best(self, wanted: Tokens, grid: int | None) -> tuple[_Entry | None, int]:
         best, length = None, 0
         for entry in self._entries:
-            usable = min(_common(entry.tokens, wanted), len(wanted) - 1)
-            if grid:
-                usable = min(usable, entry.exact) // grid * grid
-            if usable > length and (entry.cuttable or usable == len(entry)):
+            common = min(_common(entry.tokens, wanted), len(wanted) - 1)
+            usable = spared(common, len(entry), entry.exact, grid, cuttable=entry.cuttable)
+            if usable > length:
                 best, length = entry, usable
         return best, length
 

@@ -17,13 +17,20 @@ from jinja2 import TemplateError
 
 from models.chat import Message, Reasoning, Text, Thinking, Tool, ToolCall, ToolResult
 from models.engine.dialect import dialect_of
-from models.engine.entries import Entries, plain_entry, plain_words, tool_entry
-from models.engine.paired import new_id, paired
+from models.engine.entries import (
+    Entries,
+    functions_and_date,
+    plain_entry,
+    tool_entry,
+)
+from models.engine.left_out import says_all
+from models.engine.paired import loose_results, new_id, paired
 from models.engine.sandbox import Sandbox, TooMuchWork
 from models.engine.turns import (
     Rewrite,
     lawful,
     one_call_each,
+    with_loose_results_told,
     with_readable_arguments,
     with_short_ids,
     with_words_apart,
@@ -69,6 +76,7 @@ _FORMS: tuple[Rewrite, ...] = (
     with_readable_arguments,
     with_words_apart,
     with_words_in_results,
+    with_loose_results_told,
 )
 
 
@@ -86,7 +94,7 @@ class ChatTemplate:
         self.family = family_of(source)
         self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
         # By what they are like, which form of messages it accepted.
-        self._accepted: dict[tuple[bool, bool], Rewrite] = {}
+        self._accepted: dict[tuple[bool, ...], Rewrite] = {}
         if len(source) > _MOST_SOURCE:
             raise LoadFailed("The model's chat template is too long to be one.")
         try:
@@ -158,6 +166,7 @@ class ChatTemplate:
             **self._tokens,
             **self._thinking(thinking),
             "tools": offered or None,
+            **(functions_and_date(offered) if "functions" in self._dialect.variables else {}),
             "documents": None,
             **more,
             "add_generation_prompt": ask,
@@ -177,7 +186,11 @@ class ChatTemplate:
 
     def _in_some_form(self, messages: tuple[Message, ...], variables: JSON) -> str:
         """Raises what the template says of them as they are where it accepts them in no form."""
-        alike = (any(each.role == "system" for each in messages), messages == lawful(messages))
+        alike = (
+            any(each.role == "system" for each in messages),
+            messages == lawful(messages),
+            bool(loose_results(messages)),
+        )
         accepted = self._accepted.get(alike, _as_they_are)
         refusal: Exception | None = None
         incomplete: str | None = None
@@ -187,20 +200,13 @@ class ChatTemplate:
             except _REFUSALS as error:
                 refusal = refusal or error
                 continue
-            if _has_late_system_messages(text, messages) and self._has_calls(text, messages):
+            if says_all(text, messages, calls=self.family.calls is not None):
                 self._accepted[alike] = form
                 return text
             incomplete = incomplete or text
         if incomplete is None and refusal:
             raise refusal
         return incomplete or ""
-
-    def _has_calls(self, text: str, messages: tuple[Message, ...]) -> bool:
-        # Some templates take no notice of those beside which something is said.
-        if self.family.calls is None:
-            return True
-        said = (plain_words(call) for each in messages for call in _calls(each))
-        return all(each in text for each in said)
 
     def _where(self, messages: tuple[Message, ...], variables: JSON) -> str:
         """Name the first message that is not accepted behind those before it, if there is one."""
@@ -265,11 +271,6 @@ class ChatTemplate:
 @cache
 def _sandbox() -> Sandbox:
     return Sandbox()
-
-
-def _has_late_system_messages(text: str, messages: tuple[Message, ...]) -> bool:
-    # Some templates take no notice of one that does not come first.
-    return all(each.text.strip() in text for each in messages[1:] if each.role == "system")
 
 
 def _calls(message: Message) -> list[ToolCall]:

@@ -1,4 +1,4 @@
-"""A thought that may have so many tokens: when its end is due, and what ends it."""
+"""Thoughts that may have so many tokens: when the end of one is due, and what ends it."""
 
 import codecs
 from dataclasses import dataclass
@@ -12,12 +12,14 @@ _LONGEST_CHARACTER = 4  # bytes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThoughtBudget:
-    """What the first thought of an answer may come to."""
+    """What all thoughts of an answer may come to."""
 
     tokens: int
     begun: bool  # the prompt ends in it
     begin: str  # the tag that begins one
     ends: tuple[str, ...]  # what ends one: its own tag, and those of calls
+    unseen: tuple[str, ...] = ()  # tags that say nothing: behind them, too, a thought may begin
+    anywhere: bool = False  # one may begin behind what has been said
     closing: str  # what is written for the model where it does not end
     closing_tokens: tuple[int, ...]
 
@@ -40,22 +42,26 @@ def budget_of(
         begun=begun,
         begin=thoughts.begin,
         ends=(thoughts.end, *calls),
+        unseen=(thoughts.end, *thoughts.around),
+        anywhere=family.calls is not None and family.calls.routed,
         closing=thoughts.closing,
         closing_tokens=tuple(closing_tokens),
     )
 
 
 class ThoughtWatch:
-    """Reads an answer from its beginning, to tell when its thought has been long enough."""
+    """Reads an answer from its beginning, to tell when its thoughts have been long enough."""
 
     def __init__(self, budget: ThoughtBudget) -> None:
         self.over = False  # no end is due any more
         self._budget = budget
         self._thinking = budget.begun
-        self._tokens = 0  # of the thought
-        self._text = b""  # before a thought all of it, in one the end of it
+        self._tokens = 0  # of all thoughts
+        self._text = b""  # what is still to be looked through
+        self._begin = budget.begin.encode()
         self._ends = tuple(each.encode() for each in budget.ends)
-        self._kept = max(_LONGEST_CHARACTER, *map(len, self._ends))
+        self._unseen = tuple(each.encode() for each in budget.unseen)
+        self._kept = max(_LONGEST_CHARACTER, len(self._begin), *map(len, self._ends))
 
     def take(self, piece: bytes, tokens: int) -> None:
         """Read more of it."""
@@ -64,10 +70,10 @@ class ThoughtWatch:
         self._text += piece
         if self._thinking:
             self._tokens += tokens
-            self.over = self._has_end(self._text)
+        while self._find_end() if self._thinking else self._find_begin():
+            self._thinking = not self._thinking
+        if self._thinking or self._budget.anywhere:
             self._text = self._text[-self._kept :]
-        else:
-            self._look_for_begin()
 
     def may_be_due(self, tokens: int) -> bool:
         """Whether the end is due behind so many more tokens, unless the model has ended it."""
@@ -76,17 +82,34 @@ class ThoughtWatch:
     def is_due(self, piece: bytes = b"", tokens: int = 0) -> bool:
         """Whether the end is due behind what is read next; never in the middle of a character."""
         text = self._text + piece
-        return self.may_be_due(tokens) and not self._has_end(text) and _is_whole(text)
+        return self.may_be_due(tokens) and not _first(text, self._ends) and _is_whole(text)
 
-    def _has_end(self, text: bytes) -> bool:
-        return any(each in text for each in self._ends)
+    def _find_end(self) -> bool:
+        end = _first(self._text, self._ends)
+        self._text = self._text[end:]
+        return bool(end)
 
-    def _look_for_begin(self) -> None:
-        begin, text = self._budget.begin.encode(), self._text.lstrip()
-        if text.startswith(begin):
-            self._thinking, self._text = True, b""
-        elif not begin.startswith(text):
-            self.over = True  # it answers without one
+    def _find_begin(self) -> bool:
+        if self._budget.anywhere:
+            begin = _first(self._text, (self._begin,))
+        else:
+            self._pass_over_unseen()
+            begin = len(self._begin) if self._text.startswith(self._begin) else 0
+            to_come = (self._begin, *self._unseen)
+            self.over = not begin and not any(each.startswith(self._text) for each in to_come)
+        self._text = self._text[begin:]
+        return bool(begin)
+
+    def _pass_over_unseen(self) -> None:
+        self._text = self._text.lstrip()
+        while found := next(filter(self._text.startswith, self._unseen), None):
+            self._text = self._text.removeprefix(found).lstrip()
+
+
+def _first(text: bytes, tags: tuple[bytes, ...]) -> int:
+    """Return where the first of some tags ends; 0: there is none."""
+    places = [(text.find(each), len(each)) for each in tags if each in text]
+    return sum(min(places, default=(0, 0)))
 
 
 def _is_whole(text: bytes) -> bool:

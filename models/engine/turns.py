@@ -8,6 +8,7 @@ from itertools import groupby
 from models import chat
 from models.chat import Message, Reasoning, Role, Text, ToolCall, ToolResult
 from models.engine.json_scan import is_object
+from models.engine.paired import loose_results
 
 Rewrite = Callable[[tuple[Message, ...]], tuple[Message, ...]]
 
@@ -122,6 +123,23 @@ def with_words_in_results(messages: tuple[Message, ...]) -> tuple[Message, ...]:
         else:
             found.append(each)
     return tuple(found)
+
+
+def with_loose_results_told(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return lawful turns in which results that belong to no call are told by the user."""
+    loose = set(loose_results(messages))
+
+    def told(message: Message) -> Message:
+        parts: list[chat.Part] = []
+        for part in message.parts:
+            if isinstance(part, ToolResult) and part in loose:
+                parts += [Text(f"Result of {part.name or 'a tool'}:{_BETWEEN}"), *part.parts]
+            else:
+                parts.append(part)
+        is_loose = message.role == "tool" and loose.issuperset(_results(message))
+        return Message("user" if is_loose else message.role, tuple(parts))
+
+    return lawful(tuple(map(told, messages)))
 
 
 def _results(message: Message) -> list[ToolResult]:

@@ -134,7 +134,7 @@ def as_json(text: str, types: frozenset[str]) -> str:
 def _value(text: str) -> tuple[Any, str | None]:
     """Return what a text says, and as JSON; None: it is no literal."""
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        value = _decode(text)
     except _NO_JSON:
         return python_value(text)
     return value, text
@@ -163,3 +163,6 @@ _WORDS = re.compile(r"\b(?:true|false|null)\b(?=\s*[,\]}]|$)")
 
 def _refuse(constant: str) -> float:
     raise ValueError(constant)  # NaN and Infinity are no JSON
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse).decode  # json.loads would make one for each text

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from models import atomic
+from models.chat import KeptFile
 
 # A blob is written before the row that refers to it, perhaps by another process.
 _YOUNG_SECONDS = 24 * 60 * 60.0
@@ -32,13 +33,15 @@ class Blobs:
             atomic.write(path, data)
         return digest
 
-    def get(self, digest: str) -> bytes | None:
-        """Return what was kept; None where it is gone, or is not what it was."""
+    def find(self, digest: str) -> KeptFile | None:
+        """Return where something is kept; None where it is gone, or is not what it was."""
+        path = self._folder / digest
         try:
-            data = (self._folder / digest).read_bytes()
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:
             return None
-        return data if hashlib.sha256(data).hexdigest() == digest else None
+        return KeptFile(path) if found == digest else None
 
     def sweep(self, wanted: AbstractSet[str]) -> None:
         """Delete what nothing refers to, but for what is a day old or less."""

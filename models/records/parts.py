@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 from models.chat import Image, Part, Reasoning, Text, ToolCall, ToolResult
 from models.records.blobs import Blobs
 
+_IMAGE, _LOW = "image", "image_low"  # of which little is to be seen
+
 Row: TypeAlias = tuple[int, int | None, str, str, str | None]
 
 
@@ -22,7 +24,7 @@ def encode(parts: Iterable[Part], blobs: Blobs) -> list[Row]:
     """Return a message's rows; the pictures in it are kept as blobs first.
 
     Raises:
-        OSError: a blob cannot be written.
+        OSError: a blob cannot be written, or one that was kept is gone.
     """
     rows: list[Row] = []
     for part in parts:
@@ -60,10 +62,11 @@ def _encode(part: Part, blobs: Blobs) -> tuple[str, str, str | None]:
             return "text", text, None
         case Reasoning(text):
             return "reasoning", text, None
-        case Image(source, name=name):
-            if isinstance(source, bytes):
-                return "image", name, blobs.put(source)
-            return "image", source, None
+        case Image(source, detail, name):
+            kind = _LOW if detail else _IMAGE
+            if isinstance(source, str):
+                return kind, source, None
+            return kind, name, blobs.put(source if isinstance(source, bytes) else source.read())
         case ToolCall(id_, name, arguments):
             fields = {"id": id_, "name": name, "arguments": arguments}
             return "tool_call", json.dumps(fields), None
@@ -78,11 +81,12 @@ def _decode(kind: str, body: str, blob: str | None, blobs: Blobs) -> Part | None
             return Text(body)
         case "reasoning":
             return Reasoning(body)
-        case "image":
+        case "image" | "image_low":
+            detail = "low" if kind == _LOW else None
             if blob is None:
-                return Image(body)
-            source = blobs.get(blob)
-            return None if source is None else Image(source, name=body)
+                return Image(body, detail)
+            source = blobs.find(blob)
+            return None if source is None else Image(source, detail, body)
         case "tool_call":
             return _read(body, lambda said: ToolCall(said["id"], said["name"], said["arguments"]))
         case "tool_result":

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -126,14 +127,16 @@ class Records:
 
     # -- Messages -------------------------------------------------------------
 
-    def put(self, chat: str, parent: str | None, turn: Turn) -> Future[None]:
+    def put(self, chat: str, parent: str | None, turn: Turn) -> Future[Turn]:
         """Write a turn, anew where it is there: the chat ends with it now.
+
+        Returns it as ``turns`` would: its pictures are files, and need not be held any more.
 
         ``parent`` is the turn that it follows; None: it begins the chat. What else follows
         the same one stays, as another branch.
         """
 
-        def write(db: sqlite3.Connection) -> None:
+        def write(db: sqlite3.Connection) -> Turn:
             rows = parts.encode(turn.parts, self._blobs)
             said = (turn.id, turn.role, turn.model, turn.outcome.value, turn.error)
             row = (
@@ -161,6 +164,7 @@ class Records:
             )
             changed = (turn.id, time.time(), chat)
             db.execute("UPDATE chats SET leaf = ?, updated_at = ? WHERE id = ?", changed)
+            return replace(turn, parts=parts.decode(rows, self._blobs))
 
         return self._do(write)
 

@@ -17,7 +17,7 @@ from app.chat.shown import Aside, Pictures, Said, shown_of
 from app.chat.thumbnail import Gallery, Thumbnail
 from app.chat.viewer import Viewer
 from app.icons import IconButton
-from models.chat import Image, Message, Text, ToolCall, ToolResult, user
+from models.chat import Image, KeptFile, Message, Text, ToolCall, ToolResult, user
 from models.model import Model
 from models.records.values import Turn, user_turn
 from tests.app import conftest
@@ -91,11 +91,25 @@ def eavesdrop(desk: Desk) -> list[tuple[Message, ...]]:
     prompts: list[tuple[Message, ...]] = []
 
     def note(request, sink, **about):
-        prompts.append(request.prompt)
+        prompts.append(tuple(map(with_files, request.prompt)))
         return 1
 
     desk.residency.submit = note
     return prompts
+
+
+def with_files(message: Message) -> Message:
+    """The same with the pictures themselves, which the window leaves on the disk."""
+    assert not any(
+        isinstance(each, Image) and isinstance(each.source, bytes) for each in message.parts
+    )
+    parts = (
+        replace(each, source=each.source.read())
+        if isinstance(each, Image) and isinstance(each.source, KeptFile)
+        else each
+        for each in message.parts
+    )
+    return replace(message, parts=tuple(parts))
 
 
 def use(desk: Desk, *, sees: bool) -> Model:
@@ -234,7 +248,7 @@ def test_pictures_go_with_the_message_and_with_all_that_follow(
     desk.chats.current.close()
     desk.chats.new()
     desk.open_chat(qtbot, chat)
-    assert desk.chats.current.turns[0].message == asked
+    assert with_files(desk.chats.current.turns[0].message) == asked
     assert len(list((inglenook_home / "blobs").iterdir())) == 2
 
     desk.say("And which is blue?")

@@ -4,24 +4,28 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import anthropic
 import ollama
 import openai
 import pytest
 
-from benchmarks.tool_calls import choice_for
-from benchmarks.tool_questions import FOLDER, IRRELEVANCE, SETS, ToolQuestion, tool_questions
+from benchmarks.same_calls import (
+    Asked,
+    Calls,
+    all_asked,
+    body_of,
+    by_anthropic,
+    by_ollama,
+    by_openai,
+)
+from benchmarks.tool_questions import FOLDER, SETS
 from tests.clients.conftest import PROGRAMS, Answers
 from tests.node import NODE
 
-JSON = dict[str, Any]
-Calls = list[list[Any]]  # each a name, and its arguments
 MODELS = ["pocket:latest", "pocket:mlx"]
 COUNT = 2  # questions of each set, with a choice and without
 FEWER = {"pocket:mlx": 4}  # one of so many: MLX's CPU kernels are slow
-MAX_TOKENS = 100
 ANSWER = "The weather is sunny."
 CALLS = [["get_weather", {"city": "Paris"}], ["set_timer", {"minutes": 12}]]
 
@@ -35,17 +39,8 @@ both_engines = pytest.mark.parametrize("model", MODELS)
 
 
 @cache
-def questions(model: str) -> tuple[tuple[ToolQuestion, str | JSON], ...]:
-    """A call is required of some, and all are free to call again: Ollama's wire has no choice."""
-    found = [
-        (each, place)
-        for first, kind in enumerate(SETS)
-        for place, each in enumerate(tool_questions(kind, COUNT), first)
-    ]
-    required = [
-        (each, choice_for(each, place)) for each, place in found if each.kind != IRRELEVANCE
-    ]
-    return (*required, *((each, "auto") for each, _ in found))[:: FEWER.get(model, 1)]
+def questions(model: str) -> list[Asked]:
+    return all_asked(list(SETS), COUNT)[:: FEWER.get(model, 1)]
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -59,58 +54,6 @@ def wanted(url: str, request: pytest.FixtureRequest) -> tuple[str, list[Calls | 
         lawful = question.fault([(name, json.dumps(given)) for name, given in calls or ()], choice)
         assert calls is None or lawful == "", lawful
     return model, found
-
-
-def by_openai(
-    client: openai.OpenAI, model: str, question: ToolQuestion, choice: str | JSON
-) -> Calls | None:
-    asked: Any = {"messages": question.messages, "tools": question.tools, "tool_choice": choice}
-    reply = client.chat.completions.create(
-        model=model, temperature=0, max_tokens=MAX_TOKENS, **asked
-    )
-    (said,) = reply.choices
-    if said.finish_reason == "length":
-        return None
-    return [
-        [call.function.name, json.loads(call.function.arguments)]
-        for call in said.message.tool_calls or ()
-        if call.type == "function"
-    ]
-
-
-def by_anthropic(
-    client: anthropic.Anthropic, model: str, question: ToolQuestion, choice: str | JSON
-) -> Calls:
-    kind: JSON = {"type": "any" if choice == "required" else "auto"}
-    if isinstance(choice, dict):
-        kind = {"type": "tool", "name": choice["function"]["name"]}
-    tools = [
-        {
-            "name": each["function"]["name"],
-            "description": each["function"]["description"],
-            "input_schema": each["function"]["parameters"],
-        }
-        for each in question.tools
-    ]
-    asked: Any = {"messages": question.messages, "tools": tools, "tool_choice": kind}
-    reply = client.messages.create(
-        model=model, max_tokens=MAX_TOKENS, extra_body={"temperature": 0}, **asked
-    )
-    return [[each.name, each.input] for each in reply.content if each.type == "tool_use"]
-
-
-def by_ollama(
-    client: ollama.Client, model: str, question: ToolQuestion, choice: str | JSON
-) -> Calls | None:
-    if choice != "auto":
-        return None
-    asked: Any = {"messages": question.messages, "tools": question.tools}
-    options = {"temperature": 0, "num_predict": MAX_TOKENS}
-    reply = client.chat(model=model, options=options, **asked)
-    return [
-        [call.function.name, dict(call.function.arguments)]
-        for call in reply.message.tool_calls or ()
-    ]
 
 
 def assert_the_same(
@@ -146,17 +89,8 @@ def test_the_ai_sdk_gets_the_same_calls(
     run: Callable[..., str], tmp_path: Path, url: str, wanted: tuple[str, list[Calls | None]]
 ):
     model, calls = wanted
-    asked = [
-        {
-            "question": each.messages,
-            "tools": each.tools,
-            "choice": choice,
-            "max_tokens": MAX_TOKENS,
-        }
-        for each, choice in questions(model)
-    ]
     file = tmp_path / "questions.json"
-    file.write_text(json.dumps(asked), encoding="utf-8")
+    file.write_text(json.dumps([body_of(*each) for each in questions(model)]), encoding="utf-8")
 
     told = json.loads(run(NODE, PROGRAMS / "ai_sdk_tools.mjs", url, model, file).splitlines()[-1])
 

@@ -142,6 +142,26 @@ def test_this_computer_is_not_called(host: str):
         fetch(f"http://{host}:{port}/", LOOPBACK)
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["localhost.", "LocalHost", "a.localhost", "127.0.0.1.", "127.1", "2130706433", "0x7f000001",
+     "017700000001", "192.168.1", "[::1]", "[::ffff:10.0.0.1]"],
+)  # fmt: skip
+def test_no_resolver_is_asked_of_what_is_no_name(host: str, monkeypatch: pytest.MonkeyPatch):
+    asked: list[Any] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **_: asked.append(args))
+
+    assert_refused(f"http://{host}/")
+
+    assert asked == []
+
+
+def test_what_is_allowed_may_be_written_in_any_way(site: Site):
+    site.paths["/"] = gives(PICTURE)
+
+    assert fetch(f"http://127.2.:{site.server.server_port}/", LOOPBACK) == PICTURE
+
+
 def test_this_computer_is_not_called_by_ipv6():
     try:
         with canary("::1") as port, pytest.raises(NotFetched, match="public web"):

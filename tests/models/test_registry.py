@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from models import registry_upload
+from models import patience, registry_upload
 from models.errors import InvalidModelName, InvalidRequest, ModelNotFound
 from models.hub_errors import PullCancelled
 from models.hub_progress import PullProgress
@@ -116,7 +116,7 @@ def test_what_the_registry_has_is_not_sent_again(store: Store, there: FakeRegist
 def test_a_connection_that_is_cut_is_gone_on_from(
     store: Store, there: FakeRegistry, monkeypatch: pytest.MonkeyPatch, forgets: bool
 ):
-    monkeypatch.setattr(registry_upload, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(patience, "_FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(registry_upload, "_PART_BYTES", 2_000_000)
     there.cut_after = [2_000_000, 500_000]
     there.forgets = forgets

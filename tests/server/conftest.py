@@ -65,9 +65,7 @@ class Answer:
 class Serving:
     """A server that answers, and how to ask it."""
 
-    def __init__(
-        self, residency: Residency, store: FakeStore, keys: KeyCheck | None = None
-    ) -> None:
+    def __init__(self, residency: Residency, store: Store, keys: KeyCheck | None = None) -> None:
         self.residency = residency
         self._make_app = lambda: create_app(residency, store, host=HOST, keys=keys)
         self.server = ApiServer(self._make_app, HOST, [0])

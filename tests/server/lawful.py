@@ -57,6 +57,12 @@ BODIES: dict[str, Json] = {
 _CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 _SAID = {"role": "assistant", "content": "a"}
 _FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {}}}
+_GRAMMAR = {"syntax": "lark", "definition": 'start: "a"'}
+_CUSTOM = {
+    "type": "custom",
+    "custom": {"name": "f", "format": {"type": "grammar", "grammar": _GRAMMAR}},
+}
+_CUSTOM_CALL = {"id": "c", "type": "custom", "custom": {"name": "f", "input": "a"}}
 _SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}
 
 
@@ -103,6 +109,9 @@ _AROUND: list[tuple[str, str, Json]] = [
     (_OPENAI, r"response_format.*", {"response_format": _SCHEMA}),
     (_OPENAI, r"response_format\.(schema|value)", {"response_format": {"type": "json_object"}}),
     (_OPENAI, r"tools.*|tool_choice|parallel_tool_calls", {"tools": [_FUNCTION]}),
+    (_OPENAI, r"tools\[\]\.custom.*", {"tools": [_CUSTOM]}),
+    (_OPENAI, r"messages\[\]\.tool_calls\[\]\.custom.*",
+        _say(_SAID | {"tool_calls": [_CUSTOM_CALL]})),
     (_OPENAI, r"functions|function_call", {"functions": [{"name": "f"}]}),
     (_OPENAI, r"top_logprobs", {"logprobs": True}),
     (_OPENAI, r"stream_options.*", {"stream": True}),

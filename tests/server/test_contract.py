@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -21,6 +22,7 @@ ROUTES = [route for family in FAMILIES for route in family.routes]
 WITH_BODIES = [each for each in ROUTES if each.rows]
 BY_PATH = {route.path: route for route in WITH_BODIES}
 WITH_QUERY = [each for each in ROUTES if each.query]
+WITHOUT_QUERY = [each for each in ROUTES if not each.query]
 
 # Who reads a body as a larger route does, and does less with it.
 LIKE = {
@@ -249,6 +251,22 @@ def test_what_an_address_asks_for_is_treated_as_its_row_says(asked: Asked, route
                 wrong.append((row.name, "-1", refused.status, refused.body[:200]))
 
     assert not wrong
+
+
+def test_what_an_address_asks_for_in_vain_is_named(watched: Watched):
+    wrong: list[object] = []
+
+    for route in WITHOUT_QUERY:
+        path = f"{route.path.replace('{model}', 'scripted')}?unheard_of=1&other"
+        addressed, body = replace(route, path=path), BODIES.get(route.path, {})
+        strict = watched.ask(addressed, body, **{"X-Inglenook-Strict": "1"})
+        answer = watched.ask(addressed, body)
+        told = (strict.status, strict.body and "unheard_of" in strict.body.decode())
+        if told not in ((400, True), (400, b"")) or ignored(answer) != ["unheard_of", "other"]:
+            wrong.append((route.method, path, told, answer))
+
+    assert not wrong
+    assert len(WITHOUT_QUERY) > 40
 
 
 @pytest.mark.parametrize("path", BY_PATH)

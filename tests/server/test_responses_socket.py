@@ -41,7 +41,7 @@ class Client:
         self._accepted = False
         asked = Request(
             host=headers.pop("host", f"{HOST}:{port}"),
-            target="/v1/responses",
+            target=headers.pop("target", "/v1/responses"),
             extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
         )
         self._socket.sendall(self._wire.send(asked))
@@ -257,6 +257,15 @@ def test_an_error_in_the_middle_is_told(connect: Connect):
 @pytest.mark.parametrize("header", [{"host": "evil.example"}, {"origin": "https://evil.example"}])
 def test_the_guard_holds(serve: Serve, connect: Connect, header: dict[str, str]):
     assert connect(serve().port, **header).refused == 403
+
+
+def test_what_an_address_asks_for_in_vain_is_refused_where_that_is_wanted(
+    serve: Serve, connect: Connect
+):
+    port, target = serve().port, "/v1/responses?unheard_of=1"
+
+    assert connect(port, target=target).refused == 0
+    assert connect(port, target=target, **{"X-Inglenook-Strict": "1"}).refused == 400
 
 
 def test_a_server_stops_with_a_connection_open(serve: Serve, connect: Connect):

@@ -51,9 +51,11 @@ def routes(streams: Streams, tokens: Tokens, shelf: Shelf) -> Blueprint:
         if asked not in ("", _MODELS):
             return None
         _check_version(request.headers)
-        if id:
-            return reply(model_body(await shelf.find(id), id=id), ANTHROPIC.content_type)
         query = Query(request.args)
+        if id:
+            headers = query.ignored_headers(request.headers)
+            body = model_body(await shelf.find(id), id=id)
+            return reply(body, ANTHROPIC.content_type, headers=headers)
         body = list_body(await shelf.all(), query)
         headers = query.ignored_headers(request.headers)
         return reply(body, ANTHROPIC.content_type, headers=headers)

@@ -24,19 +24,15 @@ from server.formats.openai.common_fields import (
     wants_usage,
 )
 from server.formats.openai.contract import CHAT
+from server.formats.openai.tools import read_all_tools, read_calls
 from server.keep_alive import read_keep_alive
-from server.openai_fields import (
-    read_all_tools,
-    read_constraint,
-    read_thinking,
-    read_top_logprobs,
-)
+from server.openai_fields import read_constraint, read_thinking, read_top_logprobs
 from server.overflow import read_overflow
 from server.sampling import read_stop
 from server.streams import Streams
 from server.template_variables import read_template_variables
 from server.thinking_budget import read_thinking_budget, within
-from server.tools import read_function_call, read_tool_calls
+from server.tools import read_function_call
 from server.voices import Choices
 from server.wires import OPENAI_CHAT
 
@@ -65,14 +61,14 @@ def parse(body: Json) -> Asked:
             "\"modalities\" is not supported but for 'text': nothing here speaks.",
             field="modalities",
         )
-    tools, tool_choice, legacy = read_all_tools(fields)
+    tools = read_all_tools(fields)
     thinking, wish = read_thinking(fields)
     budget = read_thinking_budget(fields)
     asked = GenerateRequest(
         model=model,
         prompt=_Messages(messages).read(),
-        tools=tools,
-        tool_choice=tool_choice,
+        tools=tools.tools,
+        tool_choice=tools.choice,
         thinking=within(thinking, budget),
         thinking_budget=budget,
         template_variables=read_template_variables(fields),
@@ -86,7 +82,13 @@ def parse(body: Json) -> Asked:
         keep_alive_seconds=read_keep_alive(fields),
     )
     count = read_count(fields, "n") or 1
-    common = Common(model, choices=count, with_usage=wants_usage(fields), legacy=legacy)
+    common = Common(
+        model,
+        choices=count,
+        with_usage=wants_usage(fields),
+        legacy=tools.legacy,
+        texts=tools.texts,
+    )
     encoders = tuple(Encoder(common, index) for index in range(count))
     return Asked(
         request=asked,
@@ -146,7 +148,7 @@ class _Messages:
     def _assistant_parts(self, fields: Fields) -> tuple[Part, ...]:
         thought = fields.text("reasoning_content") or fields.text("reasoning")
         fields.value("reasoning")  # the same again, as we send both
-        calls = read_tool_calls(fields)
+        calls = read_calls(fields)
         self._tools |= {call.id: call.name for call in calls}
         old = fields.inner("function_call")
         if old:

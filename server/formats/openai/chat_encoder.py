@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from models.chat import ToolCall
 from models.events import (
     Event,
     Finished,
@@ -21,6 +22,7 @@ from server.fields import Json
 from server.formats.openai.usage import Tally, timings_body, together, usage_body
 from server.framing import Chunk, Template
 from server.logprobs import token_body
+from server.text_tools import text_of
 
 FINISH_REASONS = {
     FinishReason.END_OF_TURN: "stop",
@@ -34,11 +36,18 @@ FINISH_REASONS = {
 class Common:
     """What all chunks of one answer have in common, whichever choice they are of.
 
-    ``legacy``: who asked with ``functions`` is answered with ``function_call``.
+    ``legacy``: who asked with ``functions`` is answered with ``function_call``. ``texts`` are
+    the names of tools that take plain text.
     """
 
     def __init__(
-        self, model: str, *, choices: int = 1, with_usage: bool = False, legacy: bool = False
+        self,
+        model: str,
+        *,
+        choices: int = 1,
+        with_usage: bool = False,
+        legacy: bool = False,
+        texts: frozenset[str] = frozenset(),
     ) -> None:
         self.head: Json = {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
@@ -49,6 +58,7 @@ class Common:
         }
         self.with_usage = with_usage
         self.legacy = legacy
+        self.texts = texts
         self.tally = Tally(choices, choices)
 
     def finish_reason(self, reason: FinishReason) -> str:
@@ -86,16 +96,22 @@ class Common:
         }
 
     def _calls(self, reply: Reply) -> Json:
-        functions = [{"name": call.name, "arguments": call.arguments} for call in reply.tool_calls]
-        if not functions:
+        if not reply.tool_calls:
             return {}
         if self.legacy:
-            return {"function_call": functions[0]}
+            first = reply.tool_calls[0]
+            return {"function_call": {"name": first.name, "arguments": first.arguments}}
         calls = [
-            {"index": index, "id": call.id or _call_id(), "type": "function", "function": function}
-            for index, (call, function) in enumerate(zip(reply.tool_calls, functions, strict=True))
+            {"index": index, **self._call(call)} for index, call in enumerate(reply.tool_calls)
         ]
         return {"tool_calls": calls}
+
+    def _call(self, call: ToolCall) -> Json:
+        head = {"id": call.id or _call_id()}
+        if call.name in self.texts:
+            return head | _text_call(call.name, call.arguments)
+        function = {"name": call.name, "arguments": call.arguments}
+        return head | {"type": "function", "function": function}
 
 
 class Encoder:
@@ -105,6 +121,7 @@ class Encoder:
         self._common = common
         self._index = index
         self._text = Template(self._text_chunk, 1)
+        self._held: list[ToolCallDelta] = []  # of a call with plain text, until it is whole
 
     def encode(self, event: Event) -> Iterable[Chunk]:
         if isinstance(event, TextDelta) and not event.tokens:  # nearly all are that
@@ -112,6 +129,8 @@ class Encoder:
         return self._encode(event)
 
     def _encode(self, event: Event) -> Iterator[Chunk]:
+        if self._held and not (isinstance(event, ToolCallDelta) and not event.name):
+            yield self._text_call()
         match event:
             case TextDelta(text, tokens):
                 yield self._chunk({"content": text}, logprobs=_logprobs(tokens))
@@ -119,6 +138,8 @@ class Encoder:
                 yield self._chunk(_reasoning(text), logprobs=_logprobs(tokens))
             case Started():
                 yield self._chunk({"role": "assistant", "content": ""})
+            case ToolCallDelta() if self._held or event.name in self._common.texts:
+                self._held.append(event)
             case ToolCallDelta():
                 yield self._chunk(self._call_delta(event), logprobs=_logprobs(event.tokens))
             case Finished():
@@ -163,6 +184,18 @@ class Encoder:
             return {"function_call": function}
         first = {"id": delta.id or _call_id(), "type": "function"} if delta.name else {}
         return {"tool_calls": [{"index": delta.index, **first, "function": function}]}
+
+    def _text_call(self) -> Json:
+        """A text is known once the JSON around it is whole."""
+        first, said = self._held[0], "".join(each.arguments for each in self._held)
+        odds = _logprobs([token for each in self._held for token in each.tokens])
+        self._held.clear()
+        call = {"index": first.index, "id": first.id or _call_id()}
+        return self._chunk({"tool_calls": [call | _text_call(first.name, said)]}, logprobs=odds)
+
+
+def _text_call(name: str, arguments: str) -> Json:
+    return {"type": "custom", "custom": {"name": name, "input": text_of(arguments)}}
 
 
 def _call_id() -> str:

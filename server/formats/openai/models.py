@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from quart import Blueprint, Response
+from quart import Blueprint, Response, request
 
 from models.engine.backend import key_of
 from models.errors import ModelNotFound
@@ -12,6 +12,7 @@ from models.resident import Resident
 from server.capabilities import capabilities
 from server.fields import Json
 from server.framing import JSON, reply
+from server.query import Query
 from server.shelf import Shelf
 from server.streams import Engines
 
@@ -53,7 +54,8 @@ def _state(resident: Resident | None) -> str:
 def add_routes(blueprint: Blueprint, engines: Engines, shelf: Shelf) -> None:
     @blueprint.get("/v1/models")
     async def models() -> Response:
-        return reply(list_body(await shelf.all(), engines.residents()), JSON)
+        said = Query(request.args).ignored_headers(request.headers)
+        return reply(list_body(await shelf.all(), engines.residents()), JSON, headers=said)
 
     @blueprint.get("/v1/models/<path:id>")  # a path: ids have a "/" in them
     async def model(id: str) -> Response:

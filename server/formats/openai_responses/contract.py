@@ -83,7 +83,11 @@ _TOOL_ROWS: tuple[Row, ...] = (
     Row("tools[].tools", list_of(OBJECT)),
     Row("tools[].format", OBJECT, note="of a custom tool"),
     Row("tools[].format.type", one_of("text", "grammar")),
-    Row("tools[].format.syntax", one_of("regex"), note="lark is refused"),
+    Row(
+        "tools[].format.syntax",
+        one_of("lark", "regex"),
+        note="Lark in which a rule leads back to itself is refused",
+    ),
     Row("tools[].format.definition", TEXT, note="what the whole of its text matches"),
     Row("tools[].output_schema", OBJECT, IGNORED),
     Row("tools[].defer_loading", FLAG, IGNORED, "all tools are there from the beginning"),

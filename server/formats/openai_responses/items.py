@@ -1,6 +1,5 @@
 """The items that a client sends: a conversation for the model, and the same as it is kept."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,8 +9,9 @@ from server.content import refuse_unseen, with_detail
 from server.fields import Fields, Json
 from server.formats.openai_responses.ids import new_id
 from server.formats.openai_responses.sealed import unseal
-from server.formats.openai_responses.tools import TEXT_ARGUMENT, Named
+from server.formats.openai_responses.tools import Named
 from server.images import read_image
+from server.text_tools import text_call
 from server.tools import read_function_call
 
 _ROLES: Mapping[str, Role] = {
@@ -121,8 +121,7 @@ class Conversation:
         namespace = item.text("namespace") or ""
         id, name = item.required_text("call_id"), item.required_text("name")
         given = item.required_text("input")
-        arguments = json.dumps({TEXT_ARGUMENT: given}, ensure_ascii=False)
-        self._call(ToolCall(id, Named(name, namespace).full, arguments))
+        self._call(text_call(id, Named(name, namespace).full, given))
         return {"call_id": id, "name": name, "input": given} | (
             {"namespace": namespace} if namespace else {}
         )

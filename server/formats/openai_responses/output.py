@@ -1,15 +1,15 @@
 """The items of an answer while they are written: what is told of each from its beginning on."""
 
-import json
 from collections.abc import Iterator
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Protocol, TypeAlias
 
 from models.events import TokenLogprob, ToolCallDelta
 from server.fields import Json
 from server.formats.openai_responses.ids import new_id
 from server.formats.openai_responses.sealed import seal
-from server.formats.openai_responses.tools import TEXT_ARGUMENT, Named
+from server.formats.openai_responses.tools import Named
 from server.logprobs import token_body
+from server.text_tools import text_of
 
 Told: TypeAlias = Iterator[tuple[str, Json]]
 """Names of events, and what they say beside which item it is."""
@@ -170,13 +170,7 @@ class CustomCallItem:
         } | ({"namespace": self._named.namespace} if self._named.namespace else {})
 
     def _text(self) -> str:
-        said = "".join(self._pieces)
-        try:
-            value: Any = json.loads(said)
-        except (ValueError, RecursionError):
-            return said
-        text = cast("Json", value).get(TEXT_ARGUMENT) if isinstance(value, dict) else None
-        return text if isinstance(text, str) else said
+        return text_of("".join(self._pieces))
 
 
 def _text_part(text: str, logprobs: list[Json]) -> Json:

@@ -14,6 +14,7 @@ from server.formats.openai_responses.runs import Run, Runs
 from server.formats.openai_responses.sealed import seal
 from server.framing import EVENT_STREAM, JSON, reply
 from server.query import Query
+from server.unread_calls import unread_headers_of
 
 _SEALED = "reasoning.encrypted_content"
 
@@ -34,7 +35,12 @@ def add_routes(blueprint: Blueprint, archive: Archive, runs: Runs) -> None:
                 return events_reply(run.follow(-1 if after is None else after), said)
             told = replay(await archive.response(id))
             return events_reply(_all(told if after is None else told[after + 1 :]), said)
-        body = run.response() if run else (await archive.response(id)).body
+        if run:
+            body, events = run.response(), run.log
+        else:
+            kept = await archive.response(id)
+            body, events = kept.body, kept.events
+        said |= unread_headers_of(events)
         if _SEALED in included:
             body["output"] = [_with_sealed(each) for each in body["output"]]
         return reply(body, JSON, headers=said)

@@ -7,10 +7,8 @@ from models.chat import Tool, ToolChoice
 from models.errors import InvalidRequest
 from server.fields import Fields, Json
 from server.openai_fields import Mode, no_such_tool, read_mode
+from server.text_tools import read_text_tool
 from server.tools import read_function
-
-# What a tool that takes plain text looks like to a model: a function with one argument.
-TEXT_ARGUMENT = "input"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +76,7 @@ def _tool(tool: Fields, namespace: str = "") -> Iterator[tuple[Tool, Named]]:
             yield Tool(name.full, read.description, read.parameters, read.strict), name
         case "custom":
             name = Named(tool.required_text("name"), namespace, takes_text=True)
-            description, pattern = tool.text("description") or "", _pattern(tool)
-            yield Tool(name.full, description, _text_parameters(pattern), bool(pattern)), name
+            yield read_text_tool(tool, name.full), name
         case "namespace" if not namespace:
             group = tool.required_text("name")
             tool.text("description")
@@ -88,38 +85,6 @@ def _tool(tool: Fields, namespace: str = "") -> Iterator[tuple[Tool, Named]]:
         case _:
             tool.raw()
             tool.ignore("type")
-
-
-def _pattern(tool: Fields) -> str:
-    """Return what the text of a tool must match; "": it may be any."""
-    form = tool.inner("format")
-    match form.required_text("type") if form else "text":
-        case "text":
-            return ""
-        case "grammar":
-            assert form
-            syntax, pattern = form.required_text("syntax"), form.required_text("definition")
-            if syntax == "regex":
-                return pattern
-            name = form.name("syntax")
-            raise InvalidRequest(
-                f'"{name}" {syntax[:40]!r} is not supported: a model writes what it says to a '
-                "tool as a string of JSON, and that can be kept to a 'regex' alone.",
-                field=name,
-            )
-        case kind:
-            assert form
-            raise form.wrong("type", "'text' or 'grammar'", kind)
-
-
-def _text_parameters(pattern: str) -> Json:
-    argument = {"type": "string"} | ({"pattern": f"^(?:{pattern})$"} if pattern else {})
-    return {
-        "type": "object",
-        "properties": {TEXT_ARGUMENT: argument},
-        "required": [TEXT_ARGUMENT],
-        "additionalProperties": False,
-    }
 
 
 def _told(tool: Fields) -> Json:

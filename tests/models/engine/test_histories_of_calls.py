@@ -87,6 +87,10 @@ HISTORIES: dict[str, tuple[tuple[Message, ...], list[str]]] = {
         (ASK, calls(Text("HM"), look("AAA", "1")), says("RA", id="1")),
         ["HM", "AAA", "RA"],
     ),
+    "a result of no call": (
+        (ASK, chat.assistant("HM"), says("RA", id="7", name="look"), MORE),
+        ["RA", "MORE"],
+    ),
     "no result": ((ASK, calls(look("AAA", "1")), MORE), ["AAA", "MORE"]),
 }
 # They take one call a message, each with its result.

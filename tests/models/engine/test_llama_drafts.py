@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,15 @@ from models.drafts import Drafts, Lookup
 from models.engine.backend import Decoded, LoadSpec, SequenceFailed, Work
 from models.engine.house import Runner
 from models.engine.llama import LlamaBackend, open_llama
+from models.engine.llama_config import child_of
 from models.engine.llama_drafts import DraftCount
+from models.engine.llama_request import LlamaRequests
 from models.engine.vocabulary_file import write_vocabulary
 from models.events import Failed, Finished, Last
+from models.gguf import read_template
 from models.model import Files, Kind, Model, Profile
 from models.residency import Residency
+from models.worker import PYTHON
 from tests.conftest import REPOSITORY
 from tests.fakes import A_TEST, a_model, a_spec
 from tests.listener import ENOUGH_SECONDS, Listener
@@ -164,12 +169,10 @@ def test_a_model_that_loses_with_its_drafts_is_loaded_again_without_and_once(
     house = House(model_at(tmp_path / "guesses.gguf", "guesses"))
     caplog.set_level(logging.WARNING)
     try:
-        told = [house.ask() for _ in range(2)]
-        [resident] = house.residency.residents()
-        assert (resident.drafts, resident.drafts_lost) == ("other", False)
-        assert resident.counters.drafted_tokens > resident.counters.accepted_tokens == 0
         together = [house.start(), house.start()]  # the second one ends it, and not the first
-        told += [(each.end(), each.text) for each in together]
+        told = [(each.end(), each.text) for each in together]
+        counters = house.backends[0].counters
+        assert counters.drafted_tokens > counters.accepted_tokens == 0
         told += [house.ask() for _ in range(4)]
 
         assert all(isinstance(end, Finished) for end, _ in told)
@@ -185,6 +188,8 @@ def test_a_model_that_loses_with_its_drafts_is_loaded_again_without_and_once(
         house.set(Profile(drafts=Lookup.NGRAM_MOD))
         house.ask()
         assert house.specs[2].drafts is Lookup.NGRAM_MOD
+        [resident] = house.residency.residents()
+        assert (resident.drafts, resident.drafts_lost) == (Lookup.NGRAM_MOD, False)
     finally:
         house.residency.close()
 
@@ -209,24 +214,106 @@ def test_drafts_of_another_vocabulary_are_one_sentence_and_others_go_on(tmp_path
         house.residency.close()
 
 
-def counted(spec: LoadSpec, drafted: int, accepted: int) -> bool:
-    """Return whether drafts lose, of which so many of ten were right, for a thousand tokens."""
-    count = DraftCount(spec)
-    for ticket in range(200):
-        assert not count.added_to(Counters()).drafts_lose
-        count.note(Decoded(ticket, b"", (1,) * 5, count=5, drafted=drafted, accepted=accepted))
+# -- What a draft must have right ----------------------
+
+
+def count_of(drafts: Drafts | None, cost: float | None = None) -> DraftCount:
+    count = DraftCount(replace(a_spec(a_model(size_bytes=1000)), drafts=drafts), lambda: None)
+    if cost is not None:
+        count.cost = cost
+    return count
+
+
+def loses(count: DraftCount, right: int, at_once: int = 1, drafts: int = 100) -> bool:
+    """Return whether drafts lose of which so many of ten tokens are right."""
+    for ticket in range(drafts):
+        written = Decoded(ticket, b"", (1,) * 5, count=5, drafted=10, accepted=right)
+        count.note(written, at_once)
     return count.added_to(Counters()).drafts_lose
 
 
-def test_what_a_draft_must_have_right_grows_with_the_size_of_its_model() -> None:
-    model = a_model(size_bytes=1000)
-    looked_up = replace(a_spec(model), drafts=Lookup.NGRAM_MOD)
-    by_small = replace(a_spec(model), drafts=a_model(size_bytes=100))
-    by_large = replace(a_spec(model), drafts=a_model(size_bytes=200))
+@contextmanager
+def closing_children(*drafts: Drafts) -> Generator[list["Child"]]:
+    children = [Child(each) for each in drafts]
+    try:
+        yield children
+    finally:
+        for each in children:
+            each.process.close()
 
-    assert [counted(looked_up, 10, right) for right in (3, 5)] == [True, False]
-    assert [counted(by_small, 10, right) for right in (8, 9)] == [True, False]
-    assert [counted(by_large, 10, right) for right in (9, 10)] == [True, False]
-    assert not counted(looked_up, 0, 0)
-    assert counted(by_small, 0, 0)
-    assert not counted(a_spec(model), 0, 0)
+
+class Child:
+    """One that drafts, with what its trial needs."""
+
+    def __init__(self, drafts: Drafts) -> None:
+        self.woken = threading.Event()
+        spec = a_spec(model_at(POCKET), context_length=2048, max_sequences=8)
+        spec = replace(spec, drafts=drafts)
+        self.count = DraftCount(spec, self.woken.set)
+        self.requests = LlamaRequests(POCKET, read_template(POCKET), spec.context_length)
+        self.process = child_of(spec, None, self.woken.set, PYTHON)
+        while not self.process.ready():
+            self._wait()
+
+    def time(self) -> float:
+        """Return what a drafted token costs."""
+        while not self.count.is_timed(self.process, self.requests):
+            self._wait()
+        return self.count.cost
+
+    def _wait(self) -> None:
+        assert self.woken.wait(ENOUGH_SECONDS)
+        self.woken.clear()
+
+
+def test_what_a_drafted_token_costs_is_timed_while_the_model_loads() -> None:
+    with closing_children(Lookup.NGRAM_MOD, model_at(POCKET, "itself")) as children:
+        looked_up, guessed = (each.time() for each in children)
+
+    assert 0 < looked_up < guessed  # who asks itself has read each token twice
+    assert looked_up != count_of(Lookup.NGRAM_MOD).cost
+    assert loses(count_of(Lookup.NGRAM_MOD, looked_up), right=0)
+    assert not loses(count_of(Lookup.NGRAM_MOD, looked_up), right=10)
+
+
+def test_a_child_that_takes_too_long_is_judged_by_what_others_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("models.engine.llama_trial._MOST_SECONDS", 0.2)
+    with closing_children(Lookup.NGRAM_MOD) as (child,):
+        psutil.Process(child.process.pid).suspend()
+
+        assert child.time() == count_of(Lookup.NGRAM_MOD).cost
+
+
+def test_what_a_draft_must_have_right_grows_with_its_cost_and_with_those_beside() -> None:
+    def lose(cost: float, right: int, at_once: int = 1) -> bool:
+        return loses(count_of(Lookup.NGRAM_MOD, cost), right, at_once)
+
+    assert [lose(0.45, right) for right in (4, 5)] == [True, False]
+    assert [lose(0.85, right) for right in (8, 9)] == [True, False]
+    assert [lose(0.45, right, at_once=4) for right in (7, 8)] == [True, False]
+    assert lose(1.2, 10, at_once=4)  # a token that costs more than a pass is never worth it
+
+
+def test_drafts_lose_as_soon_as_they_have_lost_more_than_they_may() -> None:
+    few, late = (count_of(Lookup.NGRAM_MOD, 0.5) for _ in range(2))
+
+    assert not loses(few, right=0, drafts=6)
+    assert loses(few, right=0, drafts=1)
+    assert not loses(late, right=10, drafts=1000)
+    assert not loses(late, right=0, drafts=60)
+    assert loses(late, right=0, drafts=10)  # what was won does not count for ever
+
+
+def test_a_model_that_never_drafts_is_there_for_nothing_and_a_look_up_costs_nothing() -> None:
+    def in_vain(drafts: Drafts | None) -> bool:
+        count = count_of(drafts)
+        for ticket in range(1000):
+            assert not count.added_to(Counters()).drafts_lose
+            count.note(Decoded(ticket, b"a", (1,)), 1)
+        return count.added_to(Counters()).drafts_lose
+
+    assert in_vain(a_model(size_bytes=100))
+    assert not in_vain(Lookup.NGRAM_MOD)
+    assert not in_vain(None)

@@ -1,5 +1,6 @@
 """On MLX a thought is ended on the device, one token ahead of what is told."""
 
+from functools import partial
 from types import ModuleType
 
 import pytest
@@ -19,15 +20,16 @@ BUDGET = ThoughtBudget(
 )
 
 
+def forced_by(end: ThoughtEnd, *tokens: int) -> list[int]:
+    """The tokens that may be drawn behind a prompt of three and these."""
+    drawn = end(mx.array([0, 0, 0, *tokens], dtype=mx.uint32), mx.zeros((1, 10)))
+    return [token for token, logit in enumerate(drawn[0].tolist()) if logit == 0]
+
+
 def test_a_token_that_is_drawn_anew_is_thought_over_anew():
     pieces = {1: b"a", 2: b"</think>", 7: b"</thi", 8: b"nk>"}
     end = ThoughtEnd(mx, BUDGET, pieces.__getitem__)
-    logits = mx.zeros((1, 10))
-
-    def forced(*tokens: int) -> list[int]:
-        drawn = end(mx.array([0, 0, 0, *tokens], dtype=mx.uint32), logits)
-        return [token for token, logit in enumerate(drawn[0].tolist()) if logit == 0]
-
+    forced = partial(forced_by, end)
     everything = list(range(10))
     assert forced() == everything
     assert forced(1) == everything
@@ -40,3 +42,18 @@ def test_a_token_that_is_drawn_anew_is_thought_over_anew():
     assert forced(1, 1, 7) == [8]
     end.saw(7)
     assert forced(1, 1, 7, 8) == everything
+
+
+def test_a_later_thought_is_ended_too():
+    pieces = {1: b"a", 3: b"<think>", 7: b"</thi", 8: b"nk>"}
+    end = ThoughtEnd(mx, BUDGET, pieces.__getitem__)
+    answer = [1, 1, 7, 8, 3, 1, 7, 8, 1]
+    allowed: list[list[int]] = []
+    for length in range(len(answer)):
+        allowed.append(forced_by(end, *answer[:length]))
+        if length:
+            end.saw(answer[length - 1])
+
+    free = list(range(10))
+    # That another has begun is known when its tag is told.
+    assert allowed == [free, free, [7], [8], free, free, [7], [8], free]

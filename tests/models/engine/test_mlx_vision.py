@@ -15,7 +15,8 @@ from tqdm import tqdm
 from benchmarks.seeing_models import FAMILIES, write_seeing
 from models.chat import GenerateRequest, Message, SamplingParams, Text
 from models.chat import Image as Image_
-from models.engine.backend import Work
+from models.engine import mlx_tower
+from models.engine.backend import Decoded, Prefilled, Work
 from models.engine.installed import has_mlx_vlm
 from models.engine.mlx_library import end_thread
 from models.engine.mlx_sight import CountingSight
@@ -32,6 +33,7 @@ pytestmark = [
 ]
 
 SERIAL = ("idefics3", "smolvlm", "internvl_chat")
+LAYERS = 2  # of each tower, of five parts and more
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +223,40 @@ def test_one_who_leaves_while_pictures_are_seen_disturbs_nobody(
     assert said(outputs, 2) == machine.by_itself("somebody else looks at @", (picture(64),))
     assert said(outputs, 1) == []
     assert not machine.running.runner._batches.count
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen3_vl", "smolvlm"])
+def test_others_go_on_between_the_layers_that_see(
+    machines: Callable[[str], Machine], family: str, monkeypatch: pytest.MonkeyPatch
+):
+    machine = machines(family)
+    text = "look at @ and say"
+
+    def written_meanwhile(number: int, turn_seconds: float) -> int:
+        monkeypatch.setattr(mlx_tower, "_TURN_SECONDS", turn_seconds)
+        machine.start(1, "somebody else writes on", max_tokens=200, ignore_eos=True)
+        machine.run(lambda outputs: any(isinstance(each, Decoded) for each in outputs))
+        one = picture(number)
+        machine.start(2, text, (one,))
+        outputs = machine.run(lambda found: any(isinstance(each, Prefilled) for each in found))
+        machine.call(machine.backend.remove, 1)
+        assert said(outputs + machine.run(), 2) == machine.by_itself(text, (one,))
+        return len(said(outputs, 1))
+
+    assert written_meanwhile(75, 0.0) - written_meanwhile(76, 600.0) > LAYERS * 5
+
+
+def test_two_who_show_the_same_picture_have_it_seen_once(machines: Callable[[str], Machine]):
+    machine = machines("qwen2_vl")
+    seen = machine.running._eyes.seen_pictures
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlx_tower, "_TURN_SECONDS", 0.0)
+        for ticket in (1, 2):
+            machine.start(ticket, f"for number {ticket} @ is it", (picture(77),))
+        outputs = machine.run()
+
+    assert machine.running._eyes.seen_pictures == seen + 1
+    assert said(outputs, 2) == machine.by_itself("for number 2 @ is it", (picture(77),))
 
 
 @BOTH

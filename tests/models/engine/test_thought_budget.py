@@ -1,7 +1,12 @@
 """When the end of a thought is due: by its tokens, never in the middle of a character."""
 
+from dataclasses import replace
+
 import pytest
 
+from models.chat import SamplingParams
+from models.engine.backend import Decoded, Work
+from models.engine.llama_sequence import Sequence
 from models.engine.thought_budget import ThoughtBudget, ThoughtWatch
 
 
@@ -64,3 +69,51 @@ def test_a_token_that_is_not_told_yet_may_end_it():
     watch.take(b"a", 1)
     assert watch.is_due(b"b", 1)
     assert not watch.is_due(b"</think>", 1)
+
+
+HARMONY = ThoughtBudget(
+    tokens=3,
+    begun=False,
+    begin="<analysis>",
+    ends=("<end>",),
+    closing="<end>",
+    closing_tokens=(7,),
+    anywhere=True,
+)
+
+
+def test_the_thoughts_of_an_answer_count_together():
+    watch = ThoughtWatch(replace(budget(4), unseen=("</think>", "<answer>")))
+    pieces = ["<think>", "a", "</think>", "\n", "<answer>", "<thi", "nk>", "b", "c"]
+    assert due(watch, *pieces) == [False] * 8 + [True]
+
+    watch = ThoughtWatch(HARMONY)
+    pieces = ["<analysis>", "a", "<end>", "Hi. <b", "<analysis>b", "c"]
+    assert due(watch, *pieces) == [False] * 5 + [True]
+
+
+def test_what_is_said_between_two_thoughts_ends_them_where_only_the_first_may_begin_one():
+    watch = ThoughtWatch(budget(1))
+    assert not any(due(watch, "<think>", "</think>", "Hi.", "<think>", "b"))
+    assert watch.over
+
+
+def test_one_piece_may_end_a_thought_and_begin_another():
+    watch = ThoughtWatch(HARMONY)
+    watch.take(b"<analysis>a<end><start><analysis>", 4)
+    assert not watch.is_due()
+    watch.take(b"b", 3)
+    assert watch.is_due()
+
+
+def test_on_llama_cpp_a_later_thought_is_ended_too():
+    work = Work(tokens=(1,), max_tokens=50, sampling=SamplingParams(), thought=HARMONY)
+    sequence = Sequence(1, work, 0, context_length=100, shares_cells=False)
+
+    def told(*pieces: str) -> str:
+        found = [sequence.take(Decoded(1, each.encode(), (5,))) for each in pieces]
+        return b"".join(each.piece for each in found if isinstance(each, Decoded)).decode()
+
+    assert told("<analysis>", "a", "b", "c", "late") == "<analysis>abc<end>"
+    sequence.continued({})
+    assert told("So.", "<analysis>", "late") == "So.<analysis><end>"

@@ -1,9 +1,10 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from models.chat import Image, Part, Reasoning, Text, ToolCall, ToolResult
+from models.chat import Image, KeptFile, Part, Reasoning, Text, ToolCall, ToolResult
 from models.records.blobs import Blobs
 from models.records.parts import decode, encode
 
@@ -18,7 +19,7 @@ def blobs(tmp_path: Path) -> Blobs:
 EVERY_KIND: tuple[Part, ...] = (
     Reasoning("First I look.\n"),
     Text("Here \u2028 \x00 it is"),
-    Image(PNG, name="a cat.png"),
+    Image(PNG, "low", name="a cat.png"),
     Image("https://example.org/cat.png"),
     ToolCall("call_1", "look", '{"at": "the \\"cat\\""}'),
     ToolResult("call_1", (Text("a cat"), Image(PNG), Text("!")), name="look", is_error=True),
@@ -27,8 +28,24 @@ EVERY_KIND: tuple[Part, ...] = (
 )
 
 
+def read(part: Part) -> Part:
+    """The same with its pictures read."""
+    match part:
+        case Image(source=KeptFile() as kept):
+            return replace(part, source=kept.read())
+        case ToolResult(parts=parts):
+            return replace(part, parts=tuple(map(read, parts)))
+        case _:
+            return part
+
+
 def test_every_kind_of_part_comes_back_as_it_was(blobs: Blobs) -> None:
-    assert decode(encode(EVERY_KIND, blobs), blobs) == EVERY_KIND
+    parts = decode(encode(EVERY_KIND, blobs), blobs)
+
+    assert [read(each) for each in parts] == [*EVERY_KIND]
+    # Pictures are files until they are wanted.
+    assert [type(each.source) for each in parts if isinstance(each, Image)] == [KeptFile, str]
+    assert decode(encode(parts, blobs), blobs) == parts
 
 
 def test_a_picture_is_kept_once_however_often_it_is_said(blobs: Blobs, tmp_path: Path) -> None:
@@ -69,9 +86,8 @@ def test_a_blob_that_nothing_refers_to_goes_once_it_is_old(blobs: Blobs, tmp_pat
 
     blobs.sweep({wanted})
 
-    assert blobs.get(wanted) == b"wanted"
-    assert blobs.get(unwanted) is None
-    assert blobs.get(young) == b"young"
+    kept = [blobs.find(each) for each in (wanted, unwanted, young)]
+    assert [each and each.read() for each in kept] == [b"wanted", None, b"young"]
 
 
 def test_a_blob_that_is_put_again_is_young_again(blobs: Blobs, tmp_path: Path) -> None:
@@ -81,4 +97,4 @@ def test_a_blob_that_is_put_again_is_young_again(blobs: Blobs, tmp_path: Path) -
     blobs.put(b"twice")
     blobs.sweep(set())
 
-    assert blobs.get(digest) == b"twice"
+    assert (kept := blobs.find(digest)) and kept.read() == b"twice"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.chat import Image, Reasoning, Text, ToolCall
+from models.chat import Image, KeptFile, Reasoning, Text, ToolCall
 from models.records.records import Records
 from models.records.values import Outcome, Turn, new_id, title_of, user_turn
 from tests.conftest import REPOSITORY
@@ -102,9 +102,13 @@ def test_everything_that_a_model_does_is_kept_in_its_order(records: Records) -> 
         ),
     )
     records.add("c", "Tools")
-    records.put("c", None, turn)
+    kept = records.put("c", None, turn).result()
 
-    assert records.turns("c").result() == [turn]
+    assert records.turns("c").result() == [kept]
+    picture = kept.parts[-1]
+    assert isinstance(picture, Image) and isinstance(picture.source, KeptFile)
+    read = (*kept.parts[:-1], Image(picture.source.read()))
+    assert replace(kept, parts=read) == turn
 
 
 def test_a_part_of_a_kind_that_only_a_newer_program_knows_is_never_lost(

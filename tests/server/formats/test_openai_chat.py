@@ -23,7 +23,7 @@ from models.chat import (
     ToolResult,
 )
 from models.errors import InvalidRequest
-from models.events import Finished, FinishReason, Started, TextDelta, Usage
+from models.events import Finished, FinishReason, Started, TextDelta, ToolCallDelta, Usage
 from models.reply import Reply
 from server.answer import Asked
 from server.capabilities import capabilities
@@ -68,6 +68,15 @@ def refusal(**body) -> str:
     with pytest.raises(InvalidRequest) as caught:
         parse(**body)
     return str(caught.value)
+
+
+def custom(name: str = "tell", form: dict | None = None) -> dict:
+    said = {"name": name, "description": "A text"} | ({"format": form} if form else {})
+    return {"type": "custom", "custom": said}
+
+
+def lark(definition: str) -> dict:
+    return {"type": "grammar", "grammar": {"syntax": "lark", "definition": definition}}
 
 
 class TestRequests:
@@ -270,6 +279,40 @@ class TestRequests:
 
         assert parse(tools=tools, **body).tool_choice == choice
 
+    def test_tools_that_take_text(self):
+        free, kept = parse(tools=[custom(), custom("say", lark('start: "a" | "b"'))]).tools
+
+        assert (free.name, free.description, free.strict) == ("tell", "A text", False)
+        assert free.parameters
+        assert free.parameters["properties"] == {"input": {"type": "string"}}
+        assert kept.strict
+        assert kept.parameters
+        assert kept.kept_to
+        told = {"type": "string", "description": 'In this Lark grammar:\nstart: "a" | "b"'}
+        assert kept.parameters["properties"] == {"input": told}
+        held = {"type": "string", "pattern": "^(?:(?:(?:a)|(?:b)))$"}
+        assert kept.kept_to["properties"] == {"input": held}
+
+    def test_which_text_tools_may_be_called(self):
+        tools = [custom(), custom("say")]
+        named = {"type": "custom", "custom": {"name": "say"}}
+        allowed = {"mode": "required", "tools": [named]}
+        several = {"type": "allowed_tools", "allowed_tools": allowed}
+
+        for choice in (named, several):
+            got = parse(tools=tools, tool_choice=choice).tool_choice
+            assert got == ToolChoice("required", ("say",))
+
+    def test_calls_with_text_that_have_been(self):
+        call = {"id": "c", "type": "custom", "custom": {"name": "tell", "input": 'a "b"\n'}}
+        said = {"role": "assistant", "content": None, "tool_calls": [call]}
+        result = {"role": "tool", "tool_call_id": "c", "content": "done"}
+
+        _, called, done = parse(messages=[*HI, said, result]).prompt
+
+        assert called == Message("assistant", (ToolCall("c", "tell", '{"input": "a \\"b\\"\\n"}'),))
+        assert done == Message("tool", (ToolResult("c", (Text("done"),), "tell"),))
+
     def test_which_functions_may_be_called(self):
         functions = [{"name": "a"}]
 
@@ -444,8 +487,17 @@ class TestRefusals:
             ({"tools": [{"type": "function"}]}, '"tools[0].function" is missing.'),
             ({"functions": [{}]}, '"functions[0].name" is missing.'),
             (
-                {"tools": [{"type": "custom", "custom": {"name": "a"}}]},
-                "\"tools[0].type\" 'custom' is not supported: only functions are.",
+                {"tools": [{"type": "search"}]},
+                "\"tools[0].type\" 'search' is not supported: only functions are.",
+            ),
+            ({"tools": [{"type": "custom"}]}, '"tools[0].custom" is missing.'),
+            (
+                {"tools": [custom(form={"type": "grammar", "grammar": {"syntax": "lark"}})]},
+                '"tools[0].custom.format.grammar.definition" is missing.',
+            ),
+            (
+                {"tools": [custom(form=lark('start: "a" b'))]},
+                "The grammar cannot be obeyed: line 1: there is no 'b'.",
             ),
             (
                 {"tool_choice": "required"},
@@ -526,6 +578,35 @@ class TestAnswers:
         assert choice["message"]["content"] == "Hello"
         assert choice["finish_reason"] == "length"
         assert said["usage"]["prompt_tokens"] == 3
+
+    def test_a_call_with_text_comes_whole_among_others(self):
+        common = openai_chat.Common("tiny", texts=frozenset({"tell"}))
+        events = [
+            Started(3),
+            ToolCallDelta(0, id="c0", name="tell"),
+            ToolCallDelta(0, '{"input": "a\\n'),
+            ToolCallDelta(0, 'b"}'),
+            ToolCallDelta(1, "{}", id="c1", name="look"),
+            ToolCallDelta(2, '{"input": "c"}', id="c2", name="tell"),
+            Finished(FinishReason.TOOL_CALLS),
+        ]
+        encoder, reply = openai_chat.Encoder(common), Reply()
+        for event in events:
+            reply.take(event)
+
+        chunks = [decoded(chunk) for event in events for chunk in encoder.encode(event)]
+        whole = openai_chat.Encoder(common).whole(reply, Finished(FinishReason.TOOL_CALLS))
+
+        calls = [
+            {"index": 0, "id": "c0", "type": "custom", "custom": {"name": "tell", "input": "a\nb"}},
+            {"index": 1, "id": "c1", "type": "function",
+             "function": {"name": "look", "arguments": "{}"}},
+            {"index": 2, "id": "c2", "type": "custom", "custom": {"name": "tell", "input": "c"}},
+        ]  # fmt: skip
+        told = [chunk["choices"][0]["delta"].get("tool_calls", []) for chunk in chunks]
+        assert [call for each in told for call in each] == calls
+        assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+        assert whole["choices"][0]["message"]["tool_calls"] == calls
 
     def test_no_two_answers_have_one_id(self):
         ids = {whole(openai_chat.Encoder(openai_chat.Common("tiny")))["id"] for _ in range(100)}

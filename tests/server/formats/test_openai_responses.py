@@ -307,8 +307,12 @@ class TestTools:
             ({"type": "grammar"}, '"tools[0].format.syntax" is missing.'),
             ({"type": "grammar", "syntax": "regex"}, '"tools[0].format.definition" is missing.'),
             (
-                {"type": "grammar", "syntax": "lark", "definition": 'start: "a"'},
-                "\"tools[0].format.syntax\" 'lark' is not supported",
+                {"type": "grammar", "syntax": "gbnf", "definition": "a"},
+                "\"tools[0].format.syntax\" must be 'lark' or 'regex'",
+            ),
+            (
+                {"type": "grammar", "syntax": "lark", "definition": 'start: a\na: "(" a ")"'},
+                "The grammar cannot be obeyed: line 2: 'a' leads back to itself",
             ),
         ],
     )
