@@ -3,12 +3,13 @@
 #   make run      open the window; without a display, serve the API
 #   make test     format, lint, types and tests: what CI runs
 #   make clients  further clients and agent programs of others, against our server: CI runs it too
+#   make client-packages  only install what make clients needs
 #   make bench    measure what we claim in benchmarks/
 #   make docs     write docs/compatibility.md anew from the code
 #   make format   format the code and mend what ruff can mend
 #   make venv     only make .venv, from requirements.lock
 #   make pocket   train a pocket model over the one in resources/: 4 hours on two cores
-#   make pocket-sight  train its eyes, over the ones in resources/: half an hour on one core
+#   make pocket-sight  train its eyes, over the ones in resources/: an hour on one core
 #   make pocket-eval  measure the pocket model on both engines
 #   make lock     make requirements.lock anew from pyproject.toml, and the clients' locks
 #                 (newer versions too: make lock UPGRADE=--upgrade)
@@ -17,7 +18,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv run test clients bench lock docs format pocket pocket-sight pocket-eval
+.PHONY: help venv run test clients client-packages bench lock docs format pocket pocket-sight pocket-eval
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -50,13 +51,15 @@ JAVASCRIPT := tests/javascript/node_modules/.installed
 	$(NPM) ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
+TWO_PROCESSES := --numprocesses=2 --dist=loadfile --max-worker-restart=0
+
 test: venv $(JAVASCRIPT)
 	packaging/system-packages test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	tests/xvfb.sh $(BIN)/python -m pytest -m xvfb
-	$(BIN)/python -m pytest -m 'not xvfb' --numprocesses=2 --dist=loadfile --max-worker-restart=0
+	$(BIN)/python -m pytest -m 'not xvfb' $(TWO_PROCESSES)
 
 # A virtual environment for each lock: what is in two of them cannot be in one.
 CLIENTS := $(basename $(notdir $(wildcard tests/clients/*.lock)))
@@ -76,9 +79,11 @@ endef
 
 AGENTS := .venv-clients/aider/.installed tests/clients/agents/node_modules/.installed
 
-clients: venv $(CLIENTS:%=.venv-clients/%/.installed) tests/clients/node_modules/.installed
+client-packages: venv $(CLIENTS:%=.venv-clients/%/.installed) tests/clients/node_modules/.installed
 	-$(MAKE) --keep-going $(AGENTS)
-	$(BIN)/python -m pytest tests/clients
+
+clients: client-packages
+	$(BIN)/python -m pytest tests/clients $(TWO_PROCESSES)
 
 bench: venv
 	$(BIN)/python -m benchmarks.startup
@@ -125,6 +130,7 @@ pocket: $(POCKET_STAMP)
 
 pocket-sight: $(POCKET_STAMP)
 	$(POCKET_BIN)/python packaging/pocket/sight_train.py build/pocket
+	$(POCKET_BIN)/python packaging/pocket/sight_listen.py build/pocket
 	$(POCKET_BIN)/python packaging/pocket/sight_export.py build/pocket resources/pocket
 
 pocket-eval: venv

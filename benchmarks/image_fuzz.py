@@ -262,7 +262,9 @@ def main() -> None:
     ):
         memory = Memory(psutil.Process(server.process.pid))
         ask = partial(send, server.port, MODEL)
-        ask([unlike_others(each) for each in range(_WARM)], first := Found())
+        every = [base64.b64encode(each).decode() for each in whole_pictures()]
+        ask([*every, *map(unlike_others, range(_WARM))], first := Found())
+        ask([site], Found())  # what fetches is loaded with the first address
         memory.look()
         rest = Found()
         for begin in range(0, len(encoded), _OFTEN):

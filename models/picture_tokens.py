@@ -18,8 +18,11 @@ from models.projectors import OWN_SIZE, kind_of, number_of
 _MOST_TILES = {"internvl": 12, "llama4": 16, "minicpmv": 9, "resampler": 9}
 _BY_AREA = ("minicpmv", "resampler")  # how many: elsewhere by width and height
 _QUERIES = 64  # tokens of a tile of MiniCPM-V's, where the file does not tell (2.5's are 96)
-# What tells where a tile is: a tag in front of it, and one behind or the end of a line.
-_MARKS_OF_TILE, _MARKS_OF_ALL = 3, 4
+# Tokens that tell where a tile is, a tag in front of it and one behind, or the end of a line; and
+# where the whole picture is.
+_MARKED_TILES = ("idefics3", "llama4", "minicpmv", "resampler")
+_MARKS_OF_TILE, _MARKS_OF_TILES, _MARKS = 3, 4, 2
+_UNMARKED = ("adapter", "cogvlm", "janus_pro", "ldp", "ldpv2", "mlp")
 
 
 def likely_tokens(files: Files) -> Callable[[int, int], int]:
@@ -29,6 +32,7 @@ def likely_tokens(files: Files) -> Callable[[int, int], int]:
         LoadFailed: the projector cannot be read.
     """
     said = gguf.read(files.folder / files.projector).metadata
+    marks = 0 if kind_of(said) in _UNMARKED else _MARKS
     cell, own, most = _cell(said), number_of(said, "image_size"), _most(said)
     a_tile = _of_tile(said, own, cell)
     tiles = _tiles(said, own)
@@ -36,11 +40,11 @@ def likely_tokens(files: Files) -> Callable[[int, int], int]:
     def count(width: int, height: int) -> int:
         if a_tile is None:
             found = max(1, round(width / cell)) * max(1, round(height / cell))
-            return min(found, most) if most else found
+            return marks + (min(found, most) if most else found)
         cut = tiles(width, height)
-        if not cut:
-            return a_tile
-        return (1 + cut) * a_tile + cut * _MARKS_OF_TILE + _MARKS_OF_ALL
+        if cut and kind_of(said) in _MARKED_TILES:
+            return (1 + cut) * a_tile + cut * _MARKS_OF_TILE + _MARKS_OF_TILES
+        return (1 + cut) * a_tile + marks
 
     return count
 

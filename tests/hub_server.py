@@ -127,7 +127,7 @@ class _Handler(FakeHandler):
 
     def _refuse(self, repo: str) -> None:
         status, code = self.fake.refusals[repo]
-        self.answer(status, **({"X_Error_Code": code} if code else {}))
+        self.answer(status, b"", **({"X_Error_Code": code} if code else {}))
 
     def _json(self, value: object) -> None:
         self.answer(HTTPStatus.OK, json.dumps(value).encode(), Content_Type="application/json")

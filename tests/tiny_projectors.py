@@ -18,8 +18,10 @@ WIDTH, HEADS, FEED_FORWARD, PATCH = 32, 2, 32, 14
 Shapes: TypeAlias = Iterator[tuple[str, tuple[int, ...]]]
 
 #: By llama.cpp's name of the kind, the side of a picture in pixels. Gemma's picture has 144
-#: tokens, all of which look at each other; Qwen's has as many as the picture is large.
-SIDES: Mapping[str, int] = {"gemma3": 672, "qwen2vl_merger": 56}
+#: tokens, all of which look at each other; Qwen's has as many as the picture is large; InternVL
+#: cuts it into tiles.
+SIDES: Mapping[str, int] = {"gemma3": 672, "qwen2vl_merger": 56, "internvl": 56}
+MERGED = 2  # patches of InternVL's tile that become one token, by width and height
 
 
 def write(path: Path, kind: str) -> Path:
@@ -40,6 +42,8 @@ def write(path: Path, kind: str) -> Path:
     }
     for key, number in numbers.items():
         writer.add_uint32(f"clip.vision.{key}", number)
+    if kind == "internvl":
+        writer.add_uint32("clip.vision.projector.scale_factor", MERGED)
     writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-6)
     writer.add_array("clip.vision.image_mean", [0.5, 0.5, 0.5])
     writer.add_array("clip.vision.image_std", [0.5, 0.5, 0.5])
@@ -68,6 +72,13 @@ def _shapes(kind: str, patches: int) -> Shapes:
         yield "v.position_embd.weight", (patches, WIDTH)
         yield "mm.input_projection.weight", (WIDTH, TEXT_WIDTH)
         yield "mm.soft_emb_norm.weight", (WIDTH,)
+    elif kind == "internvl":
+        yield "v.class_embd", (WIDTH,)
+        yield "v.patch_embd.bias", (WIDTH,)
+        yield "v.position_embd.weight", (patches + 1, WIDTH)
+        yield from _linear("mm.model.mlp.0", MERGED**2 * WIDTH)
+        yield from _linear("mm.model.mlp.1", TEXT_WIDTH, MERGED**2 * WIDTH)
+        yield from _linear("mm.model.mlp.3", TEXT_WIDTH, TEXT_WIDTH)
     else:
         yield "v.patch_embd.weight.1", (WIDTH, 3, PATCH, PATCH)
         yield from _linear("mm.0", 4 * WIDTH, 4 * WIDTH)

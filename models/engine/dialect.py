@@ -10,7 +10,15 @@ from models.errors import InvalidRequest
 
 # What a request has other words for, or what is the model's.
 _OURS = frozenset(
-    {"messages", "tools", "functions", "add_generation_prompt", "bos_token", "eos_token"}
+    {
+        "messages",
+        "tools",
+        "functions",
+        "add_generation_prompt",
+        "bos_token",
+        "eos_token",
+        "image_token",
+    }
 )
 
 

@@ -19,6 +19,7 @@ from models.engine.grammar_gbnf_lark import gbnf_to_lark
 from models.engine.grammar_limits import MOST_NAMED, Limit
 from models.engine.grammar_rules import schema_rules
 from models.engine.grammar_schema import as_json, prepared
+from models.engine.grammar_strings import between_slashes
 
 Thought: TypeAlias = Literal["none", "possible", "begun"]
 """Whether the model may think before it answers; "begun": the prompt ends in a thought."""
@@ -90,7 +91,7 @@ def constraint_rules(constraint: Constraint) -> str:
             text = readable(text)
             Limit.GRAMMAR_BYTES.check(len(text.encode()), "The grammar")
             if notation == "regex":
-                return f"body: BODY\nBODY: /{_regex(text)}/"
+                return f"body: BODY\nBODY: /{between_slashes(text)}/"  # of all of it: no anchors
             lark = gbnf_to_lark(text) if notation == "gbnf" else text
             return f"body: %lark {{\n{lark}\n}}"
 
@@ -118,9 +119,3 @@ def _named(body: str) -> tuple[str, tuple[int, ...]]:
 
     said = _PARTS.sub(written, body)
     return (said, tuple(named)) if known and len(named) <= MOST_NAMED else ("", ())
-
-
-def _regex(text: str) -> str:
-    """A regular expression between slashes: of the whole answer, so anchors say nothing."""
-    escaped = re.sub(r"(\\.)|/", lambda found: found[1] or "\\/", text, flags=re.DOTALL)
-    return escaped.replace("\n", "\\n")

@@ -1,5 +1,7 @@
 """A JSON Schema as Lark: one rule, or, where numbers have parts, rules down to those numbers.
 
+So it is with strings whose pattern allows for escapes (``grammar_strings.py``).
+
     body: "{" "\\"x\\": " r1 ", " "\\"y\\": " r2 "}"
     r1: r3 | "-" r4
     r2: %json {...}
@@ -16,6 +18,7 @@ from typing import Any, Literal, cast
 from models.engine.grammar_limits import Limit
 from models.engine.grammar_numbers import BOUNDS, Schema, has_parts, parts
 from models.engine.grammar_schema import as_json, inside, places
+from models.engine.grammar_strings import string_regex
 
 _ROOT = ("$schema", "$id", "$defs", "definitions")  # which say nothing of a value
 _OF_TYPE: Mapping[str, Sequence[str]] = {
@@ -30,6 +33,7 @@ _OF_TYPE: Mapping[str, Sequence[str]] = {
     "boolean": (),
     "null": (),
 }
+_OTHERS_OF_A_STRING = {*_OF_TYPE["string"], "enum", "const"} - {"pattern"}
 # Without escapes for what needs none, or a name could be written in two ways.
 _STRING = r'STRING: /"([^"\\\x00-\x1F\x7F]|\\["\\bfnrt])*"/'
 # Some 450 numbers with bounds of their own, which take llguidance half a second to read. What is
@@ -47,7 +51,7 @@ def schema_rules(schema: Schema) -> str:
     Raises:
         InvalidRequest: it has what cannot be obeyed.
     """
-    if any(has_parts(inner) for _, inner in places(schema)):
+    if any(has_parts(inner) or _string(inner) for _, inner in places(schema)):
         try:
             made = _Rules(schema).text()
             if len(made) <= _LONGEST:
@@ -88,10 +92,10 @@ class _Rules:
         return "\n".join([*lines, _STRING] if any("STRING" in each for each in lines) else lines)
 
     def _divides(self, schema: Schema) -> bool:
-        """Whether a number with parts is in it."""
+        """Whether a number with parts is in it, or a string that is written by a rule."""
         known = self._divided_ones.get(id(schema))
         if known is None:
-            found = has_parts(schema) or (self._refer and "$ref" in schema)
+            found = has_parts(schema) or bool(_string(schema)) or (self._refer and "$ref" in schema)
             for inner in inside(schema):
                 found = self._divides(inner) or found
             known = self._divided_ones[id(schema)] = schema, found
@@ -133,6 +137,8 @@ class _Rules:
                     for sign, part in parts(own)
                 ]
                 return self._rule(" | ".join(signed))
+            case "string" if regex := _string(own):
+                return self._rule(f"/{regex}/")
             case "object":
                 return self._object(own, at)
             case "array":
@@ -219,6 +225,14 @@ class _Rules:
             name = self._names[says] = f"{kind}{len(self._names)}"
             self._lines.append(f"{name}: {says}")
         return self._names[says]
+
+
+def _string(schema: Schema) -> str | None:
+    """Return what a string must match, with its quotes, where llguidance is not left to find it."""
+    pattern = schema.get("pattern")
+    if schema.get("type") != "string" or not isinstance(pattern, str):
+        return None
+    return None if schema.keys() & _OTHERS_OF_A_STRING else string_regex(pattern)
 
 
 def _own(schema: Schema) -> Schema:

@@ -32,9 +32,9 @@ class Tower:
         self._mx = mx
         self._given: list[Array] = []  # by the layers, since the way began
         for layer in _layers(vision):
-            layer.__class__ = _telling(type(layer))
+            layer.__class__ = _telling(_kind(layer))
             layer.tell = self._given.append
-        _compute_later(mx, type(vision))
+        _compute_later(mx, _kind(vision))
 
     def lay_out(
         self, make: Callable[[], _Made], arrays: Callable[[_Made], Iterable[Array]]
@@ -80,13 +80,21 @@ def _layers(node: Any) -> Iterator[Module]:  # noqa: ANN401 - a module, or what 
                 yield from _layers(inner)
 
 
+def _kind(module: Module) -> type[Any]:
+    return cast("type[Any]", type(module))
+
+
+def _first(given: Any) -> Array:  # noqa: ANN401 - what a layer gives: an array, or several
+    return cast("tuple[Any, ...]", given)[0] if isinstance(given, tuple) else given
+
+
 @cache
 def _telling(plain: type[Any]) -> type[Any]:
     """Return a kind of layer that tells what it gives."""
 
     def call(self: Any, *inputs: Any, **more: Any) -> Any:  # noqa: ANN401 - as the layer has it
-        given = plain.__call__(self, *inputs, **more)
-        self.tell(given[0] if isinstance(given, tuple) else given)
+        given: Any = plain.__call__(self, *inputs, **more)
+        self.tell(_first(given))
         return given
 
     return type(plain.__name__, (plain,), {"__call__": call, "__module__": plain.__module__})

@@ -232,7 +232,7 @@ class Prompter:
         template = self._template(request)
         more = request.template_variables
         if any(images_of(messages)):
-            messages = with_places(messages, self._sight(), template)
+            messages, template = with_places(messages, self._sight(), template)
         if template is None:
             if more:
                 raise no_such_variable(next(iter(more)))

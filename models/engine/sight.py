@@ -24,9 +24,10 @@ class Sight(Protocol):
 
     @property
     def by_template(self) -> bool:
-        """Whether the chat template writes the marker for ``{"type": "image"}``.
+        """Whether the chat template writes the marker for ``{"type": "image"}``, untold.
 
-        Else it is put into the text of the message, where the picture was.
+        Else it is told the marker, if it asks for that; if not, the marker is put into the text
+        of the message, where the picture was.
         """
         ...
 
@@ -47,12 +48,14 @@ class Sight(Protocol):
 
 def with_places(
     messages: tuple[Message, ...], sight: Sight, template: ChatTemplate | None
-) -> tuple[Message, ...]:
-    """Return messages whose texts cannot be taken for a picture's place.
+) -> tuple[tuple[Message, ...], ChatTemplate | None]:
+    """Return messages whose texts cannot be taken for a picture's place, and their template.
 
     Where the template does not write the marker, it stands in them where a picture was.
     """
-    by_template = sight.by_template and template is not None and template.takes_pictures
+    by_template = template is not None and template.takes_pictures(known=sight.by_template)
+    if template is not None:
+        template = template.with_image_token(sight.marker)
 
     def part(each: Part) -> Part:
         match each:
@@ -69,7 +72,8 @@ def with_places(
             case _:
                 return each
 
-    return tuple(replace(each, parts=tuple(map(part, each.parts))) for each in messages)
+    placed = tuple(replace(each, parts=tuple(map(part, each.parts))) for each in messages)
+    return placed, template
 
 
 def pieces_of(text: str, sight: Sight, pictures: Sequence[Picture]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ again in another lawful form (``turns.py``).
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any, TypeAlias
@@ -83,8 +83,7 @@ _FORMS: tuple[Rewrite, ...] = (
 class ChatTemplate:
     """A compiled template. Any thread may render with it.
 
-    ``bos_token`` and ``eos_token`` are what the template's variables of those names
-    stand for.
+    ``bos_token`` and ``eos_token`` are what the template's variables of those names stand for.
 
     Raises:
         LoadFailed: the source is not a Jinja template.
@@ -107,10 +106,14 @@ class ChatTemplate:
         except (TemplateError, SyntaxError, RecursionError, ValueError, TypeError) as error:
             raise LoadFailed(f"The model's chat template cannot be read: {error}.") from None
 
-    @property
-    def takes_pictures(self) -> bool:
-        """Whether it writes the places of pictures itself."""
-        return self._dialect.takes_parts
+    def takes_pictures(self, *, known: bool) -> bool:
+        """Whether it writes the places of pictures, whose token is ``known`` to it or asked for."""
+        return self._dialect.takes_parts and (known or "image_token" in self._dialect.variables)
+
+    def with_image_token(self, token: str) -> "ChatTemplate":
+        told = copy(self)
+        told._tokens = {**self._tokens, "image_token": token}
+        return told
 
     def beside(self, source: str) -> "ChatTemplate":
         """Return another template of the same model. Raises LoadFailed."""

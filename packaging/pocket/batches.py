@@ -50,6 +50,9 @@ class Reader:
         rows = [self._row(each.ids, one) for each, one in zip(encoded, made, strict=True)]
         return [each for each in rows if len(each.tokens) <= LONGEST]
 
+    def row(self, dialogue: Dialogue) -> Row:
+        return self._row(self.tokenizer.encode(render(self._template, dialogue)).ids, dialogue)
+
     def _row(self, tokens: list[int], dialogue: Dialogue) -> Row:
         starts = [
             index + 1 + len(self._speaks)

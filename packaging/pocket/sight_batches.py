@@ -44,7 +44,9 @@ class SightReader:
         self._fonts = fonts
 
     def batch(self, dice: Dice, size: int) -> SightBatch:
-        scenes = [scene(dice, self._fonts) for _ in range(size)]
+        return self.seen(dice, [scene(dice, self._fonts) for _ in range(size)])
+
+    def seen(self, dice: Dice, scenes: list[Scene]) -> SightBatch:
         side = self._shape.side
         return SightBatch(
             torch.from_numpy(np.stack([roughly(dice, each.image, side) for each in scenes])),

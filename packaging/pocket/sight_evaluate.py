@@ -1,26 +1,31 @@
-"""Shows the finished model pictures that training never had, on both engines; prints a table.
+"""Shows the finished model pictures that training never had, on both engines; prints two tables.
 
     sight_evaluate.py [--pictures N] [--fonts FOLDER]
 
-A question a picture, through all of the program that a person's question goes through. FOLDER
-has the .ttf files that numbers are printed in, beside Pillow's own. Run by the product's own
-environment, as evaluate.py is.
+A question a picture, put in each way in which a chat can have the two, with thinking off and on,
+through all of the program that a person's question goes through. FOLDER has the .ttf files that
+numbers are printed in, beside Pillow's own. Run by the product's own environment, as evaluate.py
+is.
 """
 
 # pyright: strict
 
 import argparse
 import tempfile
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from queue import SimpleQueue
 
-from sight_figures import fonts, scene
-from sight_questions import exchanges
+import talk
+from sight_figures import Scene, fonts, scene
+from sight_questions import Exchange, exchanges
+from sight_wordings import INTRODUCTIONS
 from words import Dice
 
 from app.services import open_everything
+from models import chat
 from models.chat import GenerateRequest, Image, Message, Origin, SamplingParams, Text
 from models.events import Event, Failed, Finished, TextDelta
 from models.residency import Residency
@@ -29,37 +34,74 @@ HELD_OUT = 70_000_001  # a seed that training has not seen
 LONGEST_REPLY = 60  # tokens
 GOAL, AGREEMENT_GOAL = 90, 95  # per cent
 GREEDY = SamplingParams(temperature=0.0, repeat_penalty=1.0)
+WAYS = ("before", "behind", "between", "after talk", "second question", "second picture")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    png: bytes
-    question: str
-    answer: str
+class Asked:
+    """A question after one picture, and the same in a chat."""
+
     kind: str
+    answer: str
+    ways: dict[str, tuple[Message, ...]]
 
 
-def held_out(count: int, with_fonts: list[str]) -> list[Shown]:
+@dataclass(frozen=True, slots=True)
+class Row:
+    asked: Asked
+    way: str
+    thinking: bool
+    replies: tuple[str, ...]  # of each engine
+
+    def right(self, engine: int) -> bool:
+        return self.replies[engine] == self.asked.answer
+
+    @property
+    def same(self) -> bool:
+        return len(set(self.replies)) == 1
+
+
+def held_out(count: int, with_fonts: list[str]) -> list[Asked]:
     dice = Dice(HELD_OUT)
-    shown: list[Shown] = []
-    while len(shown) < count:
-        each = scene(dice, with_fonts)
-        question, answer = exchanges(dice, each)[0]
-        file = BytesIO()
-        each.image.save(file, "PNG")
-        shown.append(Shown(file.getvalue(), question, answer, kind_of(question)))
-    return shown
+    return [asked(dice, with_fonts) for _ in range(count)]
 
 
-def kind_of(question: str) -> str:
-    kinds = ("color", "count", "number", "place", "shape")
-    return next(kind for kind in kinds if kind in question)
+def asked(dice: Dice, with_fonts: list[str]) -> Asked:
+    shown, earlier = scene(dice, with_fonts), scene(dice, with_fonts)
+    image, found = picture(shown), exchanges(dice, shown)
+    one, other = found[0], found[-1]
+    question = Text(one.question)
+    before = Message("user", (image, question))
+    behind = Message("user", (question, image))
+    ways = {
+        "before": (before,),
+        "behind": (behind,),
+        "between": (Message("user", (Text(dice.pick(INTRODUCTIONS)), image, question)),),
+        "after talk": (*talked(dice), behind),
+        "second question": (*answered(image, other), chat.user(one.question)),
+        "second picture": (*answered(picture(earlier), exchanges(dice, earlier)[0]), before),
+    }
+    return Asked(one.kind, one.answer, ways)
 
 
-def ask(residency: Residency, model: str, shown: Shown) -> str:
-    parts = (Image(shown.png), Text(shown.question))
+def picture(scene: Scene) -> Image:
+    file = BytesIO()
+    scene.image.save(file, "PNG")
+    return Image(file.getvalue())
+
+
+def talked(dice: Dice) -> tuple[Message, ...]:
+    turn = talk.easy(dice)
+    return chat.user(turn.asked), chat.assistant(turn.reply)
+
+
+def answered(image: Image, exchange: Exchange) -> tuple[Message, ...]:
+    return Message("user", (image, Text(exchange.question))), chat.assistant(exchange.answer)
+
+
+def ask(residency: Residency, model: str, prompt: tuple[Message, ...], *, thinking: bool) -> str:
     request = GenerateRequest(
-        model=model, prompt=(Message("user", parts),), sampling=GREEDY, max_tokens=LONGEST_REPLY
+        model=model, prompt=prompt, thinking=thinking, sampling=GREEDY, max_tokens=LONGEST_REPLY
     )
     events: SimpleQueue[Event] = SimpleQueue()
     residency.submit(request, events.put, origin=Origin("command", client="sight_evaluate"))
@@ -74,40 +116,40 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--fonts", type=Path)
     options = parser.parse_args()
-    asked = held_out(options.pictures, fonts(options.fonts))
+    everything = [
+        (each, way, thinking)
+        for each in held_out(options.pictures, fonts(options.fonts))
+        for way in WAYS
+        for thinking in (False, True)
+    ]
     replies: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as home, open_everything(Path(home)) as services:
         for model in services.store.list():
             if model.builtin:
                 replies[model.kind] = [
-                    ask(services.residency, str(model.name), each) for each in asked
+                    ask(services.residency, str(model.name), each.ways[way], thinking=thinking)
+                    for each, way, thinking in everything
                 ]
-    show(asked, replies)
-
-
-def show(asked: list[Shown], replies: dict[str, list[str]]) -> None:
-    print(f"{'':14}" + "".join(f"{kind:>18}" for kind in replies))
-    for kind in sorted({each.kind for each in asked}):
-        print(
-            f"{kind:14}" + "".join(_share(_right(asked, each, kind)) for each in replies.values())
-        )
-    everything = [_right(asked, each) for each in replies.values()]
-    print(f"{'right':14}" + "".join(map(_share, everything)) + f"   goal {GOAL} %")
-    if len(replies) > 1:
-        same = [one == other for one, other in zip(*replies.values(), strict=True)]
-        print(f"{'same answer':14}{_share(same)}   goal {AGREEMENT_GOAL} %")
-
-
-def _right(asked: list[Shown], said: list[str], kind: str = "") -> list[bool]:
-    return [
-        each.answer == reply
-        for each, reply in zip(asked, said, strict=True)
-        if kind in ("", each.kind)
+    rows = [
+        Row(*row, said)
+        for row, said in zip(everything, zip(*replies.values(), strict=True), strict=True)
     ]
+    show(rows, list(replies), lambda row: f"{row.way}{', thinking' * row.thinking}")
+    show(rows, list(replies), lambda row: row.asked.kind)
+    print(f"goal: {GOAL} % right in each way, {AGREEMENT_GOAL} % the same on both")
 
 
-def _share(right: list[bool]) -> str:
-    return f"{sum(right):>6}/{len(right)} {100 * sum(right) / len(right):5.1f} %"
+def show(rows: list[Row], engines: list[str], name: Callable[[Row], str]) -> None:
+    print(f"\n{'':26}" + "".join(f"{each:>19}" for each in (*engines, "the same")))
+    for kind in dict.fromkeys(map(name, rows)):
+        of_kind = [row for row in rows if name(row) == kind]
+        shares = [share(row.right(each) for row in of_kind) for each in range(len(engines))]
+        print(f"{kind:26}" + "".join(shares) + share(row.same for row in of_kind))
+
+
+def share(each: Iterable[bool]) -> str:
+    good = list(each)
+    return f"{sum(good):>8}/{len(good)} {100 * sum(good) / len(good):5.1f} %"
 
 
 if __name__ == "__main__":

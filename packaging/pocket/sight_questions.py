@@ -7,11 +7,29 @@ it has learned that of texts. So the eyes put what they see in just such words, 
 # pyright: strict
 
 from collections import Counter
+from dataclasses import dataclass, replace
 
 from sight_figures import Figure, Scene
+from sight_wordings import (
+    COLOR,
+    COLOR_OF,
+    COUNT,
+    DESCRIPTION,
+    NUMBER,
+    PLACE,
+    PLACE_OF,
+    SHAPE,
+    typed,
+)
 from words import Dice
 
-Exchange = tuple[str, str]  # a question, its answer
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    kind: str
+    question: str
+    answer: str
+
 
 WIDTHS = (9, 9, 12, 4)  # tokens of each pair; what is left of them, and a missing pair, is commas
 END = ". "
@@ -44,28 +62,48 @@ def _pairs(scene: Scene) -> list[str]:
 
 
 def exchanges(dice: Dice, scene: Scene) -> list[Exchange]:
-    """Return what can be asked, in no order."""
+    """Return what can be asked, in no order; nothing to which there would be two answers."""
     figures = scene.figures
-    color = dice.pick(["What is the color?", "Tell me the color."])
     if scene.number:
-        return dice.shuffled([
-            (dice.pick(["What is the number?", "Tell me the number."]), scene.number),
-            (color, figures[0].color),
-        ])  # fmt: skip
-    found = [(dice.pick(["What is the count?", "Tell me the count."]), str(len(figures)))]
-    if len(figures) == 1:
-        (one,) = figures
-        found.append((color, one.color))
-        found.append((dice.pick(["What is the shape?", "Tell me the shape."]), one.name))
-        found.append((dice.pick(["What is the place?", "Tell me the place."]), place_of(one)))
-    elif len(figures) <= MOST_TOLD:
-        shapes = Counter(each.name for each in figures)
-        found += [
-            (f"What color is the {each.name}?", each.color)
-            for each in figures
-            if shapes[each.name] == 1
+        asked = dice.pick(DESCRIPTION if dice.chance(0.2) else NUMBER)
+        found = [
+            Exchange("number", asked, scene.number),
+            Exchange("color", _color(dice, "number"), figures[0].color),
         ]
-    return dice.shuffled(found)
+    elif len(figures) == 1:
+        found = [_count(dice, figures), *_of_one(dice, figures[0])]
+    else:
+        found = [_count(dice, figures)]
+        if len(figures) <= MOST_TOLD:
+            found += _of_several(dice, figures)
+    return dice.shuffled([replace(each, question=typed(dice, each.question)) for each in found])
+
+
+def _count(dice: Dice, figures: tuple[Figure, ...]) -> Exchange:
+    return Exchange("count", dice.pick(COUNT), str(len(figures)))
+
+
+def _of_one(dice: Dice, one: Figure) -> list[Exchange]:
+    where = dice.pick(PLACE_OF).format(one.name) if dice.chance(0.2) else dice.pick(PLACE)
+    return [
+        Exchange("color", _color(dice, one.name), one.color),
+        Exchange("shape", dice.pick(SHAPE), one.name),
+        Exchange("shape", dice.pick(DESCRIPTION), one.name),
+        Exchange("place", where, place_of(one)),
+    ]
+
+
+def _of_several(dice: Dice, figures: tuple[Figure, ...]) -> list[Exchange]:
+    names = Counter(each.name for each in figures)
+    return [
+        Exchange("color of one", dice.pick(COLOR_OF).format(each.name), each.color)
+        for each in figures
+        if names[each.name] == 1
+    ]
+
+
+def _color(dice: Dice, of: str) -> str:
+    return dice.pick(COLOR_OF).format(of) if dice.chance(0.2) else dice.pick(COLOR)
 
 
 def place_of(figure: Figure) -> str:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 FORM = {
     "type": "object",
-    "properties": {"colour": {"enum": ["red", "blue"]}, "count": {"type": "integer", "maximum": 9}},
+    "properties": {"colour": {"enum": ["red", "blue"]}, "count": {"enum": [1, 2, 3]}},
     "required": ["colour", "count"],
     "additionalProperties": False,
 }
@@ -56,7 +56,7 @@ def drawn(colour: str, width: int = 90) -> str:
 def asked(*pictures: str, **changes: Any) -> dict[str, Any]:
     parts = [{"type": "image_url", "image_url": f"data:;base64,{each}"} for each in pictures]
     said = {"role": "user", "content": [*parts, {"type": "text", "text": "What is it?"}]}
-    return {"model": "eyes", "messages": [said], "temperature": 0, "max_tokens": 40, **changes}
+    return {"model": "eyes", "messages": [said], "temperature": 0, "max_tokens": 60, **changes}
 
 
 def right(text: str) -> bool:

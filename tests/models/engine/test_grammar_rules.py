@@ -65,6 +65,21 @@ def test_a_schema_without_them_is_left_to_llguidance() -> None:
         ({"type": "integer", "multipleOf": 7, "maximum": -1}, ["-7"], ["0", "7", "-1"]),
         ({"type": "integer", "multipleOf": 2, "minimum": -1, "maximum": 4}, ["0", "2"], ["-1"]),
         ({"type": ["number", "null", "string"], "maxLength": 2}, ["-1.5", "null"], ['"abc"']),
+        (
+            {"type": "string", "pattern": r"^a\n[^x/]$"},
+            [r'"a\nb"', r'"a\n\""', r'"a\n\\"', r'"a\n\t"', '"a\\né"'],
+            [r'"a\nx"', r'"a\n/"', r'"a\n"', '"a\nb"', r'"a\u000ab"', r'"a\nbb"'],
+        ),
+        (
+            {"type": "string", "pattern": r'^(?i:\tK\x01)(?s:.)[\w"]{2}(?:"|\\)$'},
+            [r'"\tk\u0001\n\"ü\\"', r'"\tK\u0001 ab\""'],
+            [r'"\Tk\u0001 ab\""', r'"\tk\u0001 a-\""', r'"\tk\u0001 abc"'],
+        ),
+        (
+            closed({"p": {"type": "string", "pattern": "^[^/]+/$"}}, "p"),
+            ['{"p": "a\\"/"}', '{"p": "b\\n/"}'],
+            ['{"p": "a"}', '{"p": "/"}', '{"p": "a/b/"}', '{"p": a/}'],
+        ),
         (closed({"a": NUMBER, "b": NUMBER}), ["{}", '{"b": -1}', '{"a": 1, "b": 2}'], ['{"c": 1}']),
         (
             closed({"a": NUMBER, "é\n": NUMBER, "c": NUMBER}, "é\n"),

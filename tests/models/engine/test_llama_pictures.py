@@ -432,6 +432,24 @@ def test_a_picture_counts_as_many_tokens_as_llama_cpp_reads(tmp_path: Path):
         assert len(told) == pytest.approx(len(known), rel=0.1)
 
 
+def test_the_tiles_of_a_picture_are_counted_before_the_model_is_loaded(tmp_path: Path):
+    with child(tmp_path, "internvl") as (process, sight):
+        tokenizer = LlamaTokenizer(process, read_template(FOLDER / MODEL))
+        guessed = guessed_sight(of_folder(tmp_path), tokenizer, "")
+        assert guessed is not None
+        told, known = (
+            [
+                len(each.tokens(("", " ?"), (read_picture(drawn(*size)),), tokenizer))
+                for size in ((40, 30), (100, 50), (110, 220), (700, 600))
+            ]
+            for each in (guessed, sight)
+        )
+
+    # What stands round a picture is no one token for this model.
+    surplus = known[0] - told[0]
+    assert [each + surplus for each in told] == known
+
+
 def test_a_picture_whose_tokens_look_at_each_other_is_read_at_once(tmp_path: Path, rocket: bytes):
     told: list[Any] = []
     for changes in ({}, {"chunk_tokens": 512}, {"chunk_tokens": 64}):

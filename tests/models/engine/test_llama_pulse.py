@@ -19,6 +19,7 @@ from models.model import Files
 from tests.fakes import a_model, a_spec
 
 POCKET_FILE = next((Path(__file__).parents[3] / "resources/pocket").rglob("pocket.gguf"))
+PROJECTOR = next(POCKET_FILE.parent.glob("mmproj*.gguf")).name
 WORKER = """
 import http.server, json, sys, time
 
@@ -27,6 +28,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.end_headers()
+        if self.path == "/tokenize":
+            return self.wfile.write(b'{{"tokens": []}}')
         for count in range(1, 4):
             chunk = {{"tokens_predicted": count, "tokens": [5], "content": "x", "stop": False}}
             self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\\n\\n")
@@ -55,7 +58,8 @@ class StandIn:
 
     def open(self, *, then: str = "pass", loads: bool = True) -> LlamaBackend:
         self._path.write_text(WORKER.format(then=then, loads=loads))
-        model = replace(a_model("odd"), files=Files(POCKET_FILE.parent, POCKET_FILE.name))
+        files = Files(POCKET_FILE.parent, POCKET_FILE.name, PROJECTOR)
+        model = replace(a_model("odd"), files=files)
         self.backends.append(open_llama(a_spec(model), threading.Event().set))
         return self.backends[-1]
 
@@ -79,7 +83,13 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
 def run(backend: LlamaBackend, seconds: float = 20, pictures: tuple[Picture, ...] = ()) -> None:
     """Load it and run a sequence, for as long as it goes well."""
     until(backend.load)
-    work = Work(tokens=(1, 2), max_tokens=9, sampling=SamplingParams(), pictures=pictures)
+    work = Work(
+        tokens=(1, 2),
+        max_tokens=9,
+        sampling=SamplingParams(),
+        pictures=pictures,
+        pieces=("See ", " there") if pictures else (),
+    )
     backend.insert({1: work})
 
     def is_over() -> bool:
@@ -108,7 +118,7 @@ def test_a_child_may_look_at_a_picture_for_as_long_as_it_does_something(
     pictures = (Picture(b"", 1, 1, "0" * 64),)
 
     with pytest.raises(AssertionError, match="never came true"):
-        run(stand_in.open(then="pass"), 2, pictures)
+        run(stand_in.open(then="pass"), 1.5, pictures)
     with pytest.raises(ModelCrashed, match="'odd:latest' stopped answering"):
         run(stand_in.open(then="time.sleep(1)"), pictures=pictures)
 

@@ -21,6 +21,13 @@ PARTS = ChatTemplate(
     "{% endif %}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
 )
 
+FIRST = ChatTemplate(
+    "{% for m in messages %}[{{ m.role }}]{% if m.content is string %}{{ m.content }}{% else %}"
+    "{% for p in m.content if p.type == 'image' %}{{ image_token }}{% endfor %}"
+    "{% for p in m.content if p.type == 'text' %}{{ p.text }}{% endfor %}"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+
 
 def image(width: int = 3) -> Image:
     file = BytesIO()
@@ -58,6 +65,19 @@ def test_pictures_stand_where_they_were(template: ChatTemplate, by_template: boo
     assert "See ### and ##!" in written(prompt)
     assert [each.width for each in prompt.pictures] == [3, 2]
     assert len(prompt.pieces) == 3 and prompt.pieces[1] == " and "
+
+
+@pytest.mark.parametrize("by_template", [True, False])
+def test_a_template_that_asks_what_stands_for_a_picture_places_them_itself(by_template: bool):
+    prompt = prompter(FIRST, by_template=by_template).prepare(asked(SEEN))
+
+    assert "[user]#####See  and !" in written(prompt)
+    assert [each.width for each in prompt.pictures] == [3, 2]
+
+
+def test_what_stands_for_a_picture_is_not_for_a_request_to_say():
+    with pytest.raises(InvalidRequest, match="image_token"):
+        prompter(FIRST).prepare(asked(SEEN, template_variables={"image_token": "#"}))
 
 
 def test_a_model_without_a_template_has_places_for_them_too():
