@@ -1,7 +1,7 @@
-"""A picture's way through a vision tower, a piece at a time, so that others go on between.
+"""A picture's way through a vision tower, some layers at a time, so that others go on between.
 
-mlx computes nothing before it must: the whole way is laid out at once, and what each part of a
-layer gives is computed in its turn.
+mlx computes nothing before it must: the whole way is laid out at once, and what each layer gives
+is computed in its turn.
 """
 
 import sys
@@ -18,10 +18,8 @@ Module: TypeAlias = Any
 Array: TypeAlias = Any
 """An mlx.core.array."""
 
-# A turn takes no less, where parts are quicker: each costs a step of those who decode.
+# A turn takes no less, where layers are quicker: each costs a step of those who decode.
 _TURN_SECONDS = 0.02
-# Parts are computed together where one would take less of that: waiting for each costs time too.
-_LEAST_SHARE = 0.25
 _LANGUAGE = "language_model"
 
 _Made = TypeVar("_Made")
@@ -32,10 +30,10 @@ class Tower:
 
     def __init__(self, mx: ModuleType, vision: Module) -> None:
         self._mx = mx
-        self._given: list[Array] = []  # by the parts of layers, since the way began
-        for part in _parts_of_layers(vision):
-            part.__class__ = _telling(_kind(part))
-            part.tell = self._given.append
+        self._given: list[Array] = []  # by the layers, since the way began
+        for layer in _layers(vision):
+            layer.__class__ = _telling(_kind(layer))
+            layer.tell = self._given.append
         _compute_later(mx, _kind(vision))
 
     def lay_out(
@@ -55,50 +53,31 @@ class Way(Generic[_Made]):
         self._mx = mx
         self._steps = steps
         self._made = made
-        self._at_once = 1
 
     def go_on(self) -> _Made | None:
-        """Compute the next parts; None: there are more."""
-        began = monotonic()
+        """Compute the next layers; None: there are more."""
+        until = monotonic() + _TURN_SECONDS
         while self._steps:
-            before = monotonic()
-            for _ in range(min(self._at_once, len(self._steps)) - 1):
-                self._steps.popleft()  # the last of them needs it
             self._mx.eval(self._steps[0])
             self._steps.popleft()
-            now = monotonic()
-            if now - before < _LEAST_SHARE * _TURN_SECONDS:
-                self._at_once *= 2
-            elif now - before > _TURN_SECONDS:
-                self._at_once = 1
-            if self._steps and now - began >= _TURN_SECONDS:
+            if self._steps and monotonic() >= until:
                 return None
         return self._made
 
 
-def _parts_of_layers(node: Any) -> Iterator[Module]:  # noqa: ANN401 - a module, or of what it is
-    """Of all layers that stand in a row of their kind, outside of the part that reads text."""
+def _layers(node: Any) -> Iterator[Module]:  # noqa: ANN401 - a module, or what one is made of
+    """Those that stand in a row of their kind, outside of the part that reads text."""
     if isinstance(node, dict):  # as a module is
         for name, inner in cast("dict[str, Any]", node).items():
             if name != _LANGUAGE:
-                yield from _parts_of_layers(inner)
+                yield from _layers(inner)
     elif isinstance(node, list):
         row = cast("list[Any]", node)
-        alike = len(row) > 1 and isinstance(row[0], dict) and len(set(map(type, row))) == 1
-        for inner in row:
-            yield from _parts(inner) if alike else _parts_of_layers(inner)
-
-
-def _parts(node: Any) -> Iterator[Module]:  # noqa: ANN401 - likewise
-    """A module, and all that it is made of."""
-    if isinstance(node, list):
-        for inner in cast("list[Any]", node):
-            yield from _parts(inner)
-    elif isinstance(node, dict):
-        if callable(cast("object", node)):
-            yield node
-        for inner in list(cast("dict[str, Any]", node).values()):
-            yield from _parts(inner)
+        if len(row) > 1 and isinstance(row[0], dict) and len(set(map(type, row))) == 1:
+            yield from row
+        else:
+            for inner in row:
+                yield from _layers(inner)
 
 
 def _kind(module: Module) -> type[Any]:
@@ -111,7 +90,7 @@ def _first(given: Any) -> Array:  # noqa: ANN401 - what a layer gives: an array,
 
 @cache
 def _telling(plain: type[Any]) -> type[Any]:
-    """Return a kind of module that tells what it gives."""
+    """Return a kind of layer that tells what it gives."""
 
     def call(self: Any, *inputs: Any, **more: Any) -> Any:  # noqa: ANN401 - as the layer has it
         given: Any = plain.__call__(self, *inputs, **more)
