@@ -95,7 +95,7 @@ def _parts(node: Any) -> Iterator[Module]:  # noqa: ANN401 - likewise
         for inner in cast("list[Any]", node):
             yield from _parts(inner)
     elif isinstance(node, dict):
-        if callable(node):
+        if callable(cast("object", node)):
             yield node
         for inner in list(cast("dict[str, Any]", node).values()):
             yield from _parts(inner)

@@ -35,7 +35,7 @@ FEW = settings(
 MODEL = "scripted"  # else a request ends where its model is looked for
 NEVER = {500, 501, 502, 504, 507}
 
-# What no field takes, and what some take: each field is given three of them.
+# What no field takes, and what some take: each field is given two of them.
 ODD = (
     None, True, False, 0, -1, 7, 0.5, -1e308, 10**25, "", "a", "\0é\U0001f600", "-1", "1h", "auto",
     [], [None], [[]], [""], [-1], [{}], {}, {"": None}, {"type": "a"}, {"type": 1}, {"a": [{}]},
@@ -98,7 +98,7 @@ def test_whatever_stands_in_a_field_is_answered(serving: ObligingServing, family
     odd = cycle(ODD)
     for route in family.routes:
         for row in route.rows:
-            for value in islice(odd, 3):
+            for value in islice(odd, 2):
                 body = body_with(route.path, row)
                 _put(body, row.name, value)
                 check(serving.ask(route.method, path_of(route), body), (route.path, body))
