@@ -36,7 +36,9 @@ class Learner:
         nn.init.zeros_(self.sight.projector.linear_2.weight)
         self.pointer = nn.Linear(shape.width, sum(map(len, KNOWN.values())))
         # Matrices learn from fewer pictures by Muon than by AdamW.
-        inside = [each for each in self.sight.tower.layers.parameters() if each.ndim > 1]
+        inside: list[Tensor] = [
+            each for each in self.sight.tower.layers.parameters() if each.ndim > 1
+        ]
         known = {id(each) for each in inside}
         everything = [*self.sight.parameters(), *self.pointer.parameters()]
         rest = [each for each in everything if id(each) not in known]

@@ -69,7 +69,8 @@ class ListenTrainer:
         return torch.stack(losses).sum() / sum(each.weights.sum() for each in batch.heard)
 
     def with_pictures(self, batch: ChatBatch, made: Tensor) -> Iterator[tuple[Heard, Tensor]]:
-        return zip(batch.heard, made.split([each.pictures for each in batch.heard]), strict=True)
+        counts = [each.pictures for each in batch.heard]
+        return zip(batch.heard, torch.split(made, counts), strict=True)
 
     def through(self, heard: Heard, pictures: Tensor) -> Tensor:
         x = self.text.embed_tokens(heard.tokens[:, :-1])
@@ -84,8 +85,8 @@ class ListenTrainer:
         for heard, pictures in self.with_pictures(batch, self.learner.sight(batch.seen.pictures)):
             best = self.text.logits(self.through(heard, pictures)).argmax(-1)
             good = (best == heard.tokens[:, 1:]) | (heard.weights[:, 1:] == 0)
-            for each in good.all(-1).tolist():
-                right[next(rows).kind].append(each)
+            for each in good.all(-1):
+                right[next(rows).kind].append(bool(each))
         return ", ".join(f"{kind} {sum(each)}/{len(each)}" for kind, each in sorted(right.items()))
 
 
