@@ -81,7 +81,9 @@ class Calls:
             self.close,
         )
         found = [tag for text in texts for tag in _TAG.findall(text)]
-        return tuple(dict.fromkeys((*self.begins, *found, *filter(None, [self.end]))))
+        # A bracket is a token in any vocabulary, and not only where it ends calls.
+        ends = (self.end,) if len(self.end) > 1 else ()
+        return tuple(dict.fromkeys((*self.begins, *found, *ends)))
 
 
 PLACES = re.compile(r"\{(name|arguments|parameters|id|index|key|string|value)\}")

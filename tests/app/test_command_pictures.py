@@ -79,6 +79,7 @@ def test_no_more_of_a_huge_file_is_read_than_tells_that_it_is_too_large(folder: 
 
     (huge,) = taken_from("./huge.png").images
 
+    assert isinstance(huge.source, bytes)
     assert len(huge.source) == MOST_BYTES + 1
 
 

@@ -386,10 +386,10 @@ class FullDisk(Records):
 
     full = True
 
-    def put(self, chat: str, parent: str | None, turn: Turn) -> "Future[None]":
+    def put(self, chat: str, parent: str | None, turn: Turn) -> "Future[Turn]":
         if not self.full:
             return super().put(chat, parent, turn)
-        done: Future[None] = Future()
+        done: Future[Turn] = Future()
         done.set_exception(NotKept("database or disk is full."))
         return done
 
