@@ -92,7 +92,12 @@ class _Reader:
                 return self._take(_REPEAT)[0]
             case "^" | "$":
                 raise _NotRead
-        self._at += 1
+            case _:
+                self._at += 1
+                return self._sign(sign)
+
+    def _sign(self, sign: str) -> str:
+        """Read what is a sign long, and is taken."""
         match sign:
             case ".":
                 every = "s" in self._flags[-1]
