@@ -15,6 +15,9 @@
 #                 (newer versions too: make lock UPGRADE=--upgrade)
 
 PYTHON ?= python3
+# Each of the many processes that tests and clients start would else compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 STAMP := .venv/.installed
 
