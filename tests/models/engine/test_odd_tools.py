@@ -7,7 +7,6 @@ import pytest
 from models import chat
 from models.chat import Message, Text, Tool, ToolCall, ToolResult
 from models.engine.template import ChatTemplate
-from models.errors import InvalidRequest
 from models.model_family import family_of
 from tests.conftest import TESTDATA
 from tests.odd_tools import NAMES, SCHEMAS
@@ -54,9 +53,8 @@ def test_every_lawful_schema_is_rendered(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", ["Apertus-8B-Instruct", "MiniMax-M2"])
-def test_a_result_of_no_call_is_refused_with_its_place(family: str) -> None:
-    with pytest.raises(InvalidRequest, match="the tool's at place 1: "):
-        template(family).render((result("1", "SUN"), ASKED), (WEATHER,))
+def test_a_result_of_no_call_is_told_where_a_template_refuses_it(family: str) -> None:
+    assert "SUN" in template(family).render((result("1", "SUN"), ASKED), (WEATHER,))
 
 
 def test_who_stumbles_over_a_schema_is_given_it_plainly() -> None:
