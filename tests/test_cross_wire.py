@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.services import Services, api_server, open_everything
-from models.engine.installed import has_mlx
+from tests.engines import needs_mlx
 
 HOST = "127.0.0.1"
 SYSTEM, QUESTION = "You tell stories.", "Tell me a story about a dog."
@@ -18,7 +18,6 @@ SAMPLING = {"temperature": 1.5, "top_k": 40, "min_p": 0.01, "repeat_penalty": 1.
 MOST_TOKENS = 24
 MESSAGES = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}]
 
-needs_mlx = pytest.mark.skipif(not has_mlx(), reason="MLX is not installed here")
 
 # Of each family: the path, the body without its model, and where the answer has its text.
 FAMILIES: dict[str, tuple[str, dict[str, Any], Callable[[Any], str]]] = {

@@ -14,6 +14,7 @@ from benchmarks.schema_generator import FORMATS, Generator
 from benchmarks.schemas import answers
 from models.chat import LoadRequest
 from models.engine.installed import has_mlx
+from tests.engines import needs_mlx
 from tests.fakes import A_TEST
 from tests.listener import Listener
 
@@ -30,7 +31,6 @@ SCHEMA = {
 }
 QUESTION = [{"role": "user", "content": "Give me JSON about Paris."}]
 
-needs_mlx = pytest.mark.skipif(not has_mlx(), reason="MLX is not installed here")
 both_engines = pytest.mark.parametrize(
     "model", ["pocket", pytest.param("pocket:mlx", marks=needs_mlx)]
 )

@@ -12,7 +12,7 @@ from app.services import api_server, open_everything
 from benchmarks.forms import BERN, FORM, PARIS, WEATHER
 from benchmarks.wire_words import Answer, Question
 from benchmarks.wires import WIRES, Wire
-from models.engine.installed import has_mlx
+from tests.engines import needs_mlx
 from tests.gguf_bytes import changed
 from tests.running import POCKET_GGUF, POCKET_MLX
 
@@ -20,7 +20,6 @@ ASKS = '"<|im_start|>assistant\\n" if add_generation_prompt'
 THINKS = '"<|im_start|>assistant\\n<think>\\n" if add_generation_prompt'
 
 every_wire = pytest.mark.parametrize("wire", WIRES, ids=[each.name for each in WIRES])
-needs_mlx = pytest.mark.skipif(not has_mlx(), reason="MLX is not installed here")
 # What a wire says does not depend on the engine: benchmarks/forms.py asks both on all.
 every_wire_and_engine = pytest.mark.parametrize(
     ("wire", "model"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.services import api_server, open_everything
-from models.engine.installed import has_mlx
+from tests.engines import both_engines
 from tests.patches import PATCH, allows
 
 Json = dict[str, Any]
@@ -20,17 +20,6 @@ SHORT = PATCH.replace("change+", "change ~ 1..2").replace("added+", "added ~ 1..
 SHORT = SHORT.replace("(place | line)+", "line ~ 1..2").replace("/(.*)/", "/.{1,12}/?")
 SHORT = SHORT.replace("/(.+)/", "/.{1,12}/")
 ASKED = 'Write a patch that says "it\'s \\ and\ttabs" in a new file.'
-
-both_engines = pytest.mark.parametrize(
-    "model",
-    [
-        "pocket:latest",
-        pytest.param(
-            "pocket:mlx",
-            marks=pytest.mark.skipif(not has_mlx(), reason="MLX is not installed here"),
-        ),
-    ],
-)
 
 
 @pytest.fixture(scope="module")

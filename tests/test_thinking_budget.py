@@ -10,9 +10,9 @@ import pytest
 from app.services import Services, open_everything
 from models import chat
 from models.chat import GenerateRequest, JsonSchema, SamplingParams, Tool, ToolChoice
-from models.engine.installed import has_mlx
 from models.events import FinishReason
 from models.reply import Reply
+from tests.engines import both_engines
 from tests.fakes import A_TEST
 from tests.listener import Listener
 
@@ -25,17 +25,6 @@ CITY: dict[str, Any] = {
 }
 WEATHER = Tool("get_weather", "Get the weather in a city", CITY)
 CLOSING = 4  # tokens of what ends a thought, at the most
-
-both_engines = pytest.mark.parametrize(
-    "model",
-    [
-        "pocket:latest",
-        pytest.param(
-            "pocket:mlx",
-            marks=pytest.mark.skipif(not has_mlx(), reason="MLX is not installed here"),
-        ),
-    ],
-)
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ import pytest
 
 from app.chat.session import ChatSession, State
 from app.services import Services, api_server, open_everything
-from models.engine.installed import has_mlx
 from models.hub import Hub
 from models.resident import Resident
 from tests.conftest import REPOSITORY
+from tests.engines import needs_mlx
 from tests.hub_server import FakeHub, running
 
 POCKET = REPOSITORY / "resources/pocket"
@@ -24,7 +24,6 @@ HOST = "127.0.0.1"
 # So hot that a reply is long: the end of the turn is as likely as any other token.
 HOT = {"temperature": 50.0, "top_k": 0, "top_p": 1.0, "num_predict": 200}
 
-needs_mlx = pytest.mark.skipif(not has_mlx(), reason="MLX is not installed here")
 both_engines = pytest.mark.parametrize(
     "model", ["pocket", pytest.param("pocket:mlx", marks=needs_mlx)]
 )

@@ -28,6 +28,7 @@ from models.errors import InvalidRequest
 from models.events import Failed, Finished, FinishReason, Last
 from models.reply import Reply
 from tests.conftest import TESTDATA
+from tests.engines import both_engines, needs_mlx
 from tests.fakes import A_TEST
 from tests.listener import Listener
 
@@ -52,11 +53,7 @@ TIME = Tool(
 BERN = chat.user("What is the weather in Bern?")
 TWO_CITIES = chat.user("What is the weather in Bern and in Paris?")
 
-needs_mlx = pytest.mark.skipif(not has_mlx(), reason="MLX is not installed here")
 needs_tinychat = pytest.mark.skipif(not TESTDATA.is_dir(), reason="no test data here")
-both_engines = pytest.mark.parametrize(
-    "model", ["pocket:latest", pytest.param("pocket:mlx", marks=needs_mlx)]
-)
 # One of which no tag is a token.
 every_model = pytest.mark.parametrize(
     "model",
