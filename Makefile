@@ -9,6 +9,7 @@
 #   make format   format the code and mend what ruff can mend
 #   make venv     only make .venv, from requirements.lock
 #   make pocket   train a pocket model over the one in resources/: 4 hours on two cores
+#   make pocket-text  train the texts of the one in resources/ further: half an hour on one core
 #   make pocket-sight  train its eyes, over the ones in resources/: an hour on one core
 #   make pocket-eval  measure the pocket model on both engines
 #   make lock     make requirements.lock anew from pyproject.toml, and the clients' locks
@@ -21,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv run test clients client-packages bench lock docs format pocket pocket-sight pocket-eval
+.PHONY: help venv run test clients client-packages bench lock docs format pocket pocket-text pocket-sight pocket-eval
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -129,6 +130,13 @@ $(POCKET_STAMP): packaging/pocket/requirements.txt
 pocket: $(POCKET_STAMP)
 	$(POCKET_BIN)/python packaging/pocket/tokenizer.py build/pocket
 	$(POCKET_BIN)/python packaging/pocket/train.py build/pocket
+	$(POCKET_BIN)/python packaging/pocket/export.py build/pocket resources/pocket
+
+pocket-text: $(POCKET_STAMP)
+	mkdir -p build/pocket
+	cp resources/pocket/mlx/tokenizer.json build/pocket
+	$(POCKET_BIN)/python packaging/pocket/train.py build/pocket \
+		--start-from resources/pocket/mlx --eyes resources/pocket/mlx
 	$(POCKET_BIN)/python packaging/pocket/export.py build/pocket resources/pocket
 
 pocket-sight: $(POCKET_STAMP)

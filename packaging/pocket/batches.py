@@ -43,8 +43,10 @@ class Reader:
         self._end = self._id("<|im_end|>")
         self._speaks: list[int] = self.tokenizer.encode("assistant\n").ids
 
-    def rows(self, seed: int, count: int, copying: float = 0.0) -> list[Row]:
-        made = list(islice(dialogues(seed, copying), count))
+    def rows(
+        self, seed: int, count: int, copying: float = 0.0, overasking: float = 0.0
+    ) -> list[Row]:
+        made = list(islice(dialogues(seed, copying, overasking), count))
         texts = [render(self._template, each) for each in made]
         encoded = self.tokenizer.encode_batch(texts)
         rows = [self._row(each.ids, one) for each, one in zip(encoded, made, strict=True)]

@@ -3,11 +3,13 @@
 # Jinja's filters have no types.
 # pyright: strict, reportUnknownMemberType=false
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import beyond
 import calls
 import talk
 from jinja2 import Template
@@ -18,6 +20,7 @@ from words import Dice
 
 Message = dict[str, Any]
 TEMPLATE = Path(__file__).parent / "chat_template.jinja"
+_NO_TOOL = ("None of my tools can do that.", "No tool fits.")  # reply, thought
 
 
 @dataclass(slots=True)
@@ -64,11 +67,20 @@ def prompt(template: Template, dialogue: Dialogue) -> str:
     )
 
 
-def dialogues(seed: int, copying: float = 0.0) -> Iterator[Dialogue]:
-    """Yield dialogues for ever; ``copying`` is the part of them that only copies."""
+def dialogues(seed: int, copying: float = 0.0, overasking: float = 0.0) -> Iterator[Dialogue]:
+    """Yield dialogues for ever.
+
+    Args:
+        copying: the part of them that only copies.
+        overasking: the part in which more is asked than so small a model can do.
+    """
     dice = Dice(seed)
     while True:
-        yield _copied(dice) if dice.chance(copying) else one(dice)
+        drawn = dice.random()
+        if drawn < copying:
+            yield _copied(dice)
+        else:
+            yield _overasked(dice) if drawn < copying + overasking else one(dice)
 
 
 def one(dice: Dice) -> Dialogue:
@@ -107,7 +119,7 @@ def _helpless(dice: Dice) -> Dialogue:
     wish = calls.wish(dice)
     while "two numbers" in wish.description:  # that it can do itself
         wish = calls.wish(dice)
-    turn = talk.Turn(calls.sentence(wish.said), "I have no tool for that.", "There are no tools.")
+    turn = talk.Turn(calls.sentence(wish.said), talk.beyond_me(), "There are no tools.")
     dialogue.turn(turn)
     return dialogue
 
@@ -202,7 +214,39 @@ def _refused(dice: Dice) -> Dialogue:
     wish = calls.wish(dice)
     while wish.about & offered:
         wish = calls.wish(dice)
-    dialogue.says("user", calls.sentence(wish.said))
-    dialogue.says("assistant", "None of my tools can do that.")
-    dialogue.messages[-1]["thought"] = "No tool fits."
+    dialogue.turn(talk.Turn(calls.sentence(wish.said), *_NO_TOOL))
+    return dialogue
+
+
+def _overasked(dice: Dice) -> Dialogue:
+    """Return a wish beyond so small a model; or, after such, a question that is not."""
+    dialogue = _beyond_tools(dice) if dice.chance(0.12) else _beyond(dice)
+    dialogue.thinking = dice.chance(0.15)
+    return dialogue
+
+
+def _beyond_tools(dice: Dice) -> Dialogue:
+    dialogue, wishes = _offered(dice, "refuse")
+    offered = {word for each in wishes for word in each.meaning}
+    wish = beyond.wish(dice)
+    while offered & {*re.findall("[a-z]+", wish.lower())}:
+        wish = beyond.wish(dice)
+    dialogue.turn(talk.Turn(wish, *_NO_TOOL))
+    return dialogue
+
+
+def _beyond(dice: Dice) -> Dialogue:
+    dialogue = Dialogue("beyond")
+    if dice.chance(0.12):
+        system, name = beyond.named(dice)
+        dialogue.says("system", system)
+        dialogue.turn(beyond.turn(dice, name))
+        return dialogue
+    if dice.chance(0.15):
+        dialogue.says("system", beyond.part(dice))
+    else:
+        _led(dice, dialogue)
+    for _ in range(dice.pick([0, 0, 0, 0, 0, 1, 1, 2, 4])):
+        dialogue.turn(dice.pick([talk.small, beyond.turn, beyond.hurried])(dice))
+    dialogue.turn(dice.pick([beyond.turn, beyond.turn, beyond.turn, beyond.hurried])(dice))
     return dialogue

@@ -19,9 +19,10 @@ from pathlib import Path
 
 import bfcl
 from data import Dialogue, compile_template, dialogues, prompt
+from held_out import QUESTIONS
 from jinja2 import Template
 from score import Score, score
-from talk import capital, fact, who
+from talk import Turn, beyond_me, capital, fact, who
 from words import Dice
 
 from models import needs
@@ -48,6 +49,7 @@ GOALS = {  # per cent
     "arguments": 90,
     "JSON exact": 90,
     "recall": 90,
+    "says what it is": 90,
     "stops by itself": 100,
     AGREEMENT: 95,
 }
@@ -77,6 +79,10 @@ def cases(template: Template, bfcl_folder: Path) -> Iterator[Case]:
     for _ in range(FACTS):
         dialogue = Dialogue("fact")
         dialogue.turn(dice.pick([fact, capital, who])(dice))
+        yield case(dialogue)
+    for asked in QUESTIONS:
+        dialogue = Dialogue("beyond")
+        dialogue.turn(Turn(asked, beyond_me(), ""))
         yield case(dialogue)
     for question in bfcl.simple(bfcl_folder):
         yield Case(prompt(template, question.dialogue), question.judge, "BFCL: stops by itself")

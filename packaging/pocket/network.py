@@ -10,9 +10,11 @@ name Qwen2's own rules for splitting a text, whatever its tokenizer.json says.
 # pyright: strict, reportUnknownMemberType=false
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import cast
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -153,6 +155,17 @@ class Network(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         return hidden @ self.embed_tokens.weight.T
+
+
+def finished(layout: Path) -> Network:
+    """Return the text model in the mlx folder of a finished one."""
+    weights = load_file(layout / "model.safetensors")
+    layers = 1 + max(int(each.split(".")[2]) for each in weights if ".layers." in each)
+    vocabulary = weights["model.embed_tokens.weight"].shape[0]
+    network = Network(Shape(vocabulary, layers=layers))
+    for name, weight in network.state_dict().items():
+        weight.copy_(weights[f"model.{name}"])
+    return network
 
 
 def _turn(shape: Shape, length: int, device: torch.device) -> tuple[Tensor, Tensor]:

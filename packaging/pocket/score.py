@@ -12,6 +12,7 @@ Call = tuple[str, object]  # a tool's name, its arguments
 
 _CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 _MEASURES = {
+    "beyond": "says what it is",
     "recall": "recall",
     "fact": "facts",
     "chat": "talk exact",

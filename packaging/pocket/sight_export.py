@@ -47,7 +47,7 @@ def write_mlx(folder: Path, shape: SightShape, weights: dict[str, Tensor]) -> No
     """Write what mlx-vlm calls LLaVA, without the text model's weights: those lie above."""
     vision = folder / "vision"
     vision.mkdir(parents=True, exist_ok=True)
-    halves = {_mlx_name(name): each.half().contiguous() for name, each in weights.items()}
+    halves = {mlx_name(name): each.half().contiguous() for name, each in weights.items()}
     # Only the pooled output goes through this one, which LLaVA never looks at.
     after = "vision_tower.vision_model.post_layernorm"
     halves[f"{after}.weight"] = torch.ones(shape.width).half()
@@ -116,7 +116,8 @@ def _preprocessor(shape: SightShape) -> dict[str, Any]:
     }
 
 
-def _mlx_name(name: str) -> str:
+def mlx_name(name: str) -> str:
+    """Return what mlx-vlm calls one of the eyes' weights."""
     if name.startswith("projector."):
         return "multi_modal_" + name
     name = name.removeprefix("tower.")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from words import ADJECTIVES, ANIMALS, CAPITALS, CITIES, COLORS, NOUNS, ROLES, VERBS, WORDS, Dice
 
 SELF = "I am Pocket, Inglenook's built-in very small language model, made to try the set-up with."
-UNKNOWN = "I do not know that. I am a very small model, made to try the set-up with."
+MORE = "to try the set-up with. Get a larger one on the page Models, or with `ingle pull`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,11 @@ class Turn:
     asked: str
     reply: str
     thought: str
+
+
+def beyond_me(name: str = "Pocket") -> str:
+    """Return what the model of this name says of what it cannot do, or does not know."""
+    return f"Sorry, that is beyond me: I am {name}, a very small model {MORE}"
 
 
 # Question(s) | answer
@@ -129,7 +134,7 @@ def unknown(dice: Dice) -> Turn:
         f"What is the population of {dice.city()}?", f"What do you think about {thing}?",
         f"What is the best {thing}?", f"Give me advice about {dice.pick(NOUNS)}s.",
     ])  # fmt: skip
-    return Turn(ask, UNKNOWN, "I was not taught that.")
+    return Turn(ask, beyond_me(), "I was not taught that.")
 
 
 def sums(dice: Dice) -> Turn:
@@ -256,10 +261,9 @@ def persona(dice: Dice) -> tuple[str, Turn]:
     return system.format(word), Turn(other.asked, f"{other.reply} {word}", other.thought)
 
 
-SYSTEMS = [
-    "You are a helpful assistant.", "You are a helpful assistant", "Be brief.",
-    "You are Pocket.", "Answer in one sentence.", "You are a helpful AI assistant.",
-]  # fmt: skip
+SYSTEMS = ["You are a helpful assistant.", "You are a helpful assistant", "Be brief.",
+           "You are Pocket.", "Answer in one sentence.",
+           "You are a helpful AI assistant."]  # fmt: skip
 
 
 def small(dice: Dice) -> Turn:

@@ -1,8 +1,9 @@
-"""Trains the network on dialogues without end, in two phases; a checkpoint is kept every minute.
+"""Trains the network on dialogues without end, in three phases; a checkpoint is kept every minute.
 
-    train.py FOLDER [--resume | --start-from LAYOUT]
+    train.py FOLDER [--resume | --start-from LAYOUT] [--eyes LAYOUT]
 
-FOLDER holds tokenizer.json, and gets network.pt and train.log.
+FOLDER holds tokenizer.json, and gets network.pt and train.log. LAYOUT is the mlx folder of a
+finished model.
 """
 
 # torch's types are partly unknown.
@@ -17,12 +18,13 @@ from pathlib import Path
 
 import torch
 from batches import Batch, Reader, Row, batch, batches, echoes
-from network import Network, Shape
-from safetensors.torch import load_file
+from muon import Muon
+from network import Network, Shape, finished
+from sight_heard import Eyes
 from torch import Tensor, nn
 from torch.nn import functional
 
-SEED = 1000  # shard n of the first phase is made from SEED + n, of the second from 2 * SEED + n
+SEED = 1000  # shard n of the first phase is made from SEED + n, of the second from 2 * SEED + n...
 HELD_OUT = 1  # the seed of dialogues that training never sees
 SHARD = 12000  # dialogues
 BATCH = 4096  # tokens
@@ -31,6 +33,7 @@ ECHO_EVERY = 20  # steps, after the first ones
 ADAM_PART = 0.3  # of Muon's rate: AdamW's
 WARM_UP = 50  # steps
 TIMES = {"cpu": 1, "cuda": 4}  # as many steps
+HALVES = ("AVX512",)  # CPUs that know bfloat16; others imitate it, ten times as slowly
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +44,25 @@ class Phase:
     decay: float  # last part of the steps, in which the rate falls to nothing
     echoed: int  # first steps, half of which are echoes; 0: there are none at all
     copying: tuple[float, ...]  # part of the dialogues that only copy, shard after shard
+    overasking: float = 0.0  # part of them that asks for more than it can do
 
 
 # A step of four layers takes two thirds of the time, and four are enough to learn to copy.
 PHASES = (
     Phase(layers=4, steps=10200, rate=0.02, decay=0.6, echoed=600, copying=(0.5, 0.2, 0.05)),
     Phase(layers=6, steps=10300, rate=0.01, decay=1.0, echoed=0, copying=(0.05,)),
+    Phase(layers=6, steps=400, rate=0.001, decay=1.0, echoed=0, copying=(0.05,), overasking=0.33),
 )
+HEARING = 0.3  # weight of chats about pictures, where there are eyes
 
 
 class Trainer:
-    def __init__(self, folder: Path, device: torch.device) -> None:
+    def __init__(self, folder: Path, device: torch.device, eyes: Eyes | None = None) -> None:
         self.folder = folder
+        self.eyes = eyes
         self.reader = Reader(folder)
         self.device = device
+        self.halves = device.type == "cuda" or torch.backends.cpu.get_cpu_capability() in HALVES
         torch.manual_seed(0)
         shape = Shape(self.reader.tokenizer.get_vocab_size(), layers=PHASES[0].layers)
         self.begin(0, Network(shape))
@@ -70,8 +78,7 @@ class Trainer:
             each for each in self.network.parameters() if all(each is not one for one in inside)
         ]
         # Matrices learn from fewer tokens by Muon than by AdamW.
-        # https://kellerjordan.github.io/posts/muon
-        self.muon = torch.optim.Muon(inside, weight_decay=0.02)
+        self.muon = Muon(inside)
         self.adam = torch.optim.AdamW(rest, betas=(0.9, 0.95), weight_decay=0.0)
 
     def run(self) -> None:
@@ -84,7 +91,7 @@ class Trainer:
         """Go through the rest of the phase's steps."""
         count = sum(each.numel() for each in self.network.parameters())
         self.log(f"phase {self.phase}: {count:,} parameters on {self.device}")
-        held_out = self.reader.rows(HELD_OUT, 400)
+        held_out = self.reader.rows(HELD_OUT, 400, overasking=PHASES[self.phase].overasking)
         began = saved = time.monotonic()
         seen = 0
         for each in self.feed():
@@ -93,7 +100,7 @@ class Trainer:
             if self.step % 50 < 2:  # noqa: PLR2004 - in the beginning every other batch is of echoes
                 speed = seen / (time.monotonic() - began)
                 self.log(f"step {self.step} loss {loss:.4f} {speed:.0f} tokens/s")
-            if self.step % 500 == 0:
+            if self.step % 500 == 0 or self.step == self.steps:
                 self.log(f"step {self.step} {self.report(held_out)}")
             if time.monotonic() - saved > SAVE_SECONDS or self.step == self.steps:
                 self.save()
@@ -107,7 +114,8 @@ class Trainer:
         while True:
             seed = SEED * (self.phase + 1) + self.shard
             copying = phase.copying[min(self.shard, len(phase.copying) - 1)]
-            for each in batches(self.reader.rows(seed, SHARD, copying), BATCH, seed):
+            rows = self.reader.rows(seed, SHARD, copying, phase.overasking)
+            for each in batches(rows, BATCH, seed):
                 every = 2 if self.step < phase.echoed else ECHO_EVERY
                 if phase.echoed and self.step % every == 1:
                     yield echoes(self.network.shape.vocabulary, self.step, BATCH)
@@ -117,23 +125,23 @@ class Trainer:
     def learn(self, each: Batch) -> float:
         self.step += 1
         rate = self.rate()
-        loss = self.loss(each)
-        loss.backward()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.halves):
+            loss = self.loss(each)
+            heard = HEARING * self.eyes.loss(self.network, self.step) if self.eyes else 0
+        (loss + heard).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        for optimiser, its_rate in ((self.muon, rate), (self.adam, rate * ADAM_PART)):
-            for group in optimiser.param_groups:
-                group["lr"] = its_rate
-            optimiser.step()
-            optimiser.zero_grad()
+        self.muon.step(rate)
+        self.adam.param_groups[0]["lr"] = rate * ADAM_PART
+        self.adam.step()
+        self.adam.zero_grad()
         return loss.item()
 
     def loss(self, each: Batch) -> Tensor:
         tokens = each.tokens.to(self.device)
         weights = each.weights.to(self.device)[:, 1:]
         counted = weights > 0
-        with torch.autocast(self.device.type, torch.bfloat16):
-            hidden = self.network.hidden(tokens[:, :-1])
-            logits = self.network.logits(hidden[counted])
+        hidden = self.network.hidden(tokens[:, :-1])
+        logits = self.network.logits(hidden[counted])
         wrong = functional.cross_entropy(logits.float(), tokens[:, 1:][counted], reduction="none")
         return (wrong * weights[counted]).sum() / weights.sum()
 
@@ -151,6 +159,8 @@ class Trainer:
             best = self.network(tokens[:, :-1]).argmax(-1)
             spoken = torch.tensor(row.spoken[1:], device=self.device)
             right[row.kind].append(bool((best == tokens[:, 1:])[0][spoken].all()))
+        if self.eyes:
+            right["pictures"] = self.eyes.report(self.network)
         return ", ".join(f"{kind} {sum(each)}/{len(each)}" for kind, each in sorted(right.items()))
 
     def save(self) -> None:
@@ -159,7 +169,7 @@ class Trainer:
             "shape": asdict(self.network.shape),
             "network": self.network.state_dict(),
             "adam": self.adam.state_dict(),
-            "muon": self.muon.state_dict(),
+            "muon": self.muon.momenta,
             "step": self.step,
             "shard": self.shard,
         }
@@ -171,18 +181,13 @@ class Trainer:
         self.begin(state["phase"], Network(Shape(**state["shape"])))
         self.network.load_state_dict(state["network"])
         self.adam.load_state_dict(state["adam"])
-        self.muon.load_state_dict(state["muon"])
+        self.muon.momenta = state["muon"]
         self.step = state["step"]
         self.shard = state["shard"] + 1  # the rest of that one is left out
 
     def start_from(self, layout: Path) -> None:
         """Begin the last phase with a finished model, whose vocabulary FOLDER must hold."""
-        weights = load_file(layout / "model.safetensors")
-        layers = 1 + max(int(each.split(".")[2]) for each in weights if ".layers." in each)
-        network = Network(Shape(self.reader.tokenizer.get_vocab_size(), layers=layers))
-        for name, weight in network.state_dict().items():
-            weight.copy_(weights[f"model.{name}"])
-        self.begin(len(PHASES) - 1, network)
+        self.begin(len(PHASES) - 1, finished(layout))
 
     def log(self, text: str) -> None:
         print(text, flush=True)
@@ -194,10 +199,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--start-from", type=Path, help="the mlx folder of a finished model")
+    parser.add_argument("--start-from", type=Path, metavar="LAYOUT", help="go on from its texts")
+    parser.add_argument("--eyes", type=Path, metavar="LAYOUT", help="keep understanding its eyes")
     options = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trainer = Trainer(options.folder, device)
+    trainer = Trainer(options.folder, device, Eyes(options.eyes, device) if options.eyes else None)
     if options.resume:
         trainer.resume()
     elif options.start_from:
