@@ -65,10 +65,17 @@ def named(dice: Dice) -> tuple[str, str]:
 
 def hurried(dice: Dice) -> Turn:
     """Return a question that is not beyond it, as people type it in haste."""
-    known = dice.pick(
-        [talk.fact, talk.fact, talk.capital, talk.who, talk.sums, talk.emoji, talk.story]
-    )
-    turn = known(dice)
+    known = [
+        _greeting,
+        talk.fact,
+        talk.fact,
+        talk.capital,
+        talk.who,
+        talk.sums,
+        talk.emoji,
+        talk.story,
+    ]
+    turn = dice.pick(known)(dice)
     asked = turn.asked
     if dice.chance(0.3) and " named " not in asked:  # names are said as they were written
         asked = asked.lower()
@@ -77,6 +84,10 @@ def hurried(dice: Dice) -> Turn:
     if dice.chance(0.1):
         asked = asked.rstrip("?.!") + dice.pick(THANKS)
     return replace(turn, asked=asked.rstrip("?.!") if dice.chance(0.3) else asked)
+
+
+def _greeting(dice: Dice) -> Turn:
+    return talk.fact(dice, talk.GREETINGS)
 
 
 def part(dice: Dice) -> str:

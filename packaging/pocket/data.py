@@ -248,5 +248,5 @@ def _beyond(dice: Dice) -> Dialogue:
         _led(dice, dialogue)
     for _ in range(dice.pick([0, 0, 0, 0, 0, 1, 1, 2, 4])):
         dialogue.turn(dice.pick([talk.small, beyond.turn, beyond.hurried])(dice))
-    dialogue.turn(dice.pick([beyond.turn, beyond.turn, beyond.turn, beyond.hurried])(dice))
+    dialogue.turn(dice.pick([beyond.turn, beyond.turn, beyond.hurried])(dice))
     return dialogue

@@ -7,7 +7,7 @@ name Qwen2's own rules for splitting a text, whatever its tokenizer.json says.
 """
 
 # torch's types are partly unknown.
-# pyright: strict, reportUnknownMemberType=false
+# pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,7 @@
 """How well a text model answers after pictures: while its eyes learn, or while it learns itself."""
 
 # torch's types are partly unknown.
-# pyright: strict, reportUnknownMemberType=false
+# pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from collections import defaultdict
 from collections.abc import Iterator

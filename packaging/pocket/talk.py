@@ -88,6 +88,7 @@ Say thank you in French. | Merci !
 Say thank you in German. | Danke!
 """  # noqa: E501
 _FACTS = [line.split(" | ") for line in FACTS.strip().splitlines()]
+GREETINGS = 6  # the first of them
 
 EMOJI = dict(zip(
     "dog cat fox bear frog fish apple banana cherry bread coffee tea star moon sun fire heart "
@@ -97,8 +98,8 @@ EMOJI = dict(zip(
 ))  # fmt: skip
 
 
-def fact(dice: Dice) -> Turn:
-    questions, answer = dice.pick(_FACTS)
+def fact(dice: Dice, among: int | None = None) -> Turn:
+    questions, answer = dice.pick(_FACTS[:among])
     question = dice.pick(questions.split(" / "))
     return Turn(question, answer.replace("\\n", "\n"), "That is easy.")
 

@@ -73,7 +73,7 @@ class Trainer:
         self.steps = PHASES[phase].steps * TIMES[self.device.type]
         self.step = 0
         self.shard = 0
-        inside = [each for each in self.network.layers.parameters() if each.ndim > 1]
+        inside: list[Tensor] = [each for each in self.network.layers.parameters() if each.ndim > 1]
         rest = [
             each for each in self.network.parameters() if all(each is not one for one in inside)
         ]
