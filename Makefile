@@ -9,7 +9,7 @@
 #   make format   format the code and mend what ruff can mend
 #   make venv     only make .venv, from requirements.lock
 #   make pocket   train a pocket model over the one in resources/: 4 hours on two cores
-#   make pocket-text  train the texts of the one in resources/ further: half an hour on one core
+#   make pocket-text  train the texts of the one in resources/ further: an hour on one core
 #   make pocket-sight  train its eyes, over the ones in resources/: an hour on one core
 #   make pocket-eval  measure the pocket model on both engines
 #   make lock     make requirements.lock anew from pyproject.toml, and the clients' locks
