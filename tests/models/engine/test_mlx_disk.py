@@ -186,7 +186,7 @@ def test_a_view_of_a_longer_prompt_is_written_without_the_rest(
     tiny.restart()
 
     (folder,) = remembered(tiny.home)
-    kv_bytes = 400 * 4 * 2 * 2 * 16 * 4  # layers, keys and values, heads, width, float32
+    kv_bytes = 400 * 2 * 2 * 2 * 16 * 4  # layers, keys and values, heads, width, float32
     assert 0 < (folder / "layers.safetensors").stat().st_size - kv_bytes < 4096
     layers, held = tiny.found(LATER)
     assert tiny.answer(LATER, layers, held) == tiny.answer(LATER)
