@@ -68,7 +68,7 @@ types: venv
 		printf '\npyright: %s\n' "$$told"; exit $$code
 
 tests: venv $(JAVASCRIPT)
-	tests/xvfb.sh $(BIN)/python -m pytest -m xvfb
+	tests/xvfb.sh $(BIN)/python -m pytest -m xvfb tests/app
 	$(BIN)/python -m pytest -m 'not xvfb' $(TWO_PROCESSES)
 
 # A virtual environment for each lock: what is in two of them cannot be in one.
