@@ -2,6 +2,8 @@
 #
 #   make run      open the window; without a display, serve the API
 #   make test     format, lint, types and tests: what CI runs
+#   make types    only check types
+#   make tests    only run the tests
 #   make clients  further clients and agent programs of others, against our server: CI runs it too
 #   make client-packages  only install what make clients needs
 #   make bench    measure what we claim in benchmarks/
@@ -54,7 +56,7 @@ JAVASCRIPT := tests/javascript/node_modules/.installed
 	$(NPM) ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-TWO_PROCESSES := --numprocesses=2 --dist=loadfile --max-worker-restart=0
+TWO_PROCESSES := --numprocesses=2 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
 
 test: venv $(JAVASCRIPT)
 	packaging/system-packages test

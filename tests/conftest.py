@@ -35,6 +35,11 @@ def pytest_collection() -> Iterator[None]:
     gc.enable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest goes first: at the end one of two processes would wait for it."""
+    items.sort(key=lambda item: item.path.name != "test_soak.py")
+
+
 @pytest.fixture
 def testdata() -> Path:
     """The folder of real tokenizers, tiny models and published schemas."""
