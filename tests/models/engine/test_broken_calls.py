@@ -12,7 +12,7 @@ from models.markup import CallForm
 from tests.models.engine.test_families import (
     FOUND,
     NASTY,
-    WRITING,
+    ROWS,
     calls,
     random_pieces,
     told,
@@ -21,8 +21,6 @@ from tests.models.engine.test_families import (
 
 pytestmark = pytest.mark.skipif(not FOUND, reason="no chat templates here")
 
-# One template of each row: what is broken is no longer the template's.
-ROWS = list({id(FOUND[name].calls): name for name in WRITING}.values())
 MUTATIONS = ('"', "'", "{", "}", "[", "]", "(", ")", "\\", "\n", "ü", "😀", ",", "=", ":", "<", ">")
 HEADS = ("[TOOL_CALLS]", "<think>", "</think>", "<tool_call>", "```", "<|channel|>", "<|message|>")
 
