@@ -96,6 +96,14 @@ def records(inglenook_home: Path) -> Iterator[Records]:
     opened.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def only_new_objects_may_be_garbage() -> Iterator[None]:
+    """What a file of tests has imported and keeps need not be looked at in the next."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def no_thread_left_behind() -> Iterator[None]:
     """A test that leaves a thread running would fail some other test, far away."""
