@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 POCKET_FOLDER = Path(__file__).parents[3] / "resources/pocket/mlx"
-PROMPT = [3 + place * 37 % 250 for place in range(600)]
+PROMPT = [3 + place * 37 % 250 for place in range(330)]
 LATER = [*PROMPT, 7, 8, 9, 10, 11]
 ANSWER_TOKENS = 12
 GRID = grid_for(on_cpu=True, weights_bytes=0).chunk
@@ -181,13 +181,13 @@ def test_a_view_of_a_longer_prompt_is_written_without_the_rest(
     tiny = machine()
     layers = tiny.read(PROMPT)
     for layer in layers:
-        layer.trim(len(PROMPT) - 1 - 400)
+        layer.trim(len(PROMPT) - 1 - 280)
 
-    tiny.call(tiny.disk.keep, PROMPT[:400], layers, PromptKind.HISTORY, 0)
+    tiny.call(tiny.disk.keep, PROMPT[:280], layers, PromptKind.HISTORY, 0)
     tiny.restart()
 
     (folder,) = remembered(tiny.home)
-    kv_bytes = 400 * 4 * 2 * 2 * 16 * 4  # layers, keys and values, heads, width, float32
+    kv_bytes = 280 * 2 * 2 * 2 * 16 * 4  # layers, keys and values, heads, width, float32
     assert 0 < (folder / "layers.safetensors").stat().st_size - kv_bytes < 4096
     layers, held = tiny.found(LATER)
     assert tiny.answer(LATER, layers, held) == tiny.answer(LATER)
@@ -377,8 +377,9 @@ def test_a_model_finds_what_it_had_read_before_it_was_unloaded(
 
 
 def test_a_long_prompt_is_written_before_anybody_asks_for_the_end(
-    program: Callable[[], Program], tmp_path: Path
+    program: Callable[[], Program], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("models.engine.prefix_cache.LONG_TOKENS", 600)
     first = program()
     first.answer(LATER)
     assert remembered(tmp_path) == []
