@@ -2,6 +2,8 @@
 #
 #   make run      open the window; without a display, serve the API
 #   make test     format, lint, types and tests: what CI runs
+#   make types    only check types
+#   make tests    only run the tests
 #   make clients  further clients and agent programs of others, against our server: CI runs it too
 #   make client-packages  only install what make clients needs
 #   make bench    measure what we claim in benchmarks/
@@ -22,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv run test clients client-packages bench lock docs format pocket pocket-text pocket-sight pocket-eval
+.PHONY: help venv run test types tests clients client-packages bench lock docs format pocket pocket-text pocket-sight pocket-eval
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -55,14 +57,21 @@ JAVASCRIPT := tests/javascript/node_modules/.installed
 	$(NPM) ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-TWO_PROCESSES := --numprocesses=2 --dist=loadfile --max-worker-restart=0
+TWO_PROCESSES := --numprocesses=2 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
 
 test: venv $(JAVASCRIPT)
 	packaging/system-packages test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright --pythonpath $(BIN)/python
-	tests/xvfb.sh $(BIN)/python -m pytest -m xvfb
+	$(MAKE) --no-print-directory --jobs=2 types tests
+
+# Beside the tests, which leave part of two cores idle; told in one piece, and they go first.
+types: venv
+	@told=$$(nice $(BIN)/pyright --pythonpath $(BIN)/python); code=$$?; \
+		printf '\npyright: %s\n' "$$told"; exit $$code
+
+tests: venv $(JAVASCRIPT)
+	tests/xvfb.sh $(BIN)/python -m pytest -m xvfb tests/app
 	$(BIN)/python -m pytest -m 'not xvfb' $(TWO_PROCESSES)
 
 # A virtual environment for each lock: what is in two of them cannot be in one.

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from app.open_files import raise_limit
 from app.settings import Settings, SettingsFile
 from models import builtin
 from models.engine.backend import Backend, LoadSpec
@@ -69,6 +70,7 @@ def open_everything(home: Path) -> Services:
     # A thread that computes in Python (a template, an import) makes every other wait this
     # long for each of its turns, and a token takes several turns on its way to a client.
     sys.setswitchinterval(_SWITCH_SECONDS)
+    raise_limit()
     settings = SettingsFile(home)
     store = Store(home, builtin=builtin.FOLDER)
     store.sweep()

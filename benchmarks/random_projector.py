@@ -1,6 +1,7 @@
 """A projector with random weights in the form of LLaVA's, for a GGUF model of any width.
 
-A picture becomes 576 tokens, whatever its size. It says nothing of it, and takes as long.
+A picture becomes a token a patch, 576 of them, whatever its size. It says nothing of it, and takes
+as long.
 """
 
 # gguf has no complete type stubs.
@@ -15,18 +16,17 @@ import numpy as np
 
 SIDE, PATCH = 336, 14
 WIDTH, FEED_FORWARD, LAYERS, HEADS = 384, 1536, 12, 6  # of ViT-S
-_PATCHES = (SIDE // PATCH) ** 2
 Shapes: TypeAlias = Iterator[tuple[str, tuple[int, ...]]]
 
 
-def write_projector(path: Path, text_width: int, layers: int = LAYERS) -> None:
+def write_projector(path: Path, text_width: int, layers: int = LAYERS, side: int = SIDE) -> None:
     writer = gguf.GGUFWriter(path, "clip")
     writer.add_type("mmproj")
     writer.add_bool("clip.has_vision_encoder", True)
     writer.add_bool("clip.use_gelu", True)
     writer.add_string("clip.projector_type", "mlp")
     numbers = {
-        "image_size": SIDE,
+        "image_size": side,
         "patch_size": PATCH,
         "embedding_length": WIDTH,
         "feed_forward_length": FEED_FORWARD,
@@ -40,7 +40,7 @@ def write_projector(path: Path, text_width: int, layers: int = LAYERS) -> None:
     writer.add_array("clip.vision.image_mean", [0.5, 0.5, 0.5])
     writer.add_array("clip.vision.image_std", [0.5, 0.5, 0.5])
     draw = np.random.default_rng(1)
-    for name, shape in _shapes(text_width, layers):
+    for name, shape in _shapes(text_width, layers, (side // PATCH) ** 2):
         drawn = draw.standard_normal(shape, dtype=np.float32) * np.float32(0.02)
         drawn += np.float32(name.endswith("ln.weight"))
         inner = len(shape) == 2 and not name.startswith("v.position")
@@ -51,10 +51,10 @@ def write_projector(path: Path, text_width: int, layers: int = LAYERS) -> None:
     writer.close()
 
 
-def _shapes(text_width: int, layers: int) -> Shapes:
+def _shapes(text_width: int, layers: int, patches: int) -> Shapes:
     yield "v.class_embd", (WIDTH,)
     yield "v.patch_embd.weight", (WIDTH, 3, PATCH, PATCH)
-    yield "v.position_embd.weight", (_PATCHES + 1, WIDTH)
+    yield "v.position_embd.weight", (patches + 1, WIDTH)
     yield from _linear("v.pre_ln", WIDTH)
     for layer in range(layers):
         block = f"v.blk.{layer}"

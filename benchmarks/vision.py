@@ -5,8 +5,9 @@
 First token with a picture of 1,024 x 1,024 pixels: cold, the same chat a second time, and the
 same picture in a chat that begins in another way. Then two streams run, and a picture comes: a
 step is the median time between two tokens before that. Both engines have a tower of the same size,
-ViT-S's of 336 pixels, which makes 576 tokens of a picture. At last a smaller model reads so many
-other pictures, one after the other, and the memory of each process is looked at meanwhile.
+ViT-S's of 336 pixels, which makes 576 tokens of a picture. At last a smaller model, of 112 pixels
+and 64 tokens, reads so many other pictures, one after the other, and the memory of each process is
+looked at meanwhile, with what it keeps of prompts on purpose, up to what the ledger has promised.
 """
 
 import argparse
@@ -38,18 +39,18 @@ _SIDE = 1024
 _STREAMS = 2
 _WARM_SECONDS = 3.0
 _GAPS = 1000  # the number of the first picture that is read beside streams
-_FEW_LAYERS = 2  # of the tower of the smaller model
+_FEW_LAYERS, _SMALL_SIDE = 2, 112  # of the tower of the smaller model
 _OFTEN = 50  # pictures, after which memory is looked at
 _MIB = 1 << 20
 
 
-def write_llama(folder: Path, shape: Shape, layers: int) -> Path:
+def write_llama(folder: Path, shape: Shape, layers: int, side: int) -> Path:
     write_gguf(folder / "eyes.gguf", shape, CONTEXT_LENGTH)
-    write_projector(folder / "mmproj.gguf", shape.width, layers)
+    write_projector(folder / "mmproj.gguf", shape.width, layers, side)
     return folder / "eyes.gguf"
 
 
-def write_mlx(folder: Path, shape: Shape, layers: int) -> Path:
+def write_mlx(folder: Path, shape: Shape, layers: int, side: int) -> Path:
     # mlx comes with it, which llama.cpp's side has no use for.
     from benchmarks.seeing_configs import CONFIGS, PROCESSORS  # noqa: PLC0415
     from benchmarks.seeing_models import write_seeing  # noqa: PLC0415
@@ -67,21 +68,23 @@ def write_mlx(folder: Path, shape: Shape, layers: int) -> Path:
         "num_hidden_layers": layers,
         "num_attention_heads": random_projector.HEADS,
         "intermediate_size": random_projector.FEED_FORWARD,
-        "image_size": random_projector.SIDE,
+        "image_size": side,
     }
     changes = {
         "text_config": {**told["text_config"], **text},
         "vision_config": {**told["vision_config"], **tower},
     }
-    side = random_projector.SIDE
     size = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
     write_seeing(folder / "eyes", "llava", changes, {**PROCESSORS["llava"], **size})
     return folder / "eyes"
 
 
-# Each writes a model that sees into a folder, with so many layers in its tower, and says what is
-# to be imported.
-MODELS: Mapping[str, Callable[[Path, Shape, int], Path]] = {"llama": write_llama, "mlx": write_mlx}
+# Each writes a model that sees into a folder, with so many layers in its tower, for pictures of so
+# many pixels, and says what is to be imported.
+MODELS: Mapping[str, Callable[[Path, Shape, int, int], Path]] = {
+    "llama": write_llama,
+    "mlx": write_mlx,
+}
 
 
 def picture(number: int) -> bytes:
@@ -134,12 +137,14 @@ class Asker:
             wait(each)
         return median(steps), gap
 
-
-def memory_mib() -> str:
-    """Of this process and of its children."""
-    me = psutil.Process()
-    children = sum(each.memory_info().rss for each in me.children(recursive=True))
-    return f"{me.memory_info().rss / _MIB:.0f} + {children / _MIB:.0f}"
+    def memory_mib(self) -> str:
+        """Of this process and of its children, and of prompts that are kept in them."""
+        me = psutil.Process()
+        children = sum(each.memory_info().rss for each in me.children(recursive=True))
+        residents = self._services.residency.residents()
+        prompts = sum(each.counters.prompt_cache_bytes for each in residents)
+        sizes = (me.memory_info().rss, children, prompts)
+        return "{:.0f} + {:.0f} ({:.0f})".format(*(each / _MIB for each in sizes))
 
 
 def row(asker: Asker, engine: str, rounds: int) -> list[str]:
@@ -168,9 +173,9 @@ def memory_row(asker: Asker, engine: str, pictures: int) -> list[str]:
     found = [engine]
     for number in range(pictures):
         if number % _OFTEN == 0:
-            found.append(memory_mib())
+            found.append(asker.memory_mib())
         asker.seconds(picture(_GAPS * 2 + number), "What?")
-    return [*found, memory_mib()]
+    return [*found, asker.memory_mib()]
 
 
 def main() -> None:
@@ -187,22 +192,20 @@ def main() -> None:
     counts = [str(each) for each in range(0, asked.pictures + 1, _OFTEN)]
     with tempfile.TemporaryDirectory() as folder, open_everything(Path(folder) / "home") as opened:
 
-        def asker(engine: str, name: str, shape: Shape, layers: int) -> Asker:
+        def asker(engine: str, name: str, shape: Shape, layers: int, side: int) -> Asker:
             place = Path(folder) / f"{engine}-{name}"
             place.mkdir()
-            opened.store.import_path(MODELS[engine](place, shape, layers), place.name)
+            opened.store.import_path(MODELS[engine](place, shape, layers, side), place.name)
             return Asker(opened, place.name)
 
-        shape, layers = SHAPES[asked.model], random_projector.LAYERS
-        rows = (
-            row(asker(each, "whole", shape, layers), each, asked.rounds) for each in asked.engines
-        )
+        whole = SHAPES[asked.model], random_projector.LAYERS, random_projector.SIDE
+        rows = (row(asker(each, "whole", *whole), each, asked.rounds) for each in asked.engines)
         if asked.rounds:
             print_table(header, rows)
-        print("MiB of Inglenook + of its children, so many pictures later:\n")
+        print("MiB of Inglenook + of its children (of them prompts), so many pictures later:\n")
+        small = SHAPES["tiny"], _FEW_LAYERS, _SMALL_SIDE
         rows = (
-            memory_row(asker(each, "small", SHAPES["tiny"], _FEW_LAYERS), each, asked.pictures)
-            for each in asked.engines
+            memory_row(asker(each, "small", *small), each, asked.pictures) for each in asked.engines
         )
         print_table(["engine", *counts], rows)
 

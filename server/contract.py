@@ -6,7 +6,7 @@ would not be what was asked, and a *hint*, or a field that nobody knows, is told
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -50,6 +50,11 @@ class Route:
     rows: tuple[Row, ...] = ()  # of the JSON body
     query: tuple[Row, ...] = ()
     streams: bool = False  # where the body asks for it
+    known: frozenset[str] = field(init=False)  # what a body may have
+
+    def __post_init__(self) -> None:
+        known = (re.split(r"[.\[]", row.name, maxsplit=1)[0] for row in self.rows)
+        object.__setattr__(self, "known", frozenset(known))
 
 
 def settle(fields: Fields, route: Route) -> tuple[str, ...]:
@@ -59,6 +64,8 @@ def settle(fields: Fields, route: Route) -> tuple[str, ...]:
         InvalidRequest: one of them is a contract.
     """
     ignored = tuple(dict.fromkeys([*fields.ignored(), *without_row(fields.given(), route)]))
+    if not ignored:
+        return ()
     contracts = {row.name: row for row in route.rows if row.honour is Honour.REFUSED}
     for name in ignored:
         if row := contracts.get(name):
@@ -69,8 +76,7 @@ def settle(fields: Fields, route: Route) -> tuple[str, ...]:
 
 def without_row(body: Json, route: Route) -> list[str]:
     """Return what a route has no row for: a parser of several routes may have read it."""
-    known = {re.split(r"[.\[]", row.name, maxsplit=1)[0] for row in route.rows}
-    return [name for name, value in body.items() if value is not None and name not in known]
+    return [name for name, value in body.items() if value is not None and name not in route.known]
 
 
 # -- What a field may be -------------------------------------------------------

@@ -18,6 +18,7 @@ from hypercorn.config import Config, Sockets
 
 from models.errors import EngineClosed
 from server.app import Api
+from server.connection import end_with_clients
 from server.ports import Listener, listen
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,7 @@ class _Serving:
 
     async def _serve_app(self, app: Api) -> None:
         app.before_serving(self._say_up)
+        end_with_clients()
         config = _Config(self._sockets)
         serving = asyncio.create_task(serve(app, config, shutdown_trigger=self._stopping.wait))
         stopping = asyncio.create_task(self._stopping.wait())

@@ -89,8 +89,8 @@ def watch_queries(app: Quart, read: Container[tuple[str, str]]) -> None:
 
     @app.before_websocket
     async def look_at_handshake() -> None:
-        # No header can tell of them: they can be refused alone.
-        ignored_headers(_given(websocket.args), websocket.headers)
+        if websocket.args and websocket.url_rule is not None:
+            await websocket.accept(ignored_headers(_given(websocket.args), websocket.headers))
 
     @app.after_request
     async def tell(response: Response) -> Response:

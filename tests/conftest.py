@@ -1,9 +1,11 @@
 """What every test stands on: the test data, a home of its own, and no thread left behind."""
 
+import gc
 import os
 import threading
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 # Read when Qt, MLX and huggingface_hub are imported, so set before any of them is.
@@ -24,6 +26,20 @@ TESTDATA = Path(os.environ.get("INGLENOOK_TESTDATA", REPOSITORY.parent / "shared
 SECONDS_TO_END = 5.0
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What thousands of tests are made of is no garbage: nobody who collects looks at it."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest goes first: at the end one of two processes would wait for it."""
+    items.sort(key=lambda item: item.path.name != "test_soak.py")
+
+
 @pytest.fixture
 def testdata() -> Path:
     """The folder of real tokenizers, tiny models and published schemas."""
@@ -41,13 +57,22 @@ def free_port() -> int:
     return port
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for each test: ``tmp_path`` looks at all that there are before it makes one."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def inglenook_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Everything the program writes goes here, and is gone after the test."""
-    home = tmp_path / "inglenook-home"
+def inglenook_home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Everything the program writes goes here."""
+    folder = next(homes)
+    folder.mkdir()
+    home = folder / "inglenook-home"
     monkeypatch.setenv("INGLENOOK_HOME", str(home))
     # Nobody's own models, tokens or proxies decide whether a test passes.
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
+    monkeypatch.setenv("HF_HOME", str(folder / "huggingface"))
     for name in (
         "HF_TOKEN",
         "HF_ENDPOINT",
@@ -69,6 +94,14 @@ def records(inglenook_home: Path) -> Iterator[Records]:
     opened = Records(inglenook_home)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_new_objects_may_be_garbage() -> Iterator[None]:
+    """What a file of tests has imported and keeps need not be looked at in the next."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -654,7 +654,8 @@ class TestLlamaServer:
 
     def test_without_a_model_the_last_is_meant(self, port: int):
         assert self.ask(port, "/models/load", {"model": "pocket"}) == {"success": True}
-        got = self.ask(port, "/infill", {"input_prefix": "1, 2,", "input_suffix": ""})
+        asked = {"input_prefix": "1, 2,", "input_suffix": "", "n_predict": 20}
+        got = self.ask(port, "/infill", asked)
 
         assert got["model"] == "pocket:latest"
         assert got["stop"]

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,17 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Everything in a file that imports something, or is a function."""
+    kinds = ast.Import | ast.ImportFrom | ast.Call | ast.FunctionDef | ast.AsyncFunctionDef
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [each for each in ast.walk(tree) if isinstance(each, kinds)]
+
+
 def imports(path: Path) -> Iterator[str]:
     """Every module that a file imports: at the top, inside a function, or by import_module."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         match node:
             case ast.Import(names):
                 yield from (name.name for name in names)
@@ -149,7 +158,7 @@ def test_no_function_is_longer_than_a_screen(layer: str):
     lengths = {
         f"{module_name(path)}.{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
         for path in sources(layer)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
 

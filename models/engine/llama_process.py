@@ -255,6 +255,8 @@ def _environment(media_marker: str) -> dict[str, str]:
     ours["GGML_NO_BACKTRACE"] = "1"
     # What it does not know for a picture it would hand to an ffprobe that it finds there.
     ours["PATH"] = ""
+    # Of each thread glibc would keep what it has freed: some 160 MiB after 2,000 pictures.
+    ours.setdefault("MALLOC_ARENA_MAX", "2")
     return ours | {"LLAMA_MEDIA_MARKER": media_marker}
 
 

@@ -29,7 +29,7 @@ class Grid:
 
 
 # See docs/decisions/mlx-batches.md.
-_CPU_GRID = Grid(chunk=64, alone=64)
+_CPU_GRID = Grid(chunk=32, alone=32)
 _SMALL_GRID = Grid(chunk=512, alone=2048)
 _LARGE_GRID = Grid(chunk=256, alone=2048)
 _LARGE_BYTES = 4 << 30  # of weights

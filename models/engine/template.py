@@ -13,16 +13,11 @@ from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
-from jinja2 import TemplateError
+from jinja2 import Template, TemplateError
 
 from models.chat import Message, Reasoning, Text, Thinking, Tool, ToolCall, ToolResult
-from models.engine.dialect import dialect_of
-from models.engine.entries import (
-    Entries,
-    functions_and_date,
-    plain_entry,
-    tool_entry,
-)
+from models.engine.dialect import Dialect, dialect_of
+from models.engine.entries import Entries, functions_and_date, plain_entry, tool_entry
 from models.engine.left_out import says_all
 from models.engine.paired import loose_results, new_id, paired
 from models.engine.sandbox import Sandbox, TooMuchWork
@@ -98,10 +93,8 @@ class ChatTemplate:
         if len(source) > _MOST_SOURCE:
             raise LoadFailed("The model's chat template is too long to be one.")
         try:
-            tree = _sandbox().parse(source)
-            self._dialect = dialect_of(tree)
+            self._dialect, self._template = _read(source)
             self._entries = Entries(self._dialect, self.family)
-            self._template = _sandbox().compiled(tree)
             self.writes_bos = "bos_token" in self._dialect.variables
         except (TemplateError, SyntaxError, RecursionError, ValueError, TypeError) as error:
             raise LoadFailed(f"The model's chat template cannot be read: {error}.") from None
@@ -271,6 +264,12 @@ class ChatTemplate:
 @cache
 def _sandbox() -> Sandbox:
     return Sandbox()
+
+
+@lru_cache(32)  # it takes as long as the rest of loading a small model
+def _read(source: str) -> tuple[Dialect, Template]:
+    tree = _sandbox().parse(source)
+    return dialect_of(tree), _sandbox().compiled(tree)
 
 
 def _calls(message: Message) -> list[ToolCall]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -349,12 +349,17 @@ def test_closed_streams_are_no_error():
 
 
 @pytest.mark.parametrize("piped", ["", " \n"])
-def test_without_a_question_nothing_is_asked(piped: str):
-    done = ingle("run", "pocket", stdin=piped)
+def test_without_a_question_nothing_is_asked(
+    piped: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(piped.encode())))
 
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("ingle: There is nothing to ask")
-    assert len(done.stderr.splitlines()) == 1
+    assert cli.main(["run", "pocket"]) == 1
+
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert errors.startswith("ingle: There is nothing to ask")
+    assert len(errors.splitlines()) == 1
 
 
 def test_what_is_piped_in_may_be_in_an_old_encoding():
@@ -458,10 +463,12 @@ def test_a_model_is_pulled_with_a_line_now_and_then(hub: FakeHub, inglenook_home
     assert Store(inglenook_home, builtin=None).find("org/tiny:F16").kind is Kind.LLAMA
 
 
-def test_a_link_from_the_hubs_page_is_pulled(hub: FakeHub, inglenook_home: Path):
-    done = ingle("pull", "https://huggingface.co/org/tiny", HF_ENDPOINT=hub.url)
+def test_a_link_from_the_hubs_page_is_pulled(
+    hub: FakeHub, inglenook_home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert cli.main(["pull", "https://huggingface.co/org/tiny"]) == 0
     assert str(Store(inglenook_home, builtin=None).find("org/tiny").name) == "org/tiny:latest"
 
 
@@ -485,11 +492,13 @@ def test_a_proxy_that_cannot_be_used_is_one_sentence(hub: FakeHub):
     assert "secret" not in done.stderr
 
 
-def test_a_pull_that_cannot_be_is_one_sentence(hub: FakeHub):
-    done = ingle("pull", "org/nothing", HF_ENDPOINT=hub.url)
+def test_a_pull_that_cannot_be_is_one_sentence(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
 
-    assert done.returncode == 1
-    assert done.stderr.startswith("ingle: The hub has no model org/nothing")
+    assert cli.main(["pull", "org/nothing"]) == 1
+    assert capsys.readouterr().err.startswith("ingle: The hub has no model org/nothing")
 
 
 @posix
@@ -700,18 +709,17 @@ def test_what_is_stopped_need_not_be_on_this_disk():
 
 
 @posix
-@pytest.mark.parametrize("host", ["::1", "[::1]"])
-def test_a_server_is_found_at_an_address_of_ipv6(host: str, capsys: pytest.CaptureFixture[str]):
+def test_a_server_is_found_at_an_address_of_ipv6(capsys: pytest.CaptureFixture[str]):
     skip_without("::1")
     port = free_port()
     with started("serve", "--host", "::1", "--port", str(port)) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == f"Inglenook answers on http://[::1]:{port}\n"
 
-        assert cli.main(["ps", "--host", host, "--port", str(port)]) == 0
-        assert cli.main(["stop", "pocket", "--host", host, "--port", str(port)]) == 0
-
-    assert "Stopped pocket." in capsys.readouterr().out
+        for host in ("::1", "[::1]"):
+            assert cli.main(["ps", "--host", host, "--port", str(port)]) == 0
+            assert cli.main(["stop", "pocket", "--host", host, "--port", str(port)]) == 0
+            assert "Stopped pocket." in capsys.readouterr().out
 
 
 def test_what_cannot_be_an_address_is_told(capsys: pytest.CaptureFixture[str]):

@@ -1,5 +1,6 @@
 import json
 import math
+import resource
 import sys
 from pathlib import Path
 
@@ -23,6 +24,18 @@ def load(services: Services) -> Resident:
         heard.end()
     (resident,) = services.residency.residents()
     return resident
+
+
+def test_as_many_files_may_be_open_as_the_system_allows(inglenook_home: Path) -> None:
+    now, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, highest))  # as a Mac has it
+    try:
+        with open_everything(inglenook_home):
+            allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (now, highest))
+
+    assert allowed == (min(10_240, highest), highest)
 
 
 def test_a_setting_that_changes_holds_for_the_next_model_that_is_loaded(

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -89,9 +88,20 @@ class Watched:
         return self._serving.ask(route.method, path, body, headers)
 
 
+@pytest.fixture(autouse=True)
+def no_thread_left_behind() -> None:
+    """The server outlives a test: the fixture below ends it."""
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObligingServing]:
+    serving = ObligingServing(tmp_path_factory.mktemp("home"))
+    yield serving
+    serving.server.stop()
+
+
 @pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Watched]:
-    serving = ObligingServing(tmp_path)
+def watched(monkeypatch: pytest.MonkeyPatch, serving: ObligingServing) -> Watched:
     found = Watched(serving)
     value, raw = Fields.value, Fields.raw
 
@@ -106,8 +116,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Watched
 
     monkeypatch.setattr(Fields, "value", watched_value)
     monkeypatch.setattr(Fields, "raw", watched_raw)
-    yield found
-    serving.server.stop()
+    return found
 
 
 class Asked:
@@ -151,8 +160,7 @@ class Asked:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Asked]:
-    serving = ObligingServing(tmp_path)
+def asked(monkeypatch: pytest.MonkeyPatch, serving: ObligingServing) -> Asked:
     found = Asked(serving)
     text, texts = Query.text, Query.texts
 
@@ -166,8 +174,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Asked]:
 
     monkeypatch.setattr(Query, "text", watched_text)
     monkeypatch.setattr(Query, "texts", watched_texts)
-    yield found
-    serving.server.stop()
+    return found
 
 
 def plain(name: str) -> str:
@@ -183,14 +190,18 @@ def first(name: str) -> str:
 
 
 @pytest.mark.parametrize("path", BY_PATH)
-def test_a_field_is_treated_as_its_row_says(watched: Watched, path: str):
+def test_a_field_is_treated_as_its_row_says_and_one_that_is_read_has_a_row(
+    watched: Watched, path: str
+):
     route = BY_PATH[path]
     wrong: list[object] = []
+    read: set[str] = set()
 
     assert watched.ask(route, BODIES[path]).status == 200
     for row in route.rows:
         body = body_with(path, row)
         answer = watched.ask(route, body)
+        read |= {name for name in watched.read if "." not in name}
         if not is_true(row, answer, watched.read):
             wrong.append((row.name, row.honour, answer.status, answer.body[:200], ignored(answer)))
         if row.honour is Honour.IGNORED:
@@ -199,6 +210,7 @@ def test_a_field_is_treated_as_its_row_says(watched: Watched, path: str):
                 wrong.append((row.name, "strict", strict.status, strict.body[:200]))
 
     assert not wrong
+    assert not without_row(watched, route, read)
 
 
 def is_true(row: Row, answer: Answer, read: set[str]) -> bool:
@@ -214,24 +226,16 @@ def is_true(row: Row, answer: Answer, read: set[str]) -> bool:
             return answer.status == 200 and row.name in ignored(answer)
 
 
-@pytest.mark.parametrize("path", BY_PATH)
-def test_a_field_that_is_read_has_a_row(watched: Watched, path: str):
-    route = BY_PATH[path]
-    rows = {first(row.name) for row in route.rows}
-    read: set[str] = set()
-    for row in route.rows:
-        watched.ask(route, body_with(path, row))
-        read |= {name for name in watched.read if "." not in name}
-    without = read - rows
-    if like := LIKE.get(path):
+def without_row(watched: Watched, route: Route, read: set[str]) -> set[str]:
+    without = read - {first(row.name) for row in route.rows}
+    if like := LIKE.get(route.path):
         # Read for the larger route's sake: here it is told that it has no effect.
         for row in BY_PATH[like].rows:
             if row.name in without and row.honour is not Honour.REFUSED:
-                answer = watched.ask(route, body_with(path, row))
+                answer = watched.ask(route, body_with(route.path, row))
                 assert row.name in ignored(answer), (row.name, answer.body)
                 without.remove(row.name)
-
-    assert not without
+    return without
 
 
 @pytest.mark.parametrize("route", WITH_QUERY, ids=lambda route: route.path)

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ def no_constants(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(providers, "_get_local_constants", Constants)
 
 
+@cache
 def described() -> list[APIOperation]:
     config = schemathesis.Config()
     # For no codec it has no table of all characters to make, which takes seconds.

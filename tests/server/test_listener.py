@@ -6,6 +6,7 @@ import socket
 import threading
 from http.client import HTTPConnection
 
+import psutil
 import pytest
 from quart import request
 
@@ -26,6 +27,15 @@ def make_app() -> Api:
 
     @app.get("/")
     async def root() -> str:
+        return "here"
+
+    @app.get("/tasks")
+    async def tasks() -> str:
+        return str(len(asyncio.all_tasks()))
+
+    @app.get("/slow")
+    async def slow() -> str:
+        await asyncio.sleep(0.05)
         return "here"
 
     @app.post("/length")
@@ -72,6 +82,24 @@ def test_localhost_is_answered_whichever_address_it_means(server):
         connection.request("GET", "/")
         assert connection.getresponse().read() == b"here"
         connection.close()
+
+
+def test_clients_that_have_gone_leave_nothing_open(server, eventually):
+    server.start()
+    tasks, files = int(get(server.ports[0], "/tasks")), open_files()
+
+    for number in range(30):
+        get(server.ports[0])
+        with socket.create_connection((HOST, server.ports[0])) as silent:
+            silent.sendall(b"GET / HT" if number % 2 else b"")
+        with socket.create_connection((HOST, server.ports[0])) as hasty:  # gone before its answer
+            hasty.sendall(b"GET /slow HTTP/1.1\r\nHost: x.local\r\n\r\n")
+
+    eventually(lambda: open_files() <= files and int(get(server.ports[0], "/tasks")) <= tasks)
+
+
+def open_files() -> int:
+    return psutil.Process().num_fds()
 
 
 def test_it_runs_on_a_thread_that_can_be_recognised(server):

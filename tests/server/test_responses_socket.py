@@ -38,6 +38,7 @@ class Client:
         self._texts: list[str] = []
         self._piece = ""
         self.refused = 0
+        self.headers: dict[str, str] = {}  # of the answer to the handshake
         self._accepted = False
         asked = Request(
             host=headers.pop("host", f"{HOST}:{port}"),
@@ -79,8 +80,9 @@ class Client:
         self._wire.receive_data(data)
         for event in self._wire.events():
             match event:
-                case AcceptConnection():
+                case AcceptConnection(extra_headers=headers):
                     self._accepted = True
+                    self.headers = {name.decode().lower(): each.decode() for name, each in headers}
                 case RejectConnection(status_code=status):
                     self.refused = status
                 case TextMessage(data=text, message_finished=finished):
@@ -264,8 +266,18 @@ def test_what_an_address_asks_for_in_vain_is_refused_where_that_is_wanted(
 ):
     port, target = serve().port, "/v1/responses?unheard_of=1"
 
-    assert connect(port, target=target).refused == 0
+    assert connect(port, target=target).headers["x-inglenook-ignored"] == "unheard_of"
+    assert "x-inglenook-ignored" not in connect(port).headers
     assert connect(port, target=target, **{"X-Inglenook-Strict": "1"}).refused == 400
+
+
+@needs_schemas
+def test_what_is_ignored_of_a_message_is_named_in_the_first_event(serve: Serve, connect: Connect):
+    told = connect(serve().port).ask({**CREATE, "unheard_of": 1})
+
+    assert told[0]["headers"] == {"X-Inglenook-Ignored": "unheard_of"}
+    assert not any("headers" in each for each in told[1:])
+    assert [fault for each in told for fault in faults_of_event(each)] == []
 
 
 def test_a_server_stops_with_a_connection_open(serve: Serve, connect: Connect):

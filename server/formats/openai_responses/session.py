@@ -52,10 +52,20 @@ class Session:
             warms_up = body.pop("generate", None) is False
             previous = str(body.get("previous_response_id") or "")
             wanted, before = await self._read(body)
+            headers = ignored_headers(wanted.ignored, websocket.headers)
         except InferenceError as error:
             self._forget(previous)
             yield _error(error)
             return
+        told: Json = {"headers": headers} if headers else {}  # as http would have had them
+        async with aclosing(self._events(wanted, before, warms_up)) as events:
+            async for event in events:
+                yield event | told
+                told = {}
+
+    async def _events(
+        self, wanted: Wanted, before: list[Json], warms_up: bool
+    ) -> AsyncGenerator[Json, None]:
         if warms_up:
             for event in self._warm(wanted, before):
                 yield event
@@ -71,7 +81,6 @@ class Session:
         else:
             kept = await self._archive.look_up(drafted)
         wanted = await asyncio.to_thread(read, drafted, kept)
-        ignored_headers(wanted.ignored, websocket.headers)  # there are none, but for strictness
         return wanted, [*kept.before]
 
     async def _run(self, wanted: Wanted, before: list[Json]) -> AsyncGenerator[Json, None]:

@@ -30,7 +30,7 @@ CHUNK = 32
 _COMMON: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 64,
-    "num_hidden_layers": 4,
+    "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "intermediate_size": 128,
@@ -43,7 +43,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "llama": {"head_dim": 16, "tie_word_embeddings": False},
     # RotatingKVCache and KVCache
     "gemma3_text": {
-        "num_hidden_layers": 6,
+        "num_hidden_layers": 3,
         "head_dim": 16,
         "num_key_value_heads": 1,
         "sliding_window": 32,
@@ -60,7 +60,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "block_ffn_dim_multiplier": 1.0,
         "block_auto_adjust_ff_dim": True,
         "block_ff_dim": 128,
-        "full_attn_idxs": [1, 3],
+        "full_attn_idxs": [1],
     },
     # ArraysCache alone
     "mamba2": {

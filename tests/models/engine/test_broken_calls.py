@@ -12,7 +12,7 @@ from models.markup import CallForm
 from tests.models.engine.test_families import (
     FOUND,
     NASTY,
-    WRITING,
+    ROWS,
     calls,
     random_pieces,
     told,
@@ -21,15 +21,13 @@ from tests.models.engine.test_families import (
 
 pytestmark = pytest.mark.skipif(not FOUND, reason="no chat templates here")
 
-# One template of each row: what is broken is no longer the template's.
-ROWS = list({id(FOUND[name].calls): name for name in WRITING}.values())
 MUTATIONS = ('"', "'", "{", "}", "[", "]", "(", ")", "\\", "\n", "ü", "😀", ",", "=", ":", "<", ">")
 HEADS = ("[TOOL_CALLS]", "<think>", "</think>", "<tool_call>", "```", "<|channel|>", "<|message|>")
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_call_that_is_cut_off_is_marked_and_leaks_nothing(name: str) -> None:
-    text, call = written(name)[-2], calls()[-2]
+    text, call = written(name)[-2], calls(name)[-2]
     for place in range(len(text)):
         found, unread = told(FOUND[name], [text[:place]], (call.tool,))
         named = [each for each in found if isinstance(each, tuple)]
@@ -50,7 +48,7 @@ def json_of(text: str) -> Any:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_text_around_a_call_stays(name: str) -> None:
-    family, text, call = FOUND[name], written(name)[-2], calls()[-2]
+    family, text, call = FOUND[name], written(name)[-2], calls(name)[-2]
     assert family.calls
     if family.calls.bare or family.calls.routed:
         return  # there is none: what an answer begins with is the call, or has a part of its own
@@ -65,14 +63,14 @@ def test_however_a_call_is_mangled_it_is_told_alike_and_nothing_raises(name: str
     chance = random.Random(name)
     tags = tuple(FOUND[name].tags)
     for _ in range(40):
-        place = chance.randrange(len(calls()))
+        place = chance.randrange(len(calls(name)))
         text = written(name)[place]
         for _ in range(chance.randint(1, 4)):
             at, size = chance.randrange(len(text) + 1), chance.choice((0, 1, 5))
             text = text[:at] + chance.choice(("", *MUTATIONS, *HEADS, *tags)) + text[at + size :]
-        whole = told(FOUND[name], [text], (calls()[place].tool,))
+        whole = told(FOUND[name], [text], (calls(name)[place].tool,))
         for pieces in (list(text), list(random_pieces(text, chance))):
-            assert told(FOUND[name], pieces, (calls()[place].tool,)) == whole, text
+            assert told(FOUND[name], pieces, (calls(name)[place].tool,)) == whole, text
 
 
 # -- mlx_lm, which reads whole calls ---------------------------------------------------
@@ -107,7 +105,7 @@ def test_mlx_lm_reads_the_same_but_for_what_is_known(name: str) -> None:
     parse: Any = import_module(f"mlx_lm.tool_parsers.{parser}").parse_tool_call
     row = FOUND[name].calls
     assert row and row.form is not CallForm.HARMONY
-    for text, call in zip(written(name), calls(), strict=True):
+    for text, call in zip(written(name), calls(name), strict=True):
         function = {"name": call.tool.name, "parameters": call.tool.parameters}
         inside = text.removeprefix(row.begin).removesuffix(row.end)
         try:

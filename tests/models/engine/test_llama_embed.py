@@ -204,7 +204,9 @@ def test_documents_are_ranked_by_their_vectors_where_the_model_makes_those(minil
 def test_a_model_that_writes_embeds_meanwhile(residency: Residency):
     writing = Listener()
     ticket = residency.submit(
-        GenerateRequest(model="pocket", prompt="Once upon a time"), writing, origin=A_TEST
+        GenerateRequest(model="pocket", prompt="Once upon a time", max_tokens=300),
+        writing,
+        origin=A_TEST,
     )
     writing.until(TextDelta)
 

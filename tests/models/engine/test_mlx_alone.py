@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
     not has_mlx(), reason="MLX is not installed: pip install -e '.[mlx]'"
 )
 
-PASSAGE = [(place * 29) % VOCABULARY for place in range(40)]
+PASSAGE = [(place * 31) % VOCABULARY for place in range(40)]
 PROMPT = PASSAGE * 3
 SEEDS = (5,)  # drawn, a text goes on to say something new
 

@@ -18,6 +18,7 @@ from models.engine.installed import has_mlx
 from models.engine.mlx import open_mlx
 from models.engine.mlx_disk import MlxDisk, open_mlx_disk
 from models.engine.mlx_library import end_thread, import_library
+from models.engine.mlx_prefill import grid_for
 from models.engine.prefix_cache import Hit
 from models.model import Files, Kind, KvType
 from models.prompt_entry import HEADER, Entry, PromptKind, Stopped
@@ -31,10 +32,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 POCKET_FOLDER = Path(__file__).parents[3] / "resources/pocket/mlx"
-PROMPT = [3 + place * 37 % 250 for place in range(600)]
+PROMPT = [3 + place * 37 % 250 for place in range(330)]
 LATER = [*PROMPT, 7, 8, 9, 10, 11]
 ANSWER_TOKENS = 12
-GRID = 64  # of a model on a CPU
+GRID = grid_for(on_cpu=True, weights_bytes=0).chunk
 
 
 class Machine:
@@ -180,13 +181,13 @@ def test_a_view_of_a_longer_prompt_is_written_without_the_rest(
     tiny = machine()
     layers = tiny.read(PROMPT)
     for layer in layers:
-        layer.trim(len(PROMPT) - 1 - 400)
+        layer.trim(len(PROMPT) - 1 - 280)
 
-    tiny.call(tiny.disk.keep, PROMPT[:400], layers, PromptKind.HISTORY, 0)
+    tiny.call(tiny.disk.keep, PROMPT[:280], layers, PromptKind.HISTORY, 0)
     tiny.restart()
 
     (folder,) = remembered(tiny.home)
-    kv_bytes = 400 * 4 * 2 * 2 * 16 * 4  # layers, keys and values, heads, width, float32
+    kv_bytes = 280 * 2 * 2 * 2 * 16 * 4  # layers, keys and values, heads, width, float32
     assert 0 < (folder / "layers.safetensors").stat().st_size - kv_bytes < 4096
     layers, held = tiny.found(LATER)
     assert tiny.answer(LATER, layers, held) == tiny.answer(LATER)
@@ -376,8 +377,9 @@ def test_a_model_finds_what_it_had_read_before_it_was_unloaded(
 
 
 def test_a_long_prompt_is_written_before_anybody_asks_for_the_end(
-    program: Callable[[], Program], tmp_path: Path
+    program: Callable[[], Program], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("models.engine.prefix_cache.LONG_TOKENS", 600)
     first = program()
     first.answer(LATER)
     assert remembered(tmp_path) == []
@@ -402,7 +404,8 @@ def test_with_a_seed_the_text_after_a_restart_is_the_same(program: Callable[[], 
 def test_with_a_seed_nothing_is_fetched_that_an_answer_wrote(
     program: Callable[[], Program],
 ) -> None:
-    prompt = [*PROMPT, *PROMPT[: 10 * GRID - len(PROMPT) - 4]]  # and the answer goes over the grid
+    point = (len(PROMPT) // GRID + 2) * GRID
+    prompt = [*PROMPT, *PROMPT[: point - 4 - len(PROMPT)]]  # and the answer goes over that point
     first = program()
     said, _ = first.answer(prompt)
     first.answer([*prompt, *said, 5, 6])
@@ -410,7 +413,7 @@ def test_with_a_seed_nothing_is_fetched_that_an_answer_wrote(
     longer = [*prompt, *said, *PROMPT[:200]]
 
     second = program()
-    assert second.answer(longer, seed=7)[1] == 9 * GRID
+    assert second.answer(longer, seed=7)[1] == point - GRID
     assert second.answer([*prompt, *said, 7])[1] == len(prompt) + ANSWER_TOKENS
 
 
@@ -428,7 +431,7 @@ def test_others_go_on_while_an_entry_is_read_and_checked(
         return may_check.wait(10) and is_whole(entry, stopped)
 
     monkeypatch.setattr(Entry, "is_whole", late)
-    second.begin(2, PROMPT[:50], max_tokens=60)
+    second.begin(2, PROMPT[1:50], max_tokens=60)  # of which the disk knows nothing
     second.begin(1, LATER)
     second.begin(3, LATER[:-1])
     while len(second.said[2]) < 40:

@@ -366,12 +366,12 @@ def test_one_whose_answer_outgrows_the_room_is_put_aside_and_goes_on(
     model = model_of(kind)
     cold = Machine(model, cache_bytes=0)
     prompts = [some(240, seed=seed) for seed in range(3)]
-    expected = [cold.answer(prompts[seed], 40, seeds=(seed,)) for seed in range(3)]
+    expected = [cold.answer(prompts[seed], 24, seeds=(seed,)) for seed in range(3)]
     room = cold.cost(256, 3)
     machine = Machine(model, cache_bytes=cache_bytes, room_bytes=room)
 
     for seed in range(3):
-        machine.start(seed, prompts[seed], 40, seeds=(seed,))
+        machine.start(seed, prompts[seed], 24, seeds=(seed,))
     most = most_together = 0
     while machine.runner.has_work:
         machine.outputs += machine.runner.step()

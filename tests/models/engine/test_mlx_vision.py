@@ -19,6 +19,7 @@ from models.engine import mlx_tower
 from models.engine.backend import Decoded, Prefilled, Work
 from models.engine.installed import has_mlx_vlm
 from models.engine.mlx_library import end_thread
+from models.engine.mlx_prefill import grid_for
 from models.engine.mlx_sight import CountingSight
 from models.errors import InvalidRequest
 from models.pictures import Pictures
@@ -174,9 +175,11 @@ def test_what_is_reused_never_ends_inside_a_picture(
 
     eyes, reused = machine.running._eyes, cached(outputs, 1)
     places = machine.call(eyes.look, tokens, pictures).places
-    assert reused == places.uncut((len(tokens) - 1) // 64 * 64, 64)  # the grid of a CPU
+    grid = grid_for(on_cpu=True, weights_bytes=0).chunk
+    last = (len(tokens) - 1) // grid * grid
+    assert reused == places.uncut(last, grid)
     assert not any(each.begin < reused < each.end for each in places.found)
-    assert any(each.begin < (len(tokens) - 1) // 64 * 64 < each.end for each in places.found)
+    assert any(each.begin < last < each.end for each in places.found)
     assert said(outputs, 1) == cold
 
 
