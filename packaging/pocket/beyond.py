@@ -174,4 +174,4 @@ _WORDS = {
     "verb": VERBS,
     "adjective": ADJECTIVES,
 }
-_NUMBERS = {"number": (11, 9999), "digit": (2, 9), "year": (1000, 2030)}
+_NUMBERS = {"number": (11, 99999), "digit": (2, 9), "year": (1000, 2030)}

@@ -102,6 +102,9 @@ WORDINGS = [
     "Interview me for a job.", "roleplay as {name}", "Ask me a question.", "Tell me something interesting.",
     "Tell me a fun fact.", "Surprise me.", "What is your opinion on {topic}?", "inspire me",
     # maths
+    "{number} + {number}", "What is {number} + {number}?", "{number}+{number}", "{number} plus {number}",
+    "{number} - {number}", "What is {number} minus {number}?", "what's {number} + {number} + {digit}",
+    "{number} + {number} = ?", "How much is {number} + {number}?", "Calculate {number} + {number}.",
     "What is {number} * {number}?", "what is {number} times {number}", "{number} / {number}",
     "Solve {digit}x + {digit} = {number}.", "What is the square root of {number}?",
     "Integrate x^{digit}.", "derivative of sin(x)", "What is {number} divided by {digit}?",

@@ -42,7 +42,7 @@ EVERYDAY = [
     "things to do in berlin", "Help me plan a birthday party for my 6 year old.", "i can't sleep, any tips?", "How can I save money?",
     "best laptop under 1000 euros", "recommend me a movie", "What book should I read next?", "I'm bored", "i am feeling down today",
     "Should I buy or rent?", "how to tie a tie", "Which car should I get for a family of five?",
-    "What is 17% of 2,350?", "12345 + 67890", "integral of x squared", "convert 72 fahrenheit to celsius",
+    "What is 17% of 2,350?", "integral of x squared", "convert 72 fahrenheit to celsius",
     "If I have 3 apples and eat one and buy 12 more, how many do I have left over for 4 friends?", "Can you draw a picture of a horse?",
     "generate an image of a sunset", "let's play chess", "You are a travel agent. Where should I go in March?", "help me study for my biology exam",
     "what do you think about politics", "Can you search the internet?", "how do I get rid of ants in my kitchen", "is it safe to eat raw eggs",
