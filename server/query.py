@@ -90,7 +90,8 @@ def watch_queries(app: Quart, read: Container[tuple[str, str]]) -> None:
     @app.before_websocket
     async def look_at_handshake() -> None:
         if websocket.args and websocket.url_rule is not None:
-            await websocket.accept(ignored_headers(_given(websocket.args), websocket.headers))
+            headers = Headers(ignored_headers(_given(websocket.args), websocket.headers))
+            await websocket.accept(headers)  # pyright: ignore[reportUnknownMemberType] (a bare dict)
 
     @app.after_request
     async def tell(response: Response) -> Response:
