@@ -51,7 +51,7 @@ class Phase:
 PHASES = (
     Phase(layers=4, steps=10200, rate=0.02, decay=0.6, echoed=600, copying=(0.5, 0.2, 0.05)),
     Phase(layers=6, steps=10300, rate=0.01, decay=1.0, echoed=0, copying=(0.05,)),
-    Phase(layers=6, steps=750, rate=0.001, decay=1.0, echoed=0, copying=(0.05,), overasking=0.33),
+    Phase(layers=6, steps=900, rate=0.001, decay=1.0, echoed=0, copying=(0.05,), overasking=0.33),
 )
 HEARING = 0.3  # weight of chats about pictures, where there are eyes
 
