@@ -48,8 +48,8 @@ WIDE = (
     "über",
     "नमस्ते",
 )
-PROMPTS = [frame.format(word) for frame, word in zip(FRAMES * 3, WORDS * 3, strict=False)]
-PROMPTS += [frame.format(word) for frame, word in zip(FRAMES[:2] * 5, WIDE, strict=True)]
+PROMPTS = [frame.format(word) for frame in FRAMES for word in WORDS]
+PROMPTS += [frame.format(word) for frame in FRAMES[:2] for word in WIDE]
 TURN = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 
 Told = list[tuple[tuple[TokenLogprob, ...], list[TokenLogprob], list[int]]]
