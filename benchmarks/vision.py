@@ -136,7 +136,8 @@ class Asker:
         began = perf_counter()
         listener, _ = self.start(*parts, max_tokens=2)
         wait(listener)
-        return listener.times[0] - began
+        # Of random weights the first tokens may be such as have no text.
+        return (listener.times[0] if listener.times else perf_counter()) - began
 
     def gap(self, *parts: bytes | str) -> tuple[float, float]:
         """Return the seconds of a step of running streams, and of their longest gap."""
