@@ -79,11 +79,16 @@ def hurried(dice: Dice) -> Turn:
     asked = turn.asked
     if dice.chance(0.3) and " named " not in asked:  # names are said as they were written
         asked = asked.lower()
+    return replace(turn, asked=in_haste(dice, asked))
+
+
+def in_haste(dice: Dice, asked: str) -> str:
+    """Return what is asked with what comes before and behind it in a chat."""
     if dice.chance(0.15):
         asked = dice.pick(POLITE).format(asked[:1].lower() + asked[1:])
     if dice.chance(0.1):
         asked = asked.rstrip("?.!") + dice.pick(THANKS)
-    return replace(turn, asked=asked.rstrip("?.!") if dice.chance(0.3) else asked)
+    return asked.rstrip("?.!") if dice.chance(0.3) else asked
 
 
 def _greeting(dice: Dice) -> Turn:

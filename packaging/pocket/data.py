@@ -240,8 +240,18 @@ def _refused(dice: Dice) -> Dialogue:
 
 
 def _overasked(dice: Dice) -> Dialogue:
-    """Return a wish beyond so small a model; or, after such, a question that is not."""
-    return _beyond_tools(dice) if dice.chance(0.12) else _beyond(dice)
+    """Return a wish beyond so small a model; or one that is not, said as such are said."""
+    kinds = [_beyond] * 17 + [_beyond_tools, _hurried_call, _hurried_call, _played]
+    return dice.pick(kinds)(dice)
+
+
+def _hurried_call(dice: Dice) -> Dialogue:
+    """Return a wish that a tool grants, though it is said in haste."""
+    dialogue, wishes = _offered(dice, "call")
+    wish = dice.pick(wishes)
+    dialogue.says("user", beyond.in_haste(dice, calls.sentence(wish.said)))
+    _calls(dialogue, wish)
+    return dialogue
 
 
 def _beyond_tools(dice: Dice) -> Dialogue:
