@@ -277,7 +277,7 @@ class LlamaBackend:
     def _forget(self, ticket: int) -> bool:
         sequence = self._sequences.pop(ticket, None)
         if sequence and sequence.begun:
-            self._kept.ended(sequence.tokens, sequence.prompt_tokens)
+            self._kept.ended(sequence.tokens, sequence.held_tokens)
         return sequence is not None
 
     def _end(self, turn: Turn) -> None:
