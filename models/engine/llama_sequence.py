@@ -32,10 +32,11 @@ class Sequence:
         self.work = work
         self.begun = False
         self.leaves = False  # its turn has to end, for there is more to be read than was written
-        free = work.sampling.seed is None and work.grammar is None and not work.pictures
+        # If it is stopped.
+        self.goes_on = work.sampling.seed is None and work.grammar is None and not work.pictures
         self._context_length = context_length
         self._shares_cells = shares_cells
-        self._in_turns = shares_cells and free
+        self._in_turns = shares_cells and self.goes_on
         # Token ids; text, where llama.cpp did not tell the ids.
         self._prompt: list[int | str] = list(work.tokens)
         self._said = b""  # behind pictures

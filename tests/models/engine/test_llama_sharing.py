@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from models.chat import SamplingParams
-from models.engine.backend import Admitted, Decoded, Output, Prefilled, SequenceFailed, Work
+from models.engine.backend import (
+    Admitted,
+    Decoded,
+    EmbedWork,
+    Output,
+    Pooled,
+    Prefilled,
+    SequenceFailed,
+    Work,
+)
 from models.engine.grammar import CompiledGrammar
 from models.engine.llama import LlamaBackend, open_llama
 from models.engine.llama_sequence import Sequence
@@ -35,7 +44,7 @@ FAIR = SamplingParams(
 # The alphabet, again and again, whatever the model would say.
 IN_ORDER = SamplingParams(
     temperature=0.0,
-    frequency_penalty=1e5,
+    frequency_penalty=3e4,
     repeat_last_n=-1,
     logit_bias=tuple(
         (each, 1e6 - 1e3 * place) for place, each in enumerate(string.ascii_lowercase)
@@ -67,6 +76,12 @@ class Driver:
         self.outputs |= {ticket: [] for ticket in tickets}
         self.backend.insert(dict(zip(tickets, works, strict=True)))
         return tickets
+
+    def embed(self, *rows: tuple[int, ...]) -> int:
+        self._tickets += 1
+        self.outputs[self._tickets] = []
+        self.backend.embed(self._tickets, EmbedWork(rows=rows))
+        return self._tickets
 
     def remove(self, ticket: int) -> None:
         self.removed.add(ticket)
@@ -107,6 +122,9 @@ class Driver:
 
     def logprobs(self, ticket: int) -> list[float]:
         return [token.logprob for each in self.decoded(ticket) for token in each.logprobs]
+
+    def pooled(self, ticket: int) -> int:
+        return sum(isinstance(each, Pooled) for each in self.outputs[ticket])
 
     def failures(self) -> list[str]:
         return [
@@ -297,6 +315,34 @@ def test_a_group_reads_its_prompt_once_and_says_what_each_would_say_alone(
         assert driver.outputs[ticket][0] == Admitted(ticket, 100)
         # That they have read the prompt is seen in what they think of the letters.
         assert driver.logprobs(ticket) == pytest.approx(driver.logprobs(ticket + 4), abs=ALIKE)
+
+
+@pytest.mark.parametrize("shared_tokens", [None, 2 * CONTEXT])
+def test_a_vector_does_not_wait_until_an_answer_has_ended_which_goes_on(
+    open_driver: Callable[..., Driver], shared_tokens: int | None
+):
+    driver = open_driver(shared_tokens)
+    (writer,) = driver.insert(a_work(most=450, sampling=IN_ORDER))
+    driver.until(lambda: bool(driver.decoded(writer)))
+
+    embedding = driver.embed((300, 301, 302))
+    driver.until(lambda: driver.pooled(embedding) == 1)
+    assert not driver.ended(writer)
+    driver.until(lambda: driver.ended(writer))
+
+    assert driver.text(writer) == (string.ascii_lowercase * 18)[:450].encode()
+    assert driver.count(writer) == 450
+    assert sum(isinstance(each, Admitted) for each in driver.outputs[writer]) == 1
+
+
+def test_many_texts_to_embed_leave_an_answer_its_turns(open_driver: Callable[..., Driver]):
+    driver = open_driver(None)
+    (writer,) = driver.insert(a_work(most=200, sampling=IN_ORDER))
+    embedding = driver.embed(*((300 + place, 301) for place in range(40)))
+
+    driver.until(lambda: driver.ended(writer))
+    assert 0 < driver.pooled(embedding) < 20
+    driver.until(lambda: driver.pooled(embedding) == 40)
 
 
 def test_one_of_a_group_can_go_and_the_others_go_on(open_driver: Callable[..., Driver]):
