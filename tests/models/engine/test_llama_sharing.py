@@ -335,13 +335,29 @@ def test_a_vector_does_not_wait_until_an_answer_has_ended_which_goes_on(
     assert sum(isinstance(each, Admitted) for each in driver.outputs[writer]) == 1
 
 
+def test_an_answer_with_a_seed_is_the_same_beside_a_text_to_embed(
+    open_driver: Callable[..., Driver],
+):
+    driver = open_driver(None)
+    work = a_work(most=450, sampling=replace(FAIR, seed=7))
+    (alone,) = driver.run(work)
+    (writer,) = driver.insert(work)
+    driver.until(lambda: bool(driver.decoded(writer)))
+    embedding = driver.embed((300, 301, 302))
+
+    driver.until(lambda: driver.ended(writer) and driver.pooled(embedding) == 1)
+
+    assert driver.text(writer) == alone
+
+
 def test_many_texts_to_embed_leave_an_answer_its_turns(open_driver: Callable[..., Driver]):
     driver = open_driver(None)
-    (writer,) = driver.insert(a_work(most=200, sampling=IN_ORDER))
+    (writer,) = driver.insert(a_work(most=450, sampling=IN_ORDER))
+    driver.until(lambda: bool(driver.decoded(writer)))
     embedding = driver.embed(*((300 + place, 301) for place in range(40)))
 
     driver.until(lambda: driver.ended(writer))
-    assert 0 < driver.pooled(embedding) < 20
+    assert driver.pooled(embedding) < 40
     driver.until(lambda: driver.pooled(embedding) == 40)
 
 
