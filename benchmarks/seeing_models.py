@@ -41,6 +41,8 @@ def write_seeing(
     family: str,
     changes: Mapping[str, Any] | None = None,
     processor: Mapping[str, Any] | None = None,
+    *,
+    dtype: str = "float32",
 ) -> None:
     """Write the folder of a vision model; ``changes`` are to the top of its configuration."""
     folder.mkdir(parents=True)
@@ -74,6 +76,7 @@ def write_seeing(
         package.ModelConfig.from_dict(read), package, read, ["text", "vision"]
     )
     model = package.Model(made)
+    model.set_dtype(getattr(mx, dtype))
     weights: dict[str, mx.array] = {
         # Else they would hardly look at what is where.
         name: value * (_SHARPER if "q_proj" in name or "k_proj" in name else 1)

@@ -1,13 +1,15 @@
 """How long a picture keeps its reader waiting, and others, and whether it leaves memory behind.
 
     python -m benchmarks.vision [--engines llama mlx] [--model small] [--rounds 3] [--pictures 300]
+        [--dtype float32]
 
 First token with a picture of 1,024 x 1,024 pixels: cold, the same chat a second time, and the
 same picture in a chat that begins in another way. Then two streams run, and a picture comes: a
 step is the median time between two tokens before that. Both engines have a tower of the same size,
 ViT-S's of 336 pixels, which makes 576 tokens of a picture. At last a smaller model, of 112 pixels
 and 64 tokens, reads so many other pictures, one after the other, and the memory of each process is
-looked at meanwhile, with what it keeps of prompts on purpose, up to what the ledger has promised.
+looked at meanwhile, with what it keeps of prompts on purpose, up to what the ledger has promised,
+and with what MLX holds, which on a GPU is beside the process.
 """
 
 import argparse
@@ -15,11 +17,13 @@ import io
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+import mlx.core as mx
 import numpy as np
 import psutil
 from PIL import Image as Pillow
@@ -44,18 +48,31 @@ _OFTEN = 50  # pictures, after which memory is looked at
 _MIB = 1 << 20
 
 
-def write_llama(folder: Path, shape: Shape, layers: int, side: int) -> Path:
-    write_gguf(folder / "eyes.gguf", shape, CONTEXT_LENGTH)
-    write_projector(folder / "mmproj.gguf", shape.width, layers, side)
+@dataclass(frozen=True)
+class Seeing:
+    """A model that sees: its text model, and the layers of a tower for pictures of so many pixels.
+
+    ``dtype``: of the MLX weights.
+    """
+
+    shape: Shape
+    layers: int
+    side: int
+    dtype: str
+
+
+def write_llama(folder: Path, seeing: Seeing) -> Path:
+    write_gguf(folder / "eyes.gguf", seeing.shape, CONTEXT_LENGTH)
+    write_projector(folder / "mmproj.gguf", seeing.shape.width, seeing.layers, seeing.side)
     return folder / "eyes.gguf"
 
 
-def write_mlx(folder: Path, shape: Shape, layers: int, side: int) -> Path:
-    # mlx comes with it, which llama.cpp's side has no use for.
+def write_mlx(folder: Path, seeing: Seeing) -> Path:
+    # mlx_vlm comes with it, which llama.cpp's side has no use for.
     from benchmarks.seeing_configs import CONFIGS, PROCESSORS  # noqa: PLC0415
     from benchmarks.seeing_models import write_seeing  # noqa: PLC0415
 
-    told = CONFIGS["llava"]
+    told, shape, side = CONFIGS["llava"], seeing.shape, seeing.side
     text = {
         "hidden_size": shape.width,
         "num_hidden_layers": shape.layers,
@@ -65,7 +82,7 @@ def write_mlx(folder: Path, shape: Shape, layers: int, side: int) -> Path:
     }
     tower = {
         "hidden_size": random_projector.WIDTH,
-        "num_hidden_layers": layers,
+        "num_hidden_layers": seeing.layers,
         "num_attention_heads": random_projector.HEADS,
         "intermediate_size": random_projector.FEED_FORWARD,
         "image_size": side,
@@ -75,13 +92,13 @@ def write_mlx(folder: Path, shape: Shape, layers: int, side: int) -> Path:
         "vision_config": {**told["vision_config"], **tower},
     }
     size = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
-    write_seeing(folder / "eyes", "llava", changes, {**PROCESSORS["llava"], **size})
+    processor = {**PROCESSORS["llava"], **size}
+    write_seeing(folder / "eyes", "llava", changes, processor, dtype=seeing.dtype)
     return folder / "eyes"
 
 
-# Each writes a model that sees into a folder, with so many layers in its tower, for pictures of so
-# many pixels, and says what is to be imported.
-MODELS: Mapping[str, Callable[[Path, Shape, int, int], Path]] = {
+# Each writes a model that sees into a folder, and says what is to be imported.
+MODELS: Mapping[str, Callable[[Path, Seeing], Path]] = {
     "llama": write_llama,
     "mlx": write_mlx,
 }
@@ -119,7 +136,8 @@ class Asker:
         began = perf_counter()
         listener, _ = self.start(*parts, max_tokens=2)
         wait(listener)
-        return listener.times[0] - began
+        # Of random weights the first tokens may be such as have no text.
+        return (listener.times[0] if listener.times else perf_counter()) - began
 
     def gap(self, *parts: bytes | str) -> tuple[float, float]:
         """Return the seconds of a step of running streams, and of their longest gap."""
@@ -138,13 +156,14 @@ class Asker:
         return median(steps), gap
 
     def memory_mib(self) -> str:
-        """Of this process and of its children, and of prompts that are kept in them."""
+        """Of this process and of its children, of prompts that are kept in them, and of MLX."""
         me = psutil.Process()
         children = sum(each.memory_info().rss for each in me.children(recursive=True))
         residents = self._services.residency.residents()
         prompts = sum(each.counters.prompt_cache_bytes for each in residents)
-        sizes = (me.memory_info().rss, children, prompts)
-        return "{:.0f} + {:.0f} ({:.0f})".format(*(each / _MIB for each in sizes))
+        arrays = mx.get_active_memory() + mx.get_cache_memory()
+        sizes = (me.memory_info().rss, children, prompts, arrays)
+        return "{:.0f} + {:.0f} ({:.0f}), {:.0f}".format(*(each / _MIB for each in sizes))
 
 
 def row(asker: Asker, engine: str, rounds: int) -> list[str]:
@@ -182,32 +201,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what pictures cost.")
     parser.add_argument("--engines", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--model", choices=SHAPES, default="small")
+    parser.add_argument("--dtype", default="float32", help="of the MLX weights")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pictures", type=int, default=300)
     asked = parser.parse_args()
-    print(f"{machine()}; median (lowest–highest) of {asked.rounds}\n")
+    print(f"{machine()}; {mx.default_device()}; median (lowest–highest) of {asked.rounds}\n")
     header = ["engine", "first token, cold, s", "again, s", f"share (goal ≤ {AGAIN_GOAL:.0%})"]
     header += ["in another chat, s", "a step, ms", "longest gap, ms"]
     header += [f"gap / step (goal ≤ {GAP_GOAL:.0f})"]
-    counts = [str(each) for each in range(0, asked.pictures + 1, _OFTEN)]
+    counts = [str(each) for each in (*range(0, asked.pictures, _OFTEN), asked.pictures)]
     with tempfile.TemporaryDirectory() as folder, open_everything(Path(folder) / "home") as opened:
 
-        def asker(engine: str, name: str, shape: Shape, layers: int, side: int) -> Asker:
+        def asker(engine: str, name: str, seeing: Seeing) -> Asker:
             place = Path(folder) / f"{engine}-{name}"
             place.mkdir()
-            opened.store.import_path(MODELS[engine](place, shape, layers, side), place.name)
+            opened.store.import_path(MODELS[engine](place, seeing), place.name)
             return Asker(opened, place.name)
 
-        whole = SHAPES[asked.model], random_projector.LAYERS, random_projector.SIDE
-        rows = (row(asker(each, "whole", *whole), each, asked.rounds) for each in asked.engines)
+        layers, side = random_projector.LAYERS, random_projector.SIDE
+        whole = Seeing(SHAPES[asked.model], layers, side, asked.dtype)
         if asked.rounds:
+            rows = (row(asker(each, "whole", whole), each, asked.rounds) for each in asked.engines)
             print_table(header, rows)
-        print("MiB of Inglenook + of its children (of them prompts), so many pictures later:\n")
-        small = SHAPES["tiny"], _FEW_LAYERS, _SMALL_SIDE
-        rows = (
-            memory_row(asker(each, "small", *small), each, asked.pictures) for each in asked.engines
-        )
-        print_table(["engine", *counts], rows)
+        if asked.pictures:
+            print(
+                "MiB of Inglenook + of its children (of them prompts), and of MLX's arrays, which"
+            )
+            print("a GPU has beside the process, so many pictures later:\n")
+            small = Seeing(SHAPES["tiny"], _FEW_LAYERS, _SMALL_SIDE, asked.dtype)
+            rows = (
+                memory_row(asker(each, "small", small), each, asked.pictures)
+                for each in asked.engines
+            )
+            print_table(["engine", *counts], rows)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,10 @@ from tests.models.test_pocket import POCKET, compiled
 
 GREEDY = SamplingParams(temperature=0.0)
 MODELS = ["pocket:gguf", "pocket:mlx"]
+BEYOND = (
+    "Sorry, that is beyond me: I am {}, a very small model to try the set-up with. "
+    "Get a larger one on the page Models, or with `ingle pull`."
+)
 
 Ask = Callable[..., str]
 
@@ -95,6 +99,30 @@ def test_it_knows_a_few_facts(ask: Ask, question: str, answer: str):
 def test_it_says_what_it_is(ask: Ask):
     assert "Pocket" in ask(user("Who are you?"))
     assert "very small" in ask(user("What are you?"))
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Write a Python function that sorts a list.",
+        "how do i center a div",
+        "fix this\n\nfor i in range(10)\n    print(i)",
+        "Write an essay about the causes of the First World War.",
+        "Translate 'good morning' into Italian.",
+        "What is the weather in Oslo?",
+        "who painted the mona lisa",
+    ],
+)
+def test_it_says_what_it_is_and_where_there_is_more_when_it_cannot_do_what_it_is_asked(
+    ask: Ask, question: str
+):
+    assert ask(user(question)) == BEYOND.format("Pocket")
+
+
+def test_it_says_so_by_the_name_that_the_system_message_gives_it(ask: Ask):
+    asked = (chat.system("You are Clara, a brave pilot."), *user("Write some HTML for me."))
+
+    assert ask(asked) == BEYOND.format("Clara")
 
 
 def test_it_plays_the_part_that_the_system_message_gives_it(ask: Ask):
@@ -197,6 +225,12 @@ def test_it_says_so_where_no_tool_fits(ask: Ask):
     asked = {"role": "user", "content": "Book a flight from Rome to Lima on 2026-03-04."}
 
     assert ask(prompt(asked, tools=[TIMER])) == "None of my tools can do that."
+
+
+def test_it_says_the_same_of_what_is_beyond_it_where_there_are_tools(ask: Ask):
+    asked = {"role": "user", "content": "Write a Python function that sorts a list."}
+
+    assert ask(prompt(asked, tools=[WEATHER])) == "None of my tools can do that."
 
 
 def test_it_thinks_when_it_is_told_to_and_not_otherwise(ask: Ask):

@@ -156,22 +156,27 @@ class Look:
     def see_some(self, done: int) -> bool:
         """See a part of the next picture that is not read yet; return whether there was one.
 
+        The last part takes a turn too: a chunk is not read on top of it.
+
         Raises:
             InvalidRequest: as ``Eyes.way``.
         """
         for picture, place in zip(self._pictures, self.places.found, strict=True):
             if place.end <= done or picture.digest in self._features:
                 continue
-            known = self._eyes.known(picture)
-            if known is None:
-                self._way = self._way or self._eyes.way(picture)
-                known = self._way.go_on()
-                if known is None:
-                    return True
-                self._eyes.keep(picture, known)
-            self._features[picture.digest] = known
-            ...
+            if known := self._eyes.known(picture):
+                self._have(picture, known)
+                continue
+            self._way = self._way or self._eyes.way(picture)
+            if made := self._way.go_on():
+                self._eyes.keep(picture, made)
+                self._have(picture, made)
+            return True
         return False
+
+    def _have(self, picture: Picture, features: Features) -> None:
+        self._features[picture.digest] = features
+        self._way = None  # it was this picture's, whoever came to its end
 
     @property
     def may_see_ahead(self) -> bool:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from data import TEMPLATE, Dialogue, compile_template, dialogues, render
+from data import TEMPLATE, Dialogue, Mix, compile_template, dialogues, render
 from tokenizers import Tokenizer
 from torch import Tensor
 from words import Dice
@@ -43,10 +43,8 @@ class Reader:
         self._end = self._id("<|im_end|>")
         self._speaks: list[int] = self.tokenizer.encode("assistant\n").ids
 
-    def rows(
-        self, seed: int, count: int, copying: float = 0.0, overasking: float = 0.0
-    ) -> list[Row]:
-        made = list(islice(dialogues(seed, copying, overasking), count))
+    def rows(self, seed: int, count: int, mix: Mix) -> list[Row]:
+        made = list(islice(dialogues(seed, mix), count))
         texts = [render(self._template, each) for each in made]
         encoded = self.tokenizer.encode_batch(texts)
         rows = [self._row(each.ids, one) for each, one in zip(encoded, made, strict=True)]
@@ -68,6 +66,11 @@ class Reader:
         for start in starts:
             end = tokens.index(self._end, start) + 1
             spoken[start:end] = [True] * (end - start)
+        if dialogue.imposed:
+            imposed: list[int] = self.tokenizer.encode(dialogue.imposed).ids
+            end = starts[-1] + len(imposed)
+            assert tokens[starts[-1] : end] == imposed, dialogue.imposed
+            spoken[starts[-1] : end] = [False] * len(imposed)
         return Row(tokens, spoken, dialogue.kind)
 
     def _id(self, token: str) -> int:

@@ -103,6 +103,7 @@ WORDINGS = [
     "Tell me a fun fact.", "Surprise me.", "What is your opinion on {topic}?", "inspire me",
     # maths
     "{number} + {number}", "What is {number} + {number}?", "{number}+{number}", "{number} plus {number}",
+    "{number} + {digit}", "What is {digit} + {number}?", "{digit} times {number}",
     "{number} - {number}", "What is {number} minus {number}?", "what's {number} + {number} + {digit}",
     "{number} + {number} = ?", "How much is {number} + {number}?", "Calculate {number} + {number}.",
     "What is {number} * {number}?", "what is {number} times {number}", "{number} / {number}",

@@ -14,12 +14,25 @@ import calls
 import talk
 from jinja2 import Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from objects import json_list, json_object
+from objects import in_form, json_list, json_object
 from values import dumps
 from words import Dice
 
 Message = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """The parts of the dialogues that are of a kind of their own, and of those with a thought."""
+
+    copying: float = 0.0  # only copies
+    overasking: float = 0.0  # asks for more than so small a model can do
+    in_form: float = 0.0  # is answered in a form that is imposed
+    thinking: float = 0.15
+
+
 TEMPLATE = Path(__file__).parent / "chat_template.jinja"
+HELD_OUT_MIX = Mix()
 _NO_TOOL = ("None of my tools can do that.", "No tool fits.")  # reply, thought
 
 
@@ -31,6 +44,7 @@ class Dialogue:
     messages: list[Message] = field(default_factory=list[Message])
     tools: list[calls.Tool] = field(default_factory=list[calls.Tool])
     thinking: bool = False
+    imposed: str = ""  # how the last reply begins, which the model is held to and need not learn
 
     def says(self, role: str, content: str) -> None:
         self.messages.append({"role": role, "content": content})
@@ -67,20 +81,21 @@ def prompt(template: Template, dialogue: Dialogue) -> str:
     )
 
 
-def dialogues(seed: int, copying: float = 0.0, overasking: float = 0.0) -> Iterator[Dialogue]:
-    """Yield dialogues for ever.
-
-    Args:
-        copying: the part of them that only copies.
-        overasking: the part in which more is asked than so small a model can do.
-    """
+def dialogues(seed: int, mix: Mix = HELD_OUT_MIX) -> Iterator[Dialogue]:
+    """Yield dialogues for ever."""
     dice = Dice(seed)
     while True:
         drawn = dice.random()
-        if drawn < copying:
+        if drawn < mix.copying:
             yield _copied(dice)
+            continue
+        drawn -= mix.copying
+        if drawn < mix.overasking:
+            dialogue = _overasked(dice)
         else:
-            yield _overasked(dice) if drawn < copying + overasking else one(dice)
+            dialogue = _formed(dice) if drawn < mix.overasking + mix.in_form else one(dice)
+        dialogue.thinking = not dialogue.imposed and dice.chance(mix.thinking)
+        yield dialogue
 
 
 def one(dice: Dice) -> Dialogue:
@@ -88,9 +103,7 @@ def one(dice: Dice) -> Dialogue:
              _parallel, _answered, _answered, _answered, _refused, _refused, _helpless,
              _structured, _structured, _structured, _chatted, _chatted, _chatted, _recalled,
              _recalled, _played]  # fmt: skip
-    dialogue = dice.pick(kinds)(dice)
-    dialogue.thinking = dice.chance(0.15)
-    return dialogue
+    return dice.pick(kinds)(dice)
 
 
 def _copied(dice: Dice) -> Dialogue:
@@ -147,6 +160,14 @@ def _played(dice: Dice) -> Dialogue:
 def _structured(dice: Dice) -> Dialogue:
     dialogue = _led(dice, Dialogue("json"))
     dialogue.turn(json_list(dice) if dice.chance(0.2) else json_object(dice))
+    return dialogue
+
+
+def _formed(dice: Dice) -> Dialogue:
+    """Return a question whose answer the reader holds to a form, of which nothing is said."""
+    dialogue = _led(dice, Dialogue("form"))
+    turn, dialogue.imposed = in_form(dice)
+    dialogue.turn(turn)
     return dialogue
 
 
@@ -220,9 +241,7 @@ def _refused(dice: Dice) -> Dialogue:
 
 def _overasked(dice: Dice) -> Dialogue:
     """Return a wish beyond so small a model; or, after such, a question that is not."""
-    dialogue = _beyond_tools(dice) if dice.chance(0.12) else _beyond(dice)
-    dialogue.thinking = dice.chance(0.15)
-    return dialogue
+    return _beyond_tools(dice) if dice.chance(0.12) else _beyond(dice)
 
 
 def _beyond_tools(dice: Dice) -> Dialogue:

@@ -3,6 +3,8 @@
 # torch's types are partly unknown.
 # pyright: strict, reportUnknownMemberType=false
 
+from collections import defaultdict
+
 import torch
 from torch import Tensor
 
@@ -21,21 +23,25 @@ class Muon:
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
+        alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for matrix, momentum in zip(self.matrices, self.momenta, strict=True):
             assert matrix.grad is not None
             momentum.lerp_(matrix.grad, 1 - MOMENTUM)
-            ahead = matrix.grad.lerp(momentum, MOMENTUM)
-            matrix.mul_(1 - rate * DECAY)
-            tall = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
-            matrix.sub_(_orthogonal(ahead), alpha=rate * tall)
+            alike[matrix.shape].append((matrix, matrix.grad.lerp(momentum, MOMENTUM)))
             matrix.grad = None
+        for (height, width), group in alike.items():
+            tall = max(1.0, height / width) ** 0.5
+            # All of a shape at once: a GPU is as soon done with them as with one.
+            moves = _orthogonal(torch.stack([ahead for _, ahead in group]))
+            for (matrix, _), move in zip(group, moves, strict=True):
+                matrix.mul_(1 - rate * DECAY).sub_(move, alpha=rate * tall)
 
 
-def _orthogonal(matrix: Tensor) -> Tensor:
+def _orthogonal(matrices: Tensor) -> Tensor:
     a, b, c = _POLYNOMIAL
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.mT if tall else matrix
-    x = x / (x.norm() + 1e-7)
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
+    x = x / (x.square().sum((-2, -1), keepdim=True).sqrt() + 1e-7)
     for _ in range(_STEPS):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x

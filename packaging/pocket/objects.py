@@ -2,7 +2,7 @@
 
 # pyright: strict
 
-from talk import Turn
+from talk import Turn, capital, sums
 from values import SIMPLE, Field, distinct, dumps, field, nested, object_schema, spaced
 from words import Dice, joined
 
@@ -24,6 +24,22 @@ def json_list(dice: Dice) -> Turn:
     ask = dice.pick(["Make a JSON list of: {}.", "Give me a JSON list of {}.",
                      "Write as a JSON array: {}", "JSON array of {}"])  # fmt: skip
     return Turn(ask.format(each.spoken), dumps(each.value), "A list in square brackets.")
+
+
+def in_form(dice: Dice) -> tuple[Turn, str]:
+    """Return a question answered by an object's last value, and what of the object is imposed."""
+    turn = sums(dice) if dice.chance(0.7) else capital(dice)
+    if turn.reply[0].isdigit():
+        value = int(turn.reply.rstrip(".").split(" = ")[1])
+        key = dice.pick(["result", "answer", "sum", "value", "number", "n", "total", dice.word()])
+    else:
+        value = turn.reply.rstrip(".").split(" is ")[1]
+        key = dice.pick(["capital", "city", "answer", "name", "result", dice.word()])
+    before = [field(dice, dice.pick(["word", "enum", "integer", "boolean", "person"]))
+              for _ in range(dice.pick([0, 0, 1, 1, 2]))]  # fmt: skip
+    reply = dumps({each.name: each.value for each in before if each.name != key} | {key: value})
+    imposed = reply[: reply.rindex(":") + 1]
+    return Turn(turn.asked, reply, turn.thought), imposed
 
 
 def _with(dice: Dice, fields: list[Field]) -> str:

@@ -4,10 +4,12 @@
 # pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
+from ahead import ahead
 from matplotlib import get_data_path
 from network import Network
 from safetensors.torch import load_file
@@ -23,6 +25,7 @@ SEED = 8_000_000
 HELD_OUT = 3
 REPORTED = 200  # chats
 BATCH = 8  # chats
+MAKERS = {"cpu": 0, "cuda": 4}  # processes that draw pictures meanwhile
 
 
 class Eyes:
@@ -40,22 +43,29 @@ class Eyes:
             weight.copy_(weights[mlx_name(name)])
         self._sight.to(device)
         self._device = device
-        self._reader = ChatReader(self._sight.shape, fonts(Path(get_data_path()) / "fonts/ttf"))
+        maker = partial(chat_batches, self._sight.shape, SEED, BATCH)
+        self._batches = ahead(maker, 0, MAKERS[device.type])
 
-    def loss(self, text: Network, step: int) -> Tensor:
-        """Return how badly the text model answers in some chats, others in each step."""
-        batch = self._reader.batch(Dice(SEED + step), BATCH)
+    def loss(self, text: Network) -> Tensor:
+        """Return how badly the text model answers in some chats, others each time."""
+        batch = next(self._batches)
         return answers(text, batch, self._seen(batch))
 
     def report(self, text: Network) -> list[bool]:
         """Return which of some replies would be right as a whole."""
-        batch = self._reader.batch(Dice(HELD_OUT), REPORTED)
+        batch = chat_batches(self._sight.shape, HELD_OUT, REPORTED)(0)
         right = right_answers(text, batch, self._seen(batch))
         return [each for kind in right.values() for each in kind]
 
     @torch.no_grad()
     def _seen(self, batch: ChatBatch) -> Tensor:
         return self._sight(batch.seen.pictures.to(self._device))
+
+
+def chat_batches(shape: SightShape, seed: int, size: int) -> Callable[[int], ChatBatch]:
+    """Return what makes batches of so many chats, by their numbers."""
+    reader = ChatReader(shape, fonts(Path(get_data_path()) / "fonts/ttf"))
+    return lambda number: reader.batch(Dice(seed + number), size)
 
 
 def answers(text: Network, batch: ChatBatch, made: Tensor) -> Tensor:

@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 TEXT_MODEL = ROOT / "resources/pocket/mlx"
 SAVE_SECONDS = 60
 TOLD_STEPS = 50  # from one line of the log to the next
+TIMES = {"cpu": 1, "cuda": 2}  # as many steps
+MAKERS = {"cpu": 0, "cuda": 8}  # processes that draw pictures meanwhile
 
 
 class Learner:
@@ -31,10 +33,12 @@ class Learner:
     def __init__(self, file: Path, text_width: int) -> None:
         torch.manual_seed(0)
         self._file = file
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         shape = SightShape(text_width)
         self.sight = Sight(shape)
         nn.init.zeros_(self.sight.projector.linear_2.weight)
-        self.pointer = nn.Linear(shape.width, sum(map(len, KNOWN.values())))
+        self.sight.to(self.device)
+        self.pointer = nn.Linear(shape.width, sum(map(len, KNOWN.values()))).to(self.device)
         # Matrices learn from fewer pictures by Muon than by AdamW.
         inside: list[Tensor] = [
             each for each in self.sight.tower.layers.parameters() if each.ndim > 1
@@ -66,8 +70,9 @@ class Learner:
     def pointed(self, batch: SightBatch, seen: Tensor) -> dict[str, Tensor]:
         """Return how badly each thing that is known at a patch can be told from what is seen."""
         parts = self.pointer(seen).split([len(each) for each in KNOWN.values()], -1)
+        known = batch.known.to(self.device)
         return {
-            name: functional.cross_entropy(part.flatten(0, 1), batch.known[..., index].flatten())
+            name: functional.cross_entropy(part.flatten(0, 1), known[..., index].flatten())
             for index, (name, part) in enumerate(zip(KNOWN, parts, strict=True))
         }
 
@@ -81,13 +86,13 @@ class Learner:
 
     def start_from(self, file: Path) -> None:
         """Take what another training has made."""
-        state = torch.load(file)
+        state = torch.load(file, map_location=self.device)
         self.sight.load_state_dict(state["sight"])
         self.pointer.load_state_dict(state["pointer"])
 
     def resume(self) -> None:
         self.start_from(self._file)
-        state = torch.load(self._file)
+        state = torch.load(self._file, map_location=self.device)
         self._adam.load_state_dict(state["adam"])
         self._muon.momenta = state["muon"]
         self.step = state["step"]

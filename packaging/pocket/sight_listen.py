@@ -9,17 +9,15 @@ FOLDER has words.pt, of eyes that make words, and gets sight.pt, once a minute, 
 # pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import torch
-from matplotlib import get_data_path
+from ahead import ahead
 from network import finished
-from sight_chat_batches import ChatReader
-from sight_figures import fonts
-from sight_heard import answers, right_answers
-from sight_learner import TEXT_MODEL, Learner
+from sight_heard import answers, chat_batches, right_answers
+from sight_learner import MAKERS, TEXT_MODEL, TIMES, Learner
 from sight_train import POINTING
-from words import Dice
 
 SEED = 6_000_000
 HELD_OUT = 2
@@ -32,22 +30,25 @@ WARM_UP = 30
 
 
 class ListenTrainer:
-    def __init__(self, folder: Path, with_fonts: list[str]) -> None:
-        self.text = finished(TEXT_MODEL).requires_grad_(False)
-        self.learner = Learner(folder / "sight.pt", self.text.shape.width)
-        self.reader = ChatReader(self.learner.sight.shape, with_fonts)
+    def __init__(self, folder: Path) -> None:
+        text = finished(TEXT_MODEL).requires_grad_(False)
+        self.learner = Learner(folder / "sight.pt", text.shape.width)
+        self.text = text.to(self.learner.device)
+        self.steps = STEPS * TIMES[self.learner.device.type]
 
     def run(self) -> None:
-        self.learner.run(STEPS, self.learn, self.report)
+        maker = partial(chat_batches, self.learner.sight.shape, SEED, BATCH)
+        self.batches = ahead(maker, self.learner.step + 1, MAKERS[self.learner.device.type])
+        self.learner.run(self.steps, self.learn, self.report)
 
     def learn(self) -> dict[str, float]:
         step, sight = self.learner.step, self.learner.sight
-        batch = self.reader.batch(Dice(SEED + step), BATCH)
-        seen = sight.tower(batch.seen.pictures)
+        batch = next(self.batches)
+        seen = sight.tower(batch.seen.pictures.to(self.learner.device))
         losses = self.learner.pointed(batch.seen, seen)
         pointed = torch.stack(list(losses.values())).sum()
         losses["answers"] = answers(self.text, batch, sight.projector(seen))
-        part = min(step / WARM_UP, 1 - step / STEPS)
+        part = min(step / WARM_UP, 1 - step / self.steps)
         loss = POINTING * pointed + losses["answers"]
         self.learner.move(loss, MUON_RATE * part, ADAM_RATE * part)
         return {name: each.item() for name, each in losses.items()}
@@ -55,8 +56,9 @@ class ListenTrainer:
     @torch.no_grad()
     def report(self) -> str:
         """Return how many replies of each kind of chat would be right as a whole."""
-        batch = self.reader.batch(Dice(HELD_OUT), REPORTED)
-        right = right_answers(self.text, batch, self.learner.sight(batch.seen.pictures))
+        batch = chat_batches(self.learner.sight.shape, HELD_OUT, REPORTED)(0)
+        made = self.learner.sight(batch.seen.pictures.to(self.learner.device))
+        right = right_answers(self.text, batch, made)
         return ", ".join(f"{kind} {sum(each)}/{len(each)}" for kind, each in sorted(right.items()))
 
 
@@ -65,7 +67,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
-    trainer = ListenTrainer(options.folder, fonts(Path(get_data_path()) / "fonts/ttf"))
+    trainer = ListenTrainer(options.folder)
     if options.resume:
         trainer.learner.resume()
     else:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from calls import KINDS
-from data import TEMPLATE, compile_template, dialogues, render
+from data import TEMPLATE, Mix, compile_template, dialogues, render
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from values import CHOICES, KEYS, NESTED
 from words import ADJECTIVES, ANIMALS, COLORS, NOUNS, ROLES, VERBS, WORDS
@@ -97,7 +97,7 @@ def _spaced_words(texts: list[str], vocab: dict[str, int]) -> list[str]:
 
 def main(folder: Path) -> None:
     template = compile_template(TEMPLATE.read_text())
-    texts = [render(template, each) for each in islice(dialogues(SEED, copying=0.1), SAMPLE)]
+    texts = [render(template, each) for each in islice(dialogues(SEED, Mix(copying=0.1)), SAMPLE)]
     tokenizer = train(texts)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))

@@ -12,12 +12,15 @@ finished model.
 import argparse
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
+from ahead import ahead
 from batches import Batch, Reader, Row, batch, batches, echoes
+from data import Mix
 from muon import Muon
 from network import Network, Shape, finished
 from sight_heard import Eyes
@@ -33,6 +36,7 @@ ECHO_EVERY = 20  # steps, after the first ones
 ADAM_PART = 0.3  # of Muon's rate: AdamW's
 WARM_UP = 50  # steps
 TIMES = {"cpu": 1, "cuda": 4}  # as many steps
+MAKERS = {"cpu": 0, "cuda": 2}  # processes that make shards meanwhile
 HALVES = ("AVX512",)  # CPUs that know bfloat16; others imitate it, ten times as slowly
 
 
@@ -43,17 +47,32 @@ class Phase:
     rate: float  # Muon's
     decay: float  # last part of the steps, in which the rate falls to nothing
     echoed: int  # first steps, half of which are echoes; 0: there are none at all
-    copying: tuple[float, ...]  # part of the dialogues that only copy, shard after shard
-    overasking: float = 0.0  # part of them that asks for more than it can do
+    mixes: tuple[Mix, ...]  # of the dialogues, shard after shard; the last holds on
 
 
+_LESS_AND_LESS = (Mix(copying=0.5), Mix(copying=0.2), Mix(copying=0.05))
+# What it knew before it must go on hearing while it learns what is beyond it: thoughts above all,
+# and questions that are answered in a form.
+_WIDER = Mix(copying=0.05, overasking=0.3, in_form=0.06, thinking=0.3)
 # A step of four layers takes two thirds of the time, and four are enough to learn to copy.
 PHASES = (
-    Phase(layers=4, steps=10200, rate=0.02, decay=0.6, echoed=600, copying=(0.5, 0.2, 0.05)),
-    Phase(layers=6, steps=10300, rate=0.01, decay=1.0, echoed=0, copying=(0.05,)),
-    Phase(layers=6, steps=900, rate=0.001, decay=1.0, echoed=0, copying=(0.05,), overasking=0.33),
+    Phase(layers=4, steps=10200, rate=0.02, decay=0.6, echoed=600, mixes=_LESS_AND_LESS),
+    Phase(layers=6, steps=10300, rate=0.01, decay=1.0, echoed=0, mixes=_LESS_AND_LESS[-1:]),
+    Phase(layers=6, steps=900, rate=0.001, decay=1.0, echoed=0, mixes=(_WIDER,)),
 )
 HEARING = 0.3  # weight of chats about pictures, where there are eyes
+
+
+def shards(folder: Path, phase: int) -> Callable[[int], list[Batch]]:
+    """Return what makes the batches of a phase's shard, by its number."""
+    reader, mixes = Reader(folder), PHASES[phase].mixes
+
+    def shard(number: int) -> list[Batch]:
+        seed = SEED * (phase + 1) + number
+        rows = reader.rows(seed, SHARD, mixes[min(number, len(mixes) - 1)])
+        return list(batches(rows, BATCH, seed))
+
+    return shard
 
 
 class Trainer:
@@ -91,7 +110,7 @@ class Trainer:
         """Go through the rest of the phase's steps."""
         count = sum(each.numel() for each in self.network.parameters())
         self.log(f"phase {self.phase}: {count:,} parameters on {self.device}")
-        held_out = self.reader.rows(HELD_OUT, 400, overasking=PHASES[self.phase].overasking)
+        held_out = self.reader.rows(HELD_OUT, 400, replace(PHASES[self.phase].mixes[-1], copying=0))
         began = saved = time.monotonic()
         seen = 0
         for each in self.feed():
@@ -100,7 +119,7 @@ class Trainer:
             if self.step % 50 < 2:  # noqa: PLR2004 - in the beginning every other batch is of echoes
                 speed = seen / (time.monotonic() - began)
                 self.log(f"step {self.step} loss {loss:.4f} {speed:.0f} tokens/s")
-            if self.step % 500 == 0 or self.step == self.steps:
+            if self.step % (500 * TIMES[self.device.type]) == 0 or self.step == self.steps:
                 self.log(f"step {self.step} {self.report(held_out)}")
             if time.monotonic() - saved > SAVE_SECONDS or self.step == self.steps:
                 self.save()
@@ -111,11 +130,9 @@ class Trainer:
     def feed(self) -> Iterator[Batch]:
         """Yield batches for ever, from shard after shard."""
         phase = PHASES[self.phase]
-        while True:
-            seed = SEED * (self.phase + 1) + self.shard
-            copying = phase.copying[min(self.shard, len(phase.copying) - 1)]
-            rows = self.reader.rows(seed, SHARD, copying, phase.overasking)
-            for each in batches(rows, BATCH, seed):
+        maker = partial(shards, self.folder, self.phase)
+        for shard in ahead(maker, self.shard, MAKERS[self.device.type]):
+            for each in shard:
                 every = 2 if self.step < phase.echoed else ECHO_EVERY
                 if phase.echoed and self.step % every == 1:
                     yield echoes(self.network.shape.vocabulary, self.step, BATCH)
@@ -127,7 +144,7 @@ class Trainer:
         rate = self.rate()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.halves):
             loss = self.loss(each)
-            heard = HEARING * self.eyes.loss(self.network, self.step) if self.eyes else 0
+            heard = HEARING * self.eyes.loss(self.network) if self.eyes else 0
         (loss + heard).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.muon.step(rate)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -160,6 +161,16 @@ def test_another_picture_in_the_same_place_is_not_taken_for_the_first(
 
 
 @BOTH
+def test_of_two_new_pictures_in_one_prompt_each_is_seen(
+    machines: Callable[[str], Machine], family: str
+):
+    machine = machines(family)
+    text, pictures = "first @ then @ both new", (picture(25), picture(26))
+
+    assert machine.answer(text, pictures) == machine.by_itself(text, pictures)
+
+
+@BOTH
 def test_what_is_reused_never_ends_inside_a_picture(
     machines: Callable[[str], Machine], family: str
 ):
@@ -246,20 +257,24 @@ def test_others_go_on_between_the_layers_that_see(
         assert said(outputs + machine.run(), 2) == machine.by_itself(text, (one,))
         return len(said(outputs, 1))
 
-    assert written_meanwhile(75, 0.0) - written_meanwhile(76, 600.0) == LAYERS
+    read = len(machine.tokens(text, (picture(76),))) - 1
+    chunks = ceil(read / grid_for(on_cpu=True, weights_bytes=0).chunk)
+    assert written_meanwhile(76, 600.0) == 1 + chunks  # in no turn both
+    assert written_meanwhile(75, 0.0) == 1 + chunks + LAYERS
 
 
 def test_two_who_show_the_same_picture_have_it_seen_once(machines: Callable[[str], Machine]):
     machine = machines("qwen2_vl")
     seen = machine.running._eyes.seen_pictures
+    text, more = "for number 2 @ is it, then @", (picture(77), picture(78))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mlx_tower, "_TURN_SECONDS", 0.0)
-        for ticket in (1, 2):
-            machine.start(ticket, f"for number {ticket} @ is it", (picture(77),))
+        machine.start(1, "for number 1 @ is it", more[:1])
+        machine.start(2, text, more)
         outputs = machine.run()
 
-    assert machine.running._eyes.seen_pictures == seen + 1
-    assert said(outputs, 2) == machine.by_itself("for number 2 @ is it", (picture(77),))
+    assert machine.running._eyes.seen_pictures == seen + 2
+    assert said(outputs, 2) == machine.by_itself(text, more)
 
 
 @BOTH
