@@ -354,11 +354,11 @@ def test_many_texts_to_embed_leave_an_answer_its_turns(open_driver: Callable[...
     driver = open_driver(None)
     (writer,) = driver.insert(a_work(most=450, sampling=IN_ORDER))
     driver.until(lambda: bool(driver.decoded(writer)))
-    embedding = driver.embed(*((300 + place, 301) for place in range(40)))
+    embedding = driver.embed(*((300, 301),) * 200)
 
     driver.until(lambda: driver.ended(writer))
-    assert driver.pooled(embedding) < 40
-    driver.until(lambda: driver.pooled(embedding) == 40)
+
+    assert driver.pooled(embedding) < 200
 
 
 def test_one_of_a_group_can_go_and_the_others_go_on(open_driver: Callable[..., Driver]):
