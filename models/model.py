@@ -70,6 +70,11 @@ class Details:
     thinking_effort: bool = False  # and can be told how hard
     insert: bool = False  # its vocabulary has the tokens of fill-in-the-middle
 
+    @property
+    def goes_back(self) -> bool:
+        """Whether what it has read can be cut anywhere: each layer keeps every token."""
+        return not (self.window_bytes_per_token or self.state_bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class Adapter:

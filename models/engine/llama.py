@@ -84,7 +84,7 @@ class LlamaBackend:
         self._admitted: list[Output] = []
         self._next_order = partial(next, count())
         self._sequences: dict[int, Sequence] = {}  # those that have not ended, by ticket
-        self._slots = Slots(spec.max_sequences, spec.shared_tokens)
+        self._slots = Slots(spec.max_sequences, spec.shared_tokens, spec.model.details.goes_back)
         if spec.drafts:
             self._slots.keep(llama_trial.CELLS)
         self._streams: dict[Turn, LlamaStream | LlamaQuestion] = {}
@@ -211,6 +211,7 @@ class LlamaBackend:
             tickets=tuple(each.ticket for each in group),
             prompt_tokens=first.prompt_tokens,
             most_tokens=first.turn_tokens,
+            goes_on=first.goes_on,
             ahead_tokens=first.ahead_tokens,
             order=first.order,
             urgent=first.work.urgent,
@@ -266,7 +267,8 @@ class LlamaBackend:
         if isinstance(output, Decoded):
             self._slots.has_read(turn)
         told = sequence.take(output)
-        for each in (*self._slots.wrote(turn, sequence.written), *([turn] * sequence.leaves)):
+        stops = sequence.leaves or self._slots.gives_way(turn, sequence.written)
+        for each in (*self._slots.wrote(turn, sequence.written), *([turn] * stops)):
             self._streams[each].cancel()  # and it stands in the queue again
         if isinstance(told, Prefilled):
             self._kept.read(sequence.work.tokens, told.cached_tokens)
@@ -277,7 +279,7 @@ class LlamaBackend:
     def _forget(self, ticket: int) -> bool:
         sequence = self._sequences.pop(ticket, None)
         if sequence and sequence.begun:
-            self._kept.ended(sequence.tokens, sequence.prompt_tokens)
+            self._kept.ended(sequence.tokens, sequence.held_tokens)
         return sequence is not None
 
     def _end(self, turn: Turn) -> None:

@@ -8,6 +8,8 @@ from models.engine.llama_client import JSON
 from models.engine.thought_budget import ThoughtWatch
 from models.events import FinishReason
 
+_LONGEST_CHARACTER = 4  # bytes, and so tokens
+
 
 class Sequence:
     """Where sequences share a KV cache, none may keep room for all that it is allowed to write:
@@ -30,10 +32,11 @@ class Sequence:
         self.work = work
         self.begun = False
         self.leaves = False  # its turn has to end, for there is more to be read than was written
-        free = work.sampling.seed is None and work.grammar is None and not work.pictures
+        # If it is stopped.
+        self.goes_on = work.sampling.seed is None and work.grammar is None and not work.pictures
         self._context_length = context_length
         self._shares_cells = shares_cells
-        self._in_turns = shares_cells and free
+        self._in_turns = shares_cells and self.goes_on
         # Token ids; text, where llama.cpp did not tell the ids.
         self._prompt: list[int | str] = list(work.tokens)
         self._said = b""  # behind pictures
@@ -47,6 +50,11 @@ class Sequence:
     def prompt_tokens(self) -> int:
         """Of the next turn, at most."""
         return self._cells
+
+    @property
+    def held_tokens(self) -> int:
+        """How many it has read and written."""
+        return len(self.work.tokens) + self.work.max_tokens - self._left
 
     @property
     def tokens(self) -> list[int]:
@@ -93,16 +101,23 @@ class Sequence:
                 return output
 
     def _decoded(self, output: Decoded) -> Output | None:
-        if self._in_turns and output.finish is FinishReason.MAX_TOKENS:
-            may_go_on = self._left > output.count and self.turn_tokens > 0
-            if may_go_on and self.written:
-                return None  # a beginning of a character, if anything: it is written again
+        if output.finish is FinishReason.MAX_TOKENS and self._goes_on_behind(output.count):
+            if self.written and output.count < _LONGEST_CHARACTER:
+                return None  # the beginning of a character, if anything: it is written again
+            # Of no character, and nobody can read it. Written again it might be for ever.
+            output = replace(output, finish=None)
         self._count(output)
         if self._thought:
             self._thought.take(output.piece, output.count)
             if self._thought.is_due() and not output.finish:
                 return self._with_thought_ended(output, self._thought)
         return output
+
+    def _goes_on_behind(self, count: int) -> bool:
+        """Whether, with so many more tokens, its turn has ended and it has not."""
+        comes_on = bool(self.written or count)
+        has_room = self._cells + count < self._context_length
+        return self._in_turns and comes_on and self._left > count and has_room
 
     def _with_thought_ended(self, output: Decoded, watch: ThoughtWatch) -> Decoded:
         """Write the end of the thought for the model, which goes on behind it in another turn."""

@@ -10,6 +10,9 @@ from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+# A turn that gives way to texts to embed has written so many tokens, or many texts would leave
+# it none.
+_LEAST_WRITTEN = 32
 # What llama.cpp loads from its cache of prompts is at most so many times as long as what it
 # has in common with the new one (server_prompt_cache::load, 0.25).
 _LONGEST_FOUND = 4
@@ -22,7 +25,8 @@ class Turn:
     tickets: tuple[int, ...]
     prompt_tokens: int
     most_tokens: int  # that each of them may write
-    # It cannot be stopped and go on later: it has room for so many more than it has written.
+    goes_on: bool = True  # later, if it is stopped
+    # Where it does not: it has room for so many more than it has written.
     ahead_tokens: int | None = None
     written: int = 0  # as far as it counts for that
     order: int  # lower came earlier, and keeps that over all its turns
@@ -41,7 +45,7 @@ class Turn:
 
     @property
     def can_stop(self) -> bool:
-        return self.ahead_tokens is None and not self.places
+        return self.goes_on and not self.places
 
     @property
     def cells(self) -> int:
@@ -69,14 +73,17 @@ class Slots:
     count: how many sequences may run at once.
     cells: of the KV cache that they share, as many as a context or more; None: each has
         one of its own, which is large enough for whatever it is given.
+    goes_back: whether one that is stopped goes on without being read again.
     """
 
-    def __init__(self, count: int, cells: int | None) -> None:
+    def __init__(self, count: int, cells: int | None, goes_back: bool = True) -> None:
+        self._goes_back = goes_back
         self._count = count
         self._free_slots = count
         self._cells = cells
         self._charged: dict[Turn, int] = {}  # cells, by each turn that runs
         self._stopped: set[Turn] = set()  # of those, whoever has been asked to leave
+        self._gave_way = False  # some of them, to those that embed
         self._waiting: list[Turn] = []  # by rank
         # What ended sequences left in their slots, in cells. llama.cpp gives it up as it
         # needs it, but not what is in a slot that has been chosen for a sequence and has not
@@ -100,7 +107,7 @@ class Slots:
 
     def start_next(self) -> Turn | None:
         """Give the first in the queue its slots; None: it has to wait, and all behind it too."""
-        if not self._waiting:
+        if not self._waiting or self._gave_way:
             return None
         turn = self._waiting.pop(0)
         while not self._charged and len(turn.tickets) > 1 and not self._fits(turn):
@@ -140,9 +147,26 @@ class Slots:
                 self._stopped.add(each)
                 yield each
 
+    def gives_way(self, turn: Turn, tokens: int) -> bool:
+        """One of a turn's sequences has written so many: return whether it has to be stopped.
+
+        llama.cpp embeds no text while it writes another. So those that write are stopped for
+        it, where all can be, and nobody starts until it is done.
+        """
+        running = self._charged.keys() - self._stopped
+        if not self._goes_back or tokens < _LEAST_WRITTEN or turn not in running:
+            return False
+        embeds = any(each.places for each in running)
+        if not embeds or not all(each.can_stop for each in running if not each.places):
+            return False
+        self._stopped.add(turn)
+        self._gave_way = True
+        return True
+
     def end(self, turn: Turn) -> None:
         """It has left the child."""
         del self._charged[turn]
+        self._gave_way &= any(each.places for each in self._charged)
         self._stopped.discard(turn)
         self._free_slots += turn.slots
         self.keep(turn.cells)

@@ -8,7 +8,7 @@ import pytest
 from models.engine.backend import LoadSpec
 from models.engine.llama_kept import Kept
 from tests.fakes import a_model, a_spec
-from tests.models.engine.test_llama_sharing import Driver, a_work, open_driver
+from tests.models.engine.test_llama_sharing import IN_ORDER, Driver, a_work, open_driver
 
 __all__ = ["open_driver"]  # a fixture
 
@@ -47,6 +47,19 @@ def test_what_is_kept_of_a_prompt_is_told_in_bytes_and_not_twice_when_the_chat_g
     assert kept_tokens() == 280
     counters = driver.backend.counters
     assert (counters.prompt_cache_hits, counters.prompt_cache_misses) == (1, 2)
+
+
+def test_tokens_of_which_llama_cpp_does_not_tell_the_ids_are_counted_as_they_are(
+    open_driver: Callable[..., Driver],
+):
+    driver = open_driver(None)
+    half, _ = driver.backend.prompter.tokenizer.encode("é")
+    sampling = replace(IN_ORDER, logit_bias=((half, 1e6), ("a", 1e6 - 1e3)))
+
+    driver.run(a_work(prompt=100, most=20, sampling=sampling))
+
+    assert any(each.ids is None for each in driver.decoded(1))
+    assert driver.backend.counters.prompt_cache_bytes == 120 * TOKEN_BYTES
 
 
 def test_what_a_sequence_reads_on_from_is_in_use_and_not_kept():

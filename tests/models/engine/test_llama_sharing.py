@@ -2,6 +2,7 @@
 
 import random
 import re
+import string
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from models.chat import SamplingParams
-from models.engine.backend import Admitted, Decoded, Output, Prefilled, SequenceFailed, Work
+from models.engine.backend import (
+    Admitted,
+    Decoded,
+    EmbedWork,
+    Output,
+    Pooled,
+    Prefilled,
+    SequenceFailed,
+    Work,
+)
 from models.engine.grammar import CompiledGrammar
 from models.engine.llama import LlamaBackend, open_llama
 from models.engine.llama_sequence import Sequence
@@ -23,6 +33,24 @@ POCKET_FILE = next((Path(__file__).parents[3] / "resources/pocket").rglob("pocke
 CONTEXT = 512
 GREEDY = SamplingParams(temperature=0.0, ignore_eos=True)
 ENOUGH_SECONDS = 60.0
+# Letters, each about as likely as any other whatever the model would say: the seed alone draws.
+# Of 32-bit numbers so far up, what the model thinks of them is less than a sixteenth.
+FAIR = SamplingParams(
+    temperature=1e4,
+    top_k=0,
+    top_p=1.0,
+    logit_bias=tuple((each, 1e6) for each in string.ascii_lowercase),
+)
+# The alphabet, again and again, whatever the model would say.
+IN_ORDER = SamplingParams(
+    temperature=0.0,
+    frequency_penalty=3e4,
+    repeat_last_n=-1,
+    logit_bias=tuple(
+        (each, 1e6 - 1e3 * place) for place, each in enumerate(string.ascii_lowercase)
+    ),
+)
+ALIKE = 0.1  # of log-probabilities: those behind another prompt are some times as far away
 
 
 class Driver:
@@ -48,6 +76,12 @@ class Driver:
         self.outputs |= {ticket: [] for ticket in tickets}
         self.backend.insert(dict(zip(tickets, works, strict=True)))
         return tickets
+
+    def embed(self, *rows: tuple[int, ...]) -> int:
+        self._tickets += 1
+        self.outputs[self._tickets] = []
+        self.backend.embed(self._tickets, EmbedWork(rows=rows))
+        return self._tickets
 
     def remove(self, ticket: int) -> None:
         self.removed.add(ticket)
@@ -85,6 +119,12 @@ class Driver:
 
     def count(self, ticket: int) -> int:
         return sum(each.count for each in self.decoded(ticket))
+
+    def logprobs(self, ticket: int) -> list[float]:
+        return [token.logprob for each in self.decoded(ticket) for token in each.logprobs]
+
+    def pooled(self, ticket: int) -> int:
+        return sum(isinstance(each, Pooled) for each in self.outputs[ticket])
 
     def failures(self) -> list[str]:
         return [
@@ -160,14 +200,17 @@ def test_a_group_starts_although_an_idle_slot_is_full_of_an_earlier_prompt(
 def test_what_is_written_in_turns_reads_as_if_written_in_one(
     open_driver: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch
 ):
-    (whole,) = open_driver(None, max_sequences=1).run(a_work(most=100))
+    work = replace(a_work(most=100, sampling=IN_ORDER), top_logprobs=0)
+    one_turn = open_driver(None, max_sequences=2)
+    (whole,) = one_turn.run(work)
     monkeypatch.setattr(Sequence, "TURN_TOKENS", 16)
     driver = open_driver(CONTEXT)
 
-    (in_turns,) = driver.run(a_work(most=100))
+    (in_turns,) = driver.run(work)
 
-    assert in_turns == whole
+    assert in_turns == whole == (string.ascii_lowercase * 4)[:100].encode()
     assert driver.count(1) == 100
+    assert driver.logprobs(1) == pytest.approx(one_turn.logprobs(1), abs=ALIKE)
     for kind in (Admitted, Prefilled):
         assert sum(isinstance(each, kind) for each in driver.outputs[1]) == 1
 
@@ -227,6 +270,20 @@ def test_half_a_character_at_the_end_of_a_turn_is_not_lost(
     assert driver.failures() == []
 
 
+def test_halves_of_characters_without_end_are_written_to_the_end(
+    open_driver: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Sequence, "TURN_TOKENS", 16)
+    driver = open_driver(CONTEXT)
+    half, _ = driver.backend.prompter.tokenizer.encode("é")
+    halves = replace(GREEDY, logit_bias=((half, 1e6),))
+
+    assert driver.run(a_work(most=100, sampling=halves)) == [b""]
+
+    assert driver.count(1) == 100
+    assert driver.decoded(1)[-1].finish is FinishReason.MAX_TOKENS
+
+
 def test_two_long_chats_share_a_cache_that_would_hold_one_of_them(
     open_driver: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch
 ):
@@ -246,17 +303,62 @@ def test_a_group_reads_its_prompt_once_and_says_what_each_would_say_alone(
     open_driver: Callable[..., Driver], shared_tokens: int | None
 ):
     driver = open_driver(shared_tokens)
-    hot = SamplingParams(temperature=1.5)
-    # No more tokens than agree however many run at once: the weights are of 8 bits.
-    work = a_work(prompt=100, most=4)
-    works = [replace(work, sampling=replace(hot, seed=seed)) for seed in (7, 8, 9, 4)]
+    work = replace(a_work(prompt=100, most=20), top_logprobs=0)
+    works = [replace(work, sampling=replace(FAIR, seed=seed)) for seed in (7, 8, 9, 4)]
 
     together = driver.run(*works)
     alone = [driver.run(work)[0] for work in works]
 
     assert together == alone
     assert len(set(together)) == 4
-    assert all(driver.outputs[ticket][0] == Admitted(ticket, 100) for ticket in (1, 2, 3, 4))
+    for ticket in (1, 2, 3, 4):
+        assert driver.outputs[ticket][0] == Admitted(ticket, 100)
+        # That they have read the prompt is seen in what they think of the letters.
+        assert driver.logprobs(ticket) == pytest.approx(driver.logprobs(ticket + 4), abs=ALIKE)
+
+
+@pytest.mark.parametrize("shared_tokens", [None, 2 * CONTEXT])
+def test_a_vector_does_not_wait_until_an_answer_has_ended_which_goes_on(
+    open_driver: Callable[..., Driver], shared_tokens: int | None
+):
+    driver = open_driver(shared_tokens)
+    (writer,) = driver.insert(a_work(most=450, sampling=IN_ORDER))
+    driver.until(lambda: bool(driver.decoded(writer)))
+
+    embedding = driver.embed((300, 301, 302))
+    driver.until(lambda: driver.pooled(embedding) == 1)
+    assert not driver.ended(writer)
+    driver.until(lambda: driver.ended(writer))
+
+    assert driver.text(writer) == (string.ascii_lowercase * 18)[:450].encode()
+    assert driver.count(writer) == 450
+    assert sum(isinstance(each, Admitted) for each in driver.outputs[writer]) == 1
+
+
+def test_an_answer_with_a_seed_is_the_same_beside_a_text_to_embed(
+    open_driver: Callable[..., Driver],
+):
+    driver = open_driver(None)
+    work = a_work(most=450, sampling=replace(FAIR, seed=7))
+    (alone,) = driver.run(work)
+    (writer,) = driver.insert(work)
+    driver.until(lambda: bool(driver.decoded(writer)))
+    embedding = driver.embed((300, 301, 302))
+
+    driver.until(lambda: driver.ended(writer) and driver.pooled(embedding) == 1)
+
+    assert driver.text(writer) == alone
+
+
+def test_many_texts_to_embed_leave_an_answer_its_turns(open_driver: Callable[..., Driver]):
+    driver = open_driver(None)
+    (writer,) = driver.insert(a_work(most=450, sampling=IN_ORDER))
+    driver.until(lambda: bool(driver.decoded(writer)))
+    embedding = driver.embed(*((300, 301),) * 200)
+
+    driver.until(lambda: driver.ended(writer))
+
+    assert driver.pooled(embedding) < 200
 
 
 def test_one_of_a_group_can_go_and_the_others_go_on(open_driver: Callable[..., Driver]):

@@ -22,6 +22,7 @@ def turn(
         most_tokens=most,
         order=order,
         urgent=urgent,
+        goes_on=ahead is None,
         ahead_tokens=ahead,
     )
 
@@ -220,3 +221,50 @@ def test_who_was_stopped_comes_before_those_who_came_later():
     assert start_all(slots) == [], "it would be in the way again"
     slots.end(lasting)
     assert orders(start_all(slots)) == [1]
+
+
+def an_embedding(order: int) -> Turn:
+    return replace(turn(order, 50, 0), places=range(1))
+
+
+def test_those_that_write_give_way_to_a_text_to_embed_and_nobody_starts_until_it_is_done():
+    slots = Slots(8, None)
+    for each in (turn(0), turn(1), an_embedding(2)):
+        slots.wait(each)
+    first, second, embedding = start_all(slots)
+
+    assert not slots.gives_way(first, 31)
+    assert slots.gives_way(first, 32)
+    assert not slots.gives_way(first, 33), "it has been stopped"
+    slots.end(first)
+    slots.wait(first)
+    assert start_all(slots) == []
+    assert slots.gives_way(second, 32)
+    slots.end(embedding)
+    slots.wait(an_embedding(3))
+    assert orders(start_all(slots)) == [0, 3]
+
+
+def test_nobody_gives_way_where_nothing_is_embedded_or_one_cannot():
+    slots = Slots(8, None)
+    slots.wait(turn(0))
+    (alone,) = start_all(slots)
+    assert not slots.gives_way(alone, 1000)
+
+    for each in (turn(1, ahead=100), an_embedding(2)):
+        slots.wait(each)
+    bound, _ = start_all(slots)
+
+    assert not slots.gives_way(alone, 1000)
+    assert not slots.gives_way(bound, 1000)
+    slots.end(bound)
+    assert slots.gives_way(alone, 1000)
+
+
+def test_what_would_have_to_be_read_again_does_not_give_way():
+    slots = Slots(8, None, goes_back=False)
+    for each in (turn(0), an_embedding(1)):
+        slots.wait(each)
+    writing, _ = start_all(slots)
+
+    assert not slots.gives_way(writing, 1000)

@@ -257,7 +257,9 @@ def test_what_another_model_of_the_same_shape_has_written_is_not_loaded(
     (theirs,) = remembered(tiny.home)
     ours = tiny.disk._shelf.owner.key
     kind, _, prompt = theirs.name.split("-")
-    shutil.copytree(theirs, theirs.with_name(f"{kind}-{ours}-{prompt}"))
+    # Whole at once: half a folder would be deleted by who looks what is there.
+    copied = shutil.copytree(theirs, tiny.home / "copied")
+    copied.rename(theirs.with_name(f"{kind}-{ours}-{prompt}"))
     tiny.restart(digest="1" * 64)
 
     assert tiny.fetch(LATER) is None
