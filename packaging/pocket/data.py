@@ -241,7 +241,7 @@ def _refused(dice: Dice) -> Dialogue:
 
 def _overasked(dice: Dice) -> Dialogue:
     """Return a wish beyond so small a model; or one that is not, said as such are said."""
-    kinds = [_beyond] * 17 + [_beyond_tools, _hurried_call, _hurried_call, _played]
+    kinds = [_beyond] * 14 + [_beyond_tools] + [_hurried_call] * 4 + [_played] * 2
     return dice.pick(kinds)(dice)
 
 
