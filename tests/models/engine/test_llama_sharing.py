@@ -221,8 +221,8 @@ def test_an_answer_with_a_grammar_is_written_in_one_turn_beside_others_in_severa
     monkeypatch.setattr(Sequence, "TURN_TOKENS", 16)
     driver = open_driver(CONTEXT)
     # Begun anew it would say "[" again.
-    grammar = CompiledGrammar('%llguidance {}\nstart: "[" /[ab]{90}/ "]" <[2]>')
-    work = replace(a_work(most=120, sampling=SamplingParams(temperature=1.0)), grammar=grammar)
+    grammar = CompiledGrammar('%llguidance {}\nstart: "[" /[ab]{300}/ "]" <[2]>')
+    work = replace(a_work(most=330, sampling=SamplingParams(temperature=1.0)), grammar=grammar)
     (bound,) = driver.insert(work)
     (free,) = driver.insert(a_work(most=100, salt=1))
 
@@ -230,7 +230,7 @@ def test_an_answer_with_a_grammar_is_written_in_one_turn_beside_others_in_severa
     assert not driver.ended(bound), "it reserves what it may write, and no more"
     driver.until(lambda: driver.ended(bound) and driver.ended(free))
 
-    assert re.fullmatch(rb"\[[ab]{90}\]", driver.text(bound))
+    assert re.fullmatch(rb"\[[ab]{300}\]", driver.text(bound))
     assert driver.count(free) == 100
 
 
