@@ -120,13 +120,15 @@ def child(tmp_path: Path) -> Iterator[Child]:
 
 
 def test_after_a_restart_the_text_goes_on_as_if_all_had_been_read(child: Child) -> None:
-    cold, _ = child.answer(LATER)
+    child.answer(PROMPT)
+    warm = child.answer(LATER)
     child.remember()
 
     assert child.disk.longest(LATER)[0] == len(PROMPT)
     assert child.restore(LATER)
 
-    assert child.answer(LATER) == (cold, len(PROMPT))
+    assert child.answer(LATER) == warm
+    assert warm[1] == len(PROMPT)
 
 
 def test_a_prompt_that_parts_earlier_gets_what_it_has_in_common(child: Child) -> None:
@@ -350,11 +352,13 @@ def test_a_model_finds_what_it_had_read_before_it_was_unloaded(
     program: Callable[..., Program],
 ) -> None:
     first = program()
-    ((cold, cached),) = first.answers(LATER)
+    ((_, cached),) = first.answers(LATER)
+    warm = first.answers(LATER)
     first.close()
 
     assert cached == 0
-    assert program().answers(LATER) == [(cold, len(LATER) - 1)]
+    assert program().answers(LATER) == warm
+    assert warm[0][1] == len(LATER) - 1
 
 
 def test_several_that_come_at_once_each_find_their_own(program: Callable[..., Program]) -> None:

@@ -38,7 +38,7 @@ def loaded(**changes: Any) -> Iterator[LlamaBackend]:
 
 def said(backend: LlamaBackend, ticket: int = 1) -> tuple[bytes, int]:
     """Return what it says, and how much of the prompt it had."""
-    greedy = SamplingParams(temperature=0.0)
+    greedy = SamplingParams(temperature=0.0, ignore_eos=True)
     backend.insert({ticket: Work(tokens=PROMPT, max_tokens=12, sampling=greedy)})
     text, cached = b"", 0
     while True:
