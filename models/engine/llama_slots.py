@@ -29,6 +29,8 @@ class Turn:
     # Where it does not: it has room for so many more than it has written.
     ahead_tokens: int | None = None
     written: int = 0  # as far as it counts for that
+    heard: int = 0  # tokens that one of its sequences has been heard to write, at most
+    heard_at: int | None = None  # what all had, when it was heard last; None: it was not yet
     order: int  # lower came earlier, and keeps that over all its turns
     urgent: bool = False
     # Of characters that several tokens make it may ask more, in one more slot, which then
@@ -84,6 +86,7 @@ class Slots:
         self._charged: dict[Turn, int] = {}  # cells, by each turn that runs
         self._stopped: set[Turn] = set()  # of those, whoever has been asked to leave
         self._gave_way = False  # some of them, to those that embed
+        self._heard = 0  # tokens, of all turns, as ``Turn.heard``
         self._waiting: list[Turn] = []  # by rank
         # What ended sequences left in their slots, in cells. llama.cpp gives it up as it
         # needs it, but not what is in a slot that has been chosen for a sequence and has not
@@ -128,15 +131,26 @@ class Slots:
             self._charged[turn] = turn.cells
 
     def wrote(self, turn: Turn, tokens: int) -> Iterator[Turn]:
-        """One of a turn's sequences has written so many: give them more room in time.
+        """One of a turn's sequences has written so many: give them all more room in time.
+
+        One of which nothing is heard may write too: llama.cpp does not tell of halves of
+        characters. But it writes a token while another writes one.
 
         Yields the turns that have to be stopped for that.
         """
+        self._heard += max(tokens - turn.heard, 0)
+        turn.heard = max(tokens, turn.heard)
+        turn.heard_at = self._heard
+        for each in list(self._charged):
+            if each.heard_at is not None:
+                yield from self._grow(each, each.heard + self._heard - each.heard_at)
+
+    def _grow(self, turn: Turn, tokens: int) -> Iterator[Turn]:
         if turn.ahead_tokens is None or tokens < turn.written + turn.ahead_tokens // 2:
             return
         before = turn.cells
         turn.written = tokens
-        if turn not in self._charged or self._cells is None:
+        if self._cells is None:
             return
         self._charged[turn] += turn.cells - before
         staying = [each for each in self._charged if each not in self._stopped]

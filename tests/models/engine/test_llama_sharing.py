@@ -284,6 +284,23 @@ def test_halves_of_characters_without_end_are_written_to_the_end(
     assert driver.decoded(1)[-1].finish is FinishReason.MAX_TOKENS
 
 
+def test_an_answer_of_which_nothing_is_heard_takes_no_room_from_others(
+    open_driver: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Sequence, "TURN_TOKENS", 32)
+    driver = open_driver(CONTEXT)
+    half, _ = driver.backend.prompter.tokenizer.encode("é")
+    halves = replace(GREEDY, logit_bias=((half, 1e6),), seed=3)  # a seed: it is not stopped
+    works = [a_work(most=300, salt=salt) for salt in range(7)]
+    tickets = driver.insert(a_work(most=300, sampling=halves))
+    tickets += [each for work in works for each in driver.insert(work)]
+
+    driver.until(lambda: all(map(driver.ended, tickets)))
+
+    assert driver.failures() == []
+    assert [driver.count(each) for each in tickets] == [300] * 8
+
+
 def test_two_long_chats_share_a_cache_that_would_hold_one_of_them(
     open_driver: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch
 ):
