@@ -67,7 +67,9 @@ def told_by(running: Running) -> Told:
         )
         for prompt in PROMPTS
     ]
-    return [(read(each), logprobs_of(each), ids_of(each)) for each in running.run(*works)]
+    # One after the other: beside others a product of matrices is rounded in another order.
+    told = [each for work in works for each in running.run(work)]
+    return [(read(each), logprobs_of(each), ids_of(each)) for each in told]
 
 
 def read(outputs: Sequence[Output]) -> tuple[TokenLogprob, ...]:
