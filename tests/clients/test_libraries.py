@@ -105,7 +105,7 @@ class TestEvaluationHarness:
 
         assert told[f"choice_by_{way}"] == 1  # it finds each right answer likelier
         assert told[f"generation_by_{way}"] == 1  # and gives it, to the letter
-        assert 1 <= told[f"perplexity_by_{way}"] < 1.01
+        assert 1 <= told[f"perplexity_by_{way}"] < 1.2  # of sums that it knows
 
 
 @pytest.mark.skipif(not documents.available(), reason=f"No documents at {documents.FOLDER}")
